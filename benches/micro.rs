@@ -73,6 +73,7 @@ struct BegunUpload {
 fn intent(nth: u64) -> Intent {
     Intent {
         backend: "http://127.0.0.1:8080".into(),
+        s3_service: None,
         instance_id: "instance".into(),
         path: format!("/data/{nth}.bin").into(),
         name: format!("{nth}.bin"),

@@ -40,7 +40,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the unfinished uploads in the journal')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show one upload with its parts')
             [CompletionResult]::new('abort', 'abort', [CompletionResultType]::ParameterValue, 'Abort uploads, and remove their parts from the store')
-            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove finished uploads from the journal, and list orphans')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove finished uploads from the journal')
             [CompletionResult]::new('cat', 'cat', [CompletionResultType]::ParameterValue, 'Write an uploaded object to standard output, and verify it')
             [CompletionResult]::new('url', 'url', [CompletionResultType]::ParameterValue, 'Print a URL for reading an uploaded object')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Print the effective settings and their origins')
@@ -205,7 +205,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;prune' {
             [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]')
-            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]')
+            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend to list orphans of; implies --orphans [env: UPLOAD_BACKEND]')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -219,6 +219,8 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Remove nothing, and print what would be removed')
+            [CompletionResult]::new('--orphans', '--orphans', [CompletionResultType]::ParameterName, 'Also list the uploads that the backend has in progress and the journal does not know')
             [CompletionResult]::new('--allow-insecure-http', '--allow-insecure-http', [CompletionResultType]::ParameterName, 'Permit http:// backends and stores that are not on this machine')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the name of the bucket into the path of URLs instead of the host')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON lines on standard output, and nothing else there')

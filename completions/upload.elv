@@ -37,7 +37,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand list 'List the unfinished uploads in the journal'
             cand status 'Show one upload with its parts'
             cand abort 'Abort uploads, and remove their parts from the store'
-            cand prune 'Remove finished uploads from the journal, and list orphans'
+            cand prune 'Remove finished uploads from the journal'
             cand cat 'Write an uploaded object to standard output, and verify it'
             cand url 'Print a URL for reading an uploaded object'
             cand config 'Print the effective settings and their origins'
@@ -196,7 +196,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;prune'= {
             cand --older-than 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]'
-            cand --backend 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]'
+            cand --backend 'The backend to list orphans of; implies --orphans [env: UPLOAD_BACKEND]'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -210,6 +210,8 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --progress 'How to show progress [default: auto]'
             cand --config 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]'
             cand --profile 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]'
+            cand --dry-run 'Remove nothing, and print what would be removed'
+            cand --orphans 'Also list the uploads that the backend has in progress and the journal does not know'
             cand --allow-insecure-http 'Permit http:// backends and stores that are not on this machine'
             cand --s3-path-style 'Put the name of the bucket into the path of URLs instead of the host'
             cand --json 'Print JSON lines on standard output, and nothing else there'

@@ -44,7 +44,7 @@ complete -c upload -n "__fish_upload_needs_command" -f -a "resume" -d 'Continue 
 complete -c upload -n "__fish_upload_needs_command" -f -a "list" -d 'List the unfinished uploads in the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload with its parts'
 complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Abort uploads, and remove their parts from the store'
-complete -c upload -n "__fish_upload_needs_command" -f -a "prune" -d 'Remove finished uploads from the journal, and list orphans'
+complete -c upload -n "__fish_upload_needs_command" -f -a "prune" -d 'Remove finished uploads from the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "cat" -d 'Write an uploaded object to standard output, and verify it'
 complete -c upload -n "__fish_upload_needs_command" -f -a "url" -d 'Print a URL for reading an uploaded object'
 complete -c upload -n "__fish_upload_needs_command" -f -a "config" -d 'Print the effective settings and their origins'
@@ -204,7 +204,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'S
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
-complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend to list orphans of; implies --orphans [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -223,6 +223,8 @@ plain\t'A line at most every 10 seconds'
 none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand prune" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l dry-run -d 'Remove nothing, and print what would be removed'
+complete -c upload -n "__fish_upload_using_subcommand prune" -l orphans -d 'Also list the uploads that the backend has in progress and the journal does not know'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print JSON lines on standard output, and nothing else there'

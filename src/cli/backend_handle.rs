@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backend_spec::BackendSpec;
+#[cfg(feature = "gateway")]
+use super::local_gateway::{LocalGateway, store_holder};
 use super::notices::Notices;
 use super::resource_limits::GatewayPlace;
-use super::settings::{Connection, LocalPaths, Settings, Target};
+use super::settings::{Connection, Settings, Target};
 use crate::backend::{Backend, Bearer, Limiter, Options};
 use crate::journal::S3Service;
 use crate::report::LogWriter;
@@ -27,7 +29,7 @@ pub struct BackendHandle {
     name: String,
     s3_service: Option<S3Service>,
     #[cfg(feature = "gateway")]
-    local: Option<super::local_gateway::LocalGateway>,
+    local: Option<LocalGateway>,
 }
 
 impl BackendHandle {
@@ -54,8 +56,8 @@ impl BackendHandle {
         let report_waiting = async {
             tokio::time::sleep(STORE_NOTICE_DELAY).await;
             if target.spec == BackendSpec::Embedded {
-                let holder = target.local.as_ref().and_then(LocalPaths::store_holder);
-                let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                let holder =
+                    store_holder(target).map_or_else(String::new, |pid| format!(" (pid {pid})"));
                 notices.show(&format!(
                     "waiting for the embedded store: another process{holder} has it open"
                 ));
@@ -98,7 +100,7 @@ impl BackendHandle {
         lock_timeout: Duration,
         limiter: Arc<Limiter>,
     ) -> Result<Self> {
-        let local = super::local_gateway::LocalGateway::start(target, lock_timeout).await?;
+        let local = LocalGateway::start(target, lock_timeout).await?;
         let options = options(&target.connection, limiter, GatewayPlace::InProcess);
         let backend = Backend::gateway(local.url(), Some(local.token().clone()), options)?;
         Ok(Self {
@@ -171,6 +173,12 @@ impl BackendHandle {
             local.stop().await;
         }
     }
+}
+
+/// Not reached: such a build has no embedded store.
+#[cfg(not(feature = "gateway"))]
+fn store_holder(_: &Target) -> Option<u32> {
+    None
 }
 
 fn options(connection: &Connection, limiter: Arc<Limiter>, gateway: GatewayPlace) -> Options {

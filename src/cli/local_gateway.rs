@@ -60,6 +60,12 @@ impl LocalGateway {
     }
 }
 
+/// The id of the process that has the embedded store open, if it is known.
+pub fn store_holder(target: &Target) -> Option<u32> {
+    let dir = target.local.as_ref()?.store_dir.as_ref()?;
+    upload_embedded_store::lock_holder(dir)
+}
+
 fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Config> {
     let remote = || Error::new(Kind::Other, "a remote backend is not started here");
     let paths = target.local.as_ref().ok_or_else(remote)?;

@@ -151,7 +151,7 @@ fn log_filter(log_of: LogOf, verbose: u8) -> Targets {
         return filter;
     }
     // The client reports a failure of the disk of its store itself.
-    let filter = filter.with_target("upload_embedded_store::disk", LevelFilter::OFF);
+    let filter = filter.with_target("upload_disk", LevelFilter::OFF);
     // Warnings of a gateway are for its operator; one in a client's process has no operator.
     [
         "upload_gateway",

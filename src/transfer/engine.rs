@@ -186,9 +186,7 @@ impl<'a> Engine<'a> {
     /// Starts the tasks for which there is room.
     fn start_tasks(&mut self) {
         if self.stopping.is_none() {
-            if !self.blocked.is_empty() {
-                self.check_blocked();
-            }
+            self.check_blocked();
             self.start_items();
             self.start_parts();
         }

@@ -3,13 +3,18 @@
 //!
 //! Not here: the choice between them (`resume::choose`).
 
+use std::time::Instant;
+
+use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls::restore_state;
+use super::blocked::Earlier;
 use super::committer::same_error;
+use super::deadline::WaitingFor;
 use super::engine::Engine;
 use super::options::{Item, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
@@ -346,6 +351,45 @@ impl Engine<'_> {
         let upload = ActiveUpload::new(item, put, source, upload, Stage::Preparing)?;
         self.emit_plan(&upload);
         Ok(upload)
+    }
+
+    /// Ends an item that could not start. If another process drives its upload, the item waits for
+    /// that process instead, for as long as the run may go without progress.
+    fn not_started(&mut self, item: usize, id: Option<UploadId>, request: Item, error: &Error) {
+        if error.kind() != Kind::Busy || self.stopping.is_some() {
+            return self.failed(item, id, request.path(), error);
+        }
+        let now = Instant::now();
+        let (since, earlier) = self.blocked.note(item, now);
+        let give_up = self.options.give_up;
+        if give_up.is_due(now, since, WaitingFor::Progress) {
+            return self.failed(item, id, request.path(), error);
+        }
+        if earlier != Earlier::Same {
+            self.committer.emit(Event::Blocked {
+                item,
+                upload: id,
+                path: request.path(),
+                message: error.to_string(),
+                is_first: earlier == Earlier::None,
+            });
+        }
+        let left = give_up.left(now, since, WaitingFor::Progress);
+        self.blocked.check_later(item, request, now, left);
+    }
+
+    /// Starts the blocked items again that are due for a check, after those that have not started
+    /// yet.
+    pub(super) fn check_blocked(&mut self) {
+        if self.blocked.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        self.pending.extend(self.blocked.take_due(now));
+        // Waiting for another process is no failure to make progress.
+        if self.uploads.is_empty() && self.waits.is_empty() {
+            self.last_success = now;
+        }
     }
 
     /// Starts the first task of an upload.

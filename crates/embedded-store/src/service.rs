@@ -29,7 +29,7 @@ use crate::store::Store;
 use upload_types::DiskFailure;
 
 /// The target of log lines about failures of the disk.
-const DISK_LOG: &str = "upload_embedded_store::disk";
+const DISK_LOG: &str = "upload_disk";
 const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
 /// s3s keeps the file of a form in memory until the form is complete.

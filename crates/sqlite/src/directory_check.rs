@@ -12,12 +12,12 @@ use upload_types::error::{Error, Kind, Result};
 const OTHERS_WRITE: u32 = 0o002;
 
 /// Checks a directory or, if it does not exist, the nearest existing one above it. `noun` names the
-/// files in it: "the journal"; `hint` tells the user how to get a suitable directory.
+/// files in it: "the journal"; `hint` is the instruction for a user without a suitable directory.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] if the directory itself is a symbolic link or every user may write to
-/// it, and if the checked directory belongs neither to the effective user nor to root. The last
-/// rule also keeps `sudo` from writing to files of a user.
+/// [`Kind::DatabaseUnusable`] if the directory itself is a symbolic link, except one that root made
+/// for another user, or every user may write to it; and if the checked directory belongs neither to
+/// the effective user nor to root. The last rule also keeps `sudo` from writing to files of a user.
 pub fn check_directory(directory: &Path, noun: &str, hint: &str) -> Result<()> {
     for (levels_above, directory) in directory.ancestors().enumerate() {
         let directory = if directory.as_os_str().is_empty() {
@@ -33,7 +33,9 @@ pub fn check_directory(directory: &Path, noun: &str, hint: &str) -> Result<()> {
             continue;
         };
         let is_own = levels_above == 0;
-        if metadata.is_symlink() && is_own {
+        // Root makes such links for a service: systemd does with `DynamicUser=`.
+        let is_of_root = metadata.uid() == 0 && !geteuid().is_root();
+        if metadata.is_symlink() && is_own && !is_of_root {
             return reject("it is a symbolic link");
         }
         // Links above the directory are followed: they are the user's choice.

@@ -24,6 +24,7 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
     let mut journal = Journal::open(&path).expect("a journal");
     let intent = |name: &str| Intent {
         backend: "http://127.0.0.1".into(),
+        s3_service: None,
         instance_id: "i".into(),
         path: format!("/{name}").into(),
         name: name.into(),

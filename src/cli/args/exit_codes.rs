@@ -19,7 +19,10 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
         "69",
         "the backend cannot be used (version, TLS, another server)",
     ),
-    ("73", "the journal or the ledger cannot be opened"),
+    (
+        "73",
+        "the journal, the ledger or the embedded store cannot be opened",
+    ),
     ("74", "reading or writing failed on this machine"),
     ("75", "temporary failure; see below"),
     ("77", "not permitted (token, or a policy of the backend)"),

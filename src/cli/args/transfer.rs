@@ -46,7 +46,8 @@ pub struct TransferArgs {
     /// 15m]
     ///
     /// A duration such as 90s, 15m or 2h 30m, or never. Without any response from the backend
-    /// the limit is 2m at most, unless the value is never.
+    /// the limit is 2m at most, unless the value is never. It also limits the wait for another
+    /// process that uploads the same file, or that has the embedded store open.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration_or_never)]
     pub give_up_after: Option<DurationOrNever>,
     /// What to wait for after the backend has verified the object

@@ -23,5 +23,5 @@ pub use environment::Environment;
 pub use environment::{Directories, Terminals};
 pub use lookup::Settings;
 pub use origin::Origin;
-pub use target::{LocalPaths, Target};
+pub use target::Target;
 pub use values::{Connection, PutOptions, Transfer};

@@ -37,16 +37,6 @@ impl LocalPaths {
         Some(self.journal.with_file_name("embedded.db"))
     }
 
-    /// The process that has the embedded store open, if it is known.
-    #[must_use]
-    pub fn store_holder(&self) -> Option<u32> {
-        #[cfg(feature = "gateway")]
-        if let Some(dir) = &self.store_dir {
-            return upload_embedded_store::lock_holder(dir);
-        }
-        None
-    }
-
     /// The ledger of one `s3://` backend: of an endpoint, a bucket and a prefix. Ledgers have
     /// different instance ids, so the journal keeps the uploads of different backends apart, and
     /// no gateway looks for an upload in another store.

@@ -9,7 +9,7 @@ use upload::backend::{Backend, Options as Http};
 use upload::event::{Event, EventSender};
 use upload::journal::Journal;
 use upload::transfer::{self, GiveUp, Item, Jobs, Options, WaitFor};
-use upload_types::Token;
+use upload_types::{DiskFailure, Token};
 use upload_types::wire::Receipt;
 
 use crate::bucket::Bucket;
@@ -64,6 +64,8 @@ impl Process {
         let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(1));
         let options = Options {
             backend,
+            s3_service: None,
+            disk_failure: DiskFailure::default(),
             resume_command: resume,
             first_item: 0,
             jobs,
