@@ -27,6 +27,7 @@ mod hints;
 mod list;
 #[cfg(feature = "gateway")]
 mod local_gateway;
+mod log_queue;
 mod lookup;
 pub mod man;
 mod notices;
@@ -37,6 +38,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod query_limit;
 mod rate_signals;
 mod receipt_file;
 mod receipt_target;
@@ -53,4 +55,4 @@ mod upload_line;
 mod url;
 
 pub use dispatch::run;
-pub use output::exit_code;
+pub use output::{eprint_line, exit_code};

@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::response::{gateway_error, not_a_gateway, problem_error};
+use super::response::{gateway_error, no_token_given, not_a_gateway, problem_error};
 use crate::backend::api::Api;
 use crate::backend::bearer::Bearer;
 use crate::backend::completion::{BatchResults, Completion};
@@ -18,6 +18,7 @@ use crate::backend::response::{
     wrong_parts_signed,
 };
 use crate::backend::store::StoreClient;
+use crate::backend::url_policy::read_url;
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
@@ -31,6 +32,10 @@ use upload_types::wire::{
 const NO_BODY: Option<&()> = None;
 /// The delay before a request to complete is repeated, if the gateway names none.
 const PENDING_POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The longest list of uploads, in bytes of all its pages: more than 50,000 uploads. In memory it
+/// may take several times as much.
+const MAX_LIST_BYTES: usize = 32 << 20;
 
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -156,13 +161,27 @@ impl Gateway {
     }
 
     /// `GET /v1/uploads?state=`, every page.
+    ///
+    /// # Errors
+    /// [`Kind::ProtocolError`] if the list does not end, or is too long.
     pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
         let mut uploads: Vec<UploadStatus> = Vec::new();
         let mut seen = HashSet::new();
-        let mut after = String::new();
+        let (mut after, mut bytes) = (String::new(), 0);
         loop {
             let path = format!("v1/uploads?state={}{after}", state.name());
-            let page: UploadList = self.get(&path).await?;
+            let response = self
+                .call(Method::GET, &path, NO_BODY, HeaderMap::new())
+                .await?;
+            bytes += response.body.len();
+            if bytes > MAX_LIST_BYTES {
+                let what = format!(
+                    "the backend's list of uploads has more than {} MiB",
+                    MAX_LIST_BYTES >> 20
+                );
+                return Err(protocol_error(&what));
+            }
+            let page: UploadList = response.json()?;
             let last = page.uploads.last().map(|upload| upload.id.clone());
             uploads.extend(page.uploads);
             match page.next {
@@ -178,8 +197,12 @@ impl Gateway {
         }
     }
 
-    /// `GET /v1/uploads/{id}/parts`, every page.
-    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+    /// `GET /v1/uploads/{id}/parts`, every page. The upload has `planned` parts, so a list of more
+    /// is wrong, and its end is not awaited.
+    ///
+    /// # Errors
+    /// [`Kind::ProtocolError`] if the list does not end, is not in order, or has other parts.
+    pub async fn parts(&self, id: &UploadId, planned: u32) -> Result<Vec<StoredPart>> {
         let mut parts: Vec<StoredPart> = Vec::new();
         let mut after = 0;
         loop {
@@ -187,20 +210,24 @@ impl Gateway {
             let page: PartList = self.get(&path).await?;
             crash::point("backend.parts.response");
             parts.extend(page.parts);
+            if !parts.is_sorted_by(|a, b| a.number < b.number) {
+                return Err(protocol_error(
+                    "the backend's list of parts is not in order",
+                ));
+            }
+            if parts.last().is_some_and(|part| part.number.get() > planned) {
+                return Err(protocol_error(
+                    "the backend lists parts that the upload does not have",
+                ));
+            }
             match page.next {
-                None => break,
-                Some(next) if next.get() > after => after = next.get(),
+                None => return Ok(parts),
+                Some(next) if next.get() > after && next.get() <= planned => after = next.get(),
                 Some(_) => {
                     return Err(protocol_error("the backend's list of parts does not end"));
                 }
             }
         }
-        if !parts.is_sorted_by(|a, b| a.number < b.number) {
-            return Err(protocol_error(
-                "the backend's list of parts is not in order",
-            ));
-        }
-        Ok(parts)
     }
 
     /// `POST /v1/uploads/{id}/complete`
@@ -228,12 +255,18 @@ impl Gateway {
         Ok(())
     }
 
-    /// `GET /v1/uploads/{id}/url`
+    /// `GET /v1/uploads/{id}/url`. Returns the URL in the form of a URL parser, so that it can be
+    /// printed.
+    ///
+    /// # Errors
+    /// [`Kind::Incompatible`] if it is not an http URL.
     pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
         let query = expires.map_or(String::new(), |expires| {
             format!("?expires={}", expires.as_secs())
         });
-        self.get(&format!("v1/uploads/{id}/url{query}")).await
+        let read: ReadUrl = self.get(&format!("v1/uploads/{id}/url{query}")).await?;
+        let url = read_url(read.url.expose())?;
+        Ok(ReadUrl { url, ..read })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -265,6 +298,9 @@ impl Gateway {
         headers: HeaderMap,
     ) -> Result<Response> {
         let response = self.api.call(method, path, body, headers).await?;
+        if response.status == 401 && response.is_from_gateway() && !self.api.has_token() {
+            return Err(no_token_given());
+        }
         if !response.is_success() {
             return Err(gateway_error(&response));
         }
