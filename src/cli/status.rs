@@ -126,6 +126,9 @@ fn text(upload: &Upload, parts: &[Part], remote: Option<&Remote>) -> Result<Stri
 
 fn remote_text(remote: &Remote) -> String {
     let state = remote.status.state.name();
+    if let Some(reason) = &remote.status.reason {
+        return format!("{state}: {}", safe(reason));
+    }
     if remote.status.receipt.is_some() {
         let object = remote.status.object.map(ObjectState::name);
         return object.map_or_else(
@@ -138,9 +141,5 @@ fn remote_text(remote: &Remote) -> String {
         .iter()
         .fold(0_u64, |sum, part| sum.saturating_add(part.size));
     let count = remote.part_list.len();
-    let stored = format!("{state}, {count} parts stored, {}", text::size(bytes));
-    match &remote.status.reason {
-        Some(reason) => format!("{state}: {}", safe(reason)),
-        None => stored,
-    }
+    format!("{state}, {count} parts stored, {}", text::size(bytes))
 }

@@ -24,8 +24,8 @@ const MAX_CORRUPT: u32 = 3;
 /// How often in a row the store may report a new URL as expired, before that counts as an ordinary
 /// failure.
 const MAX_FREE_EXPIRED: u32 = 3;
-/// After this many in a row, a further URL would be rejected too: the clocks differ.
-const MAX_EXPIRED: u32 = 6;
+/// How many of them are followed by a retry: then a further URL would be rejected too.
+const MAX_EXPIRED: u32 = 4;
 /// How many read errors of a source are followed by a retry. That takes some five minutes, in which
 /// a network file system may become available again.
 const MAX_READ_ERRORS: u32 = 20;
@@ -145,13 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn expired_url_is_signed_again_six_times_at_first_without_waiting() {
-        let expired = verdicts(Kind::UrlExpired, 7, 1.0);
+    fn expired_url_is_signed_again_four_times_at_first_without_waiting() {
+        let expired = verdicts(Kind::UrlExpired, 5, 1.0);
         assert_eq!(expired[..3], [retry(0.0); 3]);
-        for later in &expired[3..6] {
-            assert!(matches!(later, Verdict::Retry(wait) if *wait > Duration::ZERO));
-        }
-        assert_eq!(expired[6], Verdict::Stop);
+        assert!(matches!(expired[3], Verdict::Retry(wait) if wait > Duration::ZERO));
+        assert_eq!(expired[4], Verdict::Stop);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Not here: hostile file names, errors of servers (`escapes`); presigned URLs (`redirects`).
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -23,7 +25,7 @@ use crate::test_backend::{Answer, Request, TestBackend};
 const HOSTILE: &str = "\x1b]0;pwned\x07\x1b[2J\u{9b}31m\u{202e}\u{200b}gnp\nevil";
 
 /// Gateways at the same time, each with a part of the strings.
-const GROUPS: usize = 4;
+const GROUPS: usize = 6;
 
 /// A string in an answer: the route of the request, and a JSON pointer into the answer.
 type Field = (String, String);
@@ -59,6 +61,8 @@ fn strings(json: &Value, pointer: &str, found: &mut Vec<String>) {
 /// A world whose gateway has a finished and an unfinished upload.
 struct Stage {
     world: World,
+    /// The number of journals that were made so far.
+    journals: AtomicU32,
     finished: String,
     unfinished: String,
 }
@@ -67,13 +71,16 @@ impl Stage {
     fn new() -> Self {
         let world = World::new();
         world.sandbox.file("new.bin", 10);
-        let file = world.sandbox.file("finished.bin", 10);
+        let file = world.sandbox.path("finished.bin");
+        // `cat` prints it.
+        fs::write(&file, "plain text").unwrap();
         let put = world.put(&file).arg("--json").run().succeeds();
         let finished = upload_id(put.stdout()).unwrap();
         let unfinished = world.sandbox.file("unfinished.bin", 3 * PART);
         let (unfinished, _) = world.put_and_kill_after_parts(&unfinished, 1);
         Self {
             world,
+            journals: AtomicU32::new(0),
             finished,
             unfinished,
         }
@@ -85,8 +92,11 @@ impl Stage {
         let command = |verb: &&str| match *verb {
             "put" => {
                 let file = self.world.sandbox.path("new.bin");
-                let put = self.world.put(&file).args(["--force", "-vv"]);
-                put.args(["--give-up-after", "1s"])
+                // Another journal, so that nothing is continued.
+                let journal = self.journals.fetch_add(1, Ordering::Relaxed);
+                let journal = self.world.sandbox.path(format!("{journal}.db"));
+                let put = self.world.put(&file).args(["-vv", "--give-up-after", "1s"]);
+                put.arg("--journal").arg(journal)
             }
             "again" => {
                 let file = self.world.sandbox.path("finished.bin");
@@ -226,27 +236,36 @@ fn url_prints_only_http_urls_in_visible_ascii() {
     );
 }
 
+/// Asserts that a put ends with 69 if the backend gives its upload this id, and that the id is in
+/// no later request.
+fn assert_id_is_refused(id: &str) {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 3 * PART);
+    let wanted = id.to_owned();
+    let backend = TestBackend::relay(&world, move |request, answer| {
+        let mut changed = answer?.clone();
+        (request.path == "/v1/uploads").then_some(())?;
+        changed["id"] = wanted.as_str().into();
+        Some(Answer::json(changed))
+    });
+    let output = world.put(&file).run();
+    assert_eq!(output.code(), Some(69), "{id:?}: {output}");
+    let requests = backend.all_requests();
+    let expected = ["/v1", "/v1/uploads"];
+    let other = requests
+        .iter()
+        .find(|request| !expected.contains(&request.path.as_str()));
+    assert_eq!(other, None, "{id:?}");
+}
+
 #[test]
 fn id_of_dots_from_a_backend_is_refused() {
     let long = "x".repeat(10 << 10);
-    for id in [".", "..", "...", "%2e%2e", "", "a/b", "/", "..\\", "a?b", &long] {
-        let world = World::new();
-        let file = world.sandbox.file("film.bin", 3 * PART);
-        let wanted = id.to_owned();
-        let backend = TestBackend::relay(&world, move |request, answer| {
-            let mut changed = answer?.clone();
-            (request.path == "/v1/uploads").then_some(())?;
-            changed["id"] = wanted.as_str().into();
-            Some(Answer::json(changed))
-        });
-        let output = world.put(&file).run();
-        assert_eq!(output.code(), Some(69), "{id:?}: {output}");
-        let requests = backend.all_requests();
-        let other = requests.iter().find(|request| {
-            !["/v1", "/v1/uploads"].contains(&request.path.as_str())
-        });
-        assert_eq!(other, None, "{id:?}");
-    }
+    let ids = [".", "..", "...", "%2e%2e", "", "a/b", "..\\", "a?b", &long];
+    thread::scope(|scope| {
+        let refusals = ids.map(|id| scope.spawn(move || assert_id_is_refused(id)));
+        assert!(refusals.into_iter().all(|refusal| refusal.join().is_ok()));
+    });
 }
 
 /// An argument that is no id never becomes a part of a path.

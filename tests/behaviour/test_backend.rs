@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -21,12 +22,36 @@ pub struct Request {
     pub path: String,
 }
 
-/// An answer with status 200 and a JSON body.
-pub struct Answer(Value);
+/// An answer with a JSON body, and with status 200 or that of the gateway.
+pub struct Answer {
+    body: Value,
+    pace: Pace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    AtOnce,
+    /// A byte at a time, for as long as the client reads.
+    ByteByByte,
+}
+
+/// The pause between two bytes of a slow answer.
+const DRIP_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Answer {
     pub fn json(body: Value) -> Self {
-        Self(body)
+        Self {
+            body,
+            pace: Pace::AtOnce,
+        }
+    }
+
+    /// An answer whose head arrives at once, and whose body takes longer than any limit of a test.
+    pub fn dripping(body: Value) -> Self {
+        Self {
+            body,
+            pace: Pace::ByteByByte,
+        }
     }
 }
 
@@ -108,8 +133,8 @@ fn serve(
     let mut body = vec![0; length];
     from_client.read_exact(&mut body)?;
     let mut to_client = client;
-    if let Some(Answer(json)) = respond(&request, None) {
-        return send_json(to_client, 200, &json);
+    if let Some(own) = respond(&request, None) {
+        return own.send(to_client, 200);
     }
     let mut to_gateway = TcpStream::connect(gateway)?;
     let head = head.trim_end_matches("\r\n");
@@ -121,9 +146,9 @@ fn serve(
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     if let (Some(status), Ok(json)) = (status, serde_json::from_str(body))
-        && let Some(Answer(changed)) = respond(&request, Some(&json))
+        && let Some(changed) = respond(&request, Some(&json))
     {
-        return send_json(to_client, status, &changed);
+        return changed.send(to_client, status);
     }
     to_client.write_all(&answer)
 }
@@ -146,12 +171,25 @@ fn read_head(from: &mut impl io::BufRead) -> io::Result<(String, usize)> {
     }
 }
 
-fn send_json(mut to: &TcpStream, status: u16, json: &Value) -> io::Result<()> {
-    let body = json.to_string();
-    let length = body.len();
-    write!(
-        to,
-        "HTTP/1.1 {status} Changed\r\nx-upload-protocol: 1\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
+impl Answer {
+    fn send(&self, mut to: &TcpStream, status: u16) -> io::Result<()> {
+        let mut body = self.body.to_string();
+        if self.pace == Pace::ByteByByte {
+            body.push_str(&" ".repeat(100_000));
+        }
+        let length = body.len();
+        write!(
+            to,
+            "HTTP/1.1 {status} Changed\r\nx-upload-protocol: 1\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n"
+        )?;
+        if self.pace == Pace::AtOnce {
+            return to.write_all(body.as_bytes());
+        }
+        for byte in body.as_bytes() {
+            to.write_all(&[*byte])?;
+            thread::sleep(DRIP_INTERVAL);
+        }
+        Ok(())
+    }
 }
