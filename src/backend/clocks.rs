@@ -77,7 +77,10 @@ mod tests {
         clock.observe(&response(3600));
         assert_eq!(clock.difference_to(&response(3601)), None);
         let behind = clock.difference_to(&response(4800)).unwrap();
-        assert!(behind.contains("behind") && !behind.contains("ahead"), "{behind}");
+        assert!(
+            behind.contains("behind") && !behind.contains("ahead"),
+            "{behind}"
+        );
         let ahead = clock.difference_to(&response(0)).unwrap();
         assert!(ahead.contains("ahead"), "{ahead}");
     }

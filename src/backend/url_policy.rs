@@ -10,8 +10,8 @@ use std::str::FromStr;
 use upload_net::AddressClass;
 use url::{Host, Url};
 
-use upload_types::{Invalid, SignedUrl};
 use upload_types::error::{Error, Kind, Result};
+use upload_types::{Invalid, SignedUrl};
 
 /// A store that the user permits: `HOST` or `HOST:PORT`. Without a port, every port is permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,7 +286,11 @@ mod tests {
         let signed = "https://store.example/a%2Bb?X-Amz-Signature=1&response-content-type=a%2Fb";
         assert_eq!(read_url(signed).unwrap().expose(), signed);
         let url = read_url("http://b\u{fc}cher.example/\u{202e}gnp?\u{feff}").unwrap();
-        assert!(url.expose().bytes().all(|b| b.is_ascii_graphic()), "{}", url.expose());
+        assert!(
+            url.expose().bytes().all(|b| b.is_ascii_graphic()),
+            "{}",
+            url.expose()
+        );
     }
 
     /// A browser would send a request for each of these URLs to another server.

@@ -18,21 +18,27 @@ impl QueryArgs {
 ///
 /// # Errors
 /// [`Kind::Temporary`] if they do not arrive in time, otherwise those of `query`.
-pub async fn within_limit<T>(
+pub fn within_limit<'a, T: 'a>(
     limit: Option<Duration>,
-    query: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let Some(limit) = limit else {
-        return query.await;
-    };
-    tokio::time::timeout(limit, query)
-        .await
-        .unwrap_or_else(|_| {
-            let limit = DurationOrNever::After(limit);
-            let what = format!("gave up: the backend did not answer within {limit}");
-            Err(Error::new(Kind::Temporary, what).with_hint(
-                "check the network and the address of the backend; to wait longer, add \
-                 --give-up-after DURATION",
-            ))
-        })
+    query: impl Future<Output = Result<T>> + 'a,
+) -> impl Future<Output = Result<T>> + 'a {
+    // The future of a gateway that starts in this process is large.
+    let query = Box::pin(query);
+    async move {
+        let Some(limit) = limit else {
+            return query.await;
+        };
+        tokio::time::timeout(limit, query)
+            .await
+            .unwrap_or_else(|_| Err(gave_up(limit)))
+    }
+}
+
+fn gave_up(limit: Duration) -> Error {
+    let limit = DurationOrNever::After(limit);
+    let what = format!("gave up: the backend did not answer within {limit}");
+    Error::new(Kind::Temporary, what).with_hint(
+        "check the network and the address of the backend; to wait longer, add \
+         --give-up-after DURATION",
+    )
 }

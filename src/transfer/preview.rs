@@ -104,7 +104,8 @@ impl<'a> Found<'a> {
 impl Preview<'_> {
     /// A completed upload, if its object is still there.
     async fn completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
-        let Some(status) = unless_gone(self.call(self.backend.status(upload.begun_id()?)).await)? else {
+        let Some(status) = unless_gone(self.call(self.backend.status(upload.begun_id()?)).await)?
+        else {
             return Ok(None);
         };
         match resume::presence(&status) {

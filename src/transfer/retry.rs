@@ -76,10 +76,12 @@ pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64)
         }
         Kind::UrlExpired => {
             failures.expired += 1;
-            match failures.expired {
-                ..=MAX_FREE_EXPIRED => Verdict::Retry(Duration::ZERO),
-                ..=MAX_EXPIRED => later,
-                _ => Verdict::Stop,
+            if failures.expired <= MAX_FREE_EXPIRED {
+                Verdict::Retry(Duration::ZERO)
+            } else if failures.expired <= MAX_EXPIRED {
+                later
+            } else {
+                Verdict::Stop
             }
         }
         Kind::Corrupt if failures.corrupt < MAX_CORRUPT => {

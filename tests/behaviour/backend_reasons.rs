@@ -28,11 +28,17 @@ fn urls_that_are_expired_when_made_end_the_run_with_the_clocks_named() {
         let date = date(SignedDuration::from_mins(20));
         let fault = Fault::Respond(expired.header("date", &date));
         world.proxy.inject(Requests::put(), fault);
-        let put = || world.put(&file).args(["--json", "--give-up-after", "never"]);
+        let put = || {
+            world
+                .put(&file)
+                .args(["--json", "--give-up-after", "never"])
+        };
         let output = put().run().exits(75);
         assert_eq!(failure_kind(&output), "url_expired");
         let stderr = output.stderr();
-        let minutes = ["19m", "20m"].iter().any(|minutes| stderr.contains(minutes));
+        let minutes = ["19m", "20m"]
+            .iter()
+            .any(|minutes| stderr.contains(minutes));
         assert!(minutes && stderr.contains("behind"), "{output}");
         let puts = world.proxy.traffic().count("PUT");
         assert!(puts <= 5 * parts, "{puts} requests");
@@ -76,7 +82,11 @@ fn missing_token_and_wrong_token_are_different_errors() {
     let wrong = put().run().exits(77);
     assert!(!wrong.stderr().contains("none was given"), "{wrong}");
     // The hint of the first helps.
-    world.put(&file).env("UPLOAD_TOKEN", &token).run().succeeds();
+    world
+        .put(&file)
+        .env("UPLOAD_TOKEN", &token)
+        .run()
+        .succeeds();
     let asked = world.upload(&["status", "--remote"]).arg(&file).run();
     let asked = asked.exits(77);
     assert!(asked.stderr().contains("none was given"), "{asked}");
@@ -89,7 +99,14 @@ fn backend_without_proof_is_named_once_in_a_run() {
         world.sandbox.file("first.bin", 10),
         world.sandbox.file("second.bin", 10),
     );
-    let put = |args: &[&str]| world.put(&first).arg(&second).arg("--force").args(args).run();
+    let put = |args: &[&str]| {
+        world
+            .put(&first)
+            .arg(&second)
+            .arg("--force")
+            .args(args)
+            .run()
+    };
     let named = |output: &Output| output.stderr().matches("proof: none").count();
     assert_eq!(named(&put(&[]).succeeds()), 0);
     // Of the same length, as the proxy requires.
@@ -99,7 +116,10 @@ fn backend_without_proof_is_named_once_in_a_run() {
     for args in [&[][..], &["--quiet"], &["--json"]] {
         let output = put(args).succeeds();
         assert_eq!(named(&output), 1, "{output}");
-        let warning = output.stderr().lines().find(|line| line.contains("proof: none"));
+        let warning = output
+            .stderr()
+            .lines()
+            .find(|line| line.contains("proof: none"));
         assert!(warning.unwrap().contains(&world.proxy.url()), "{output}");
     }
 }

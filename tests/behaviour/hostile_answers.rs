@@ -37,7 +37,11 @@ fn route(request: &Request) -> String {
         ..30 => segment,
         _ => "ID",
     });
-    format!("{} {}", request.method, segments.collect::<Vec<_>>().join("/"))
+    format!(
+        "{} {}",
+        request.method,
+        segments.collect::<Vec<_>>().join("/")
+    )
 }
 
 /// The strings of an answer, as JSON pointers.
@@ -100,7 +104,9 @@ impl Stage {
             }
             "again" => {
                 let file = self.world.sandbox.path("finished.bin");
-                self.world.put(&file).args(["--json", "--give-up-after", "1s"])
+                self.world
+                    .put(&file)
+                    .args(["--json", "--give-up-after", "1s"])
             }
             "status" => upload(&["status", "--remote", &self.finished]),
             "parts" => upload(&["status", "--remote", &self.unfinished]),
@@ -150,7 +156,7 @@ fn assert_escaped(stage: &Stage, verbs: &[&str], fields: &[Field]) {
         let text = changed.pointer_mut(&field.1)?;
         *text = format!("{}{HOSTILE}", text.as_str()?).into();
         hit.lock().unwrap().insert(field);
-        Some(Answer::json(changed))
+        Some(Answer::json(&changed))
     });
     for field in fields {
         wanted.lock().unwrap().clone_from(field);
@@ -173,9 +179,9 @@ fn assert_every_string_is_escaped(verbs: &[&str], least: usize) {
     assert!(fields.len() >= least, "{} {fields:?}", fields.len());
     let group = fields.len().div_ceil(GROUPS);
     thread::scope(|scope| {
-        let stages = fields.chunks(group).map(|fields| {
-            scope.spawn(|| assert_escaped(&Stage::new(), verbs, fields))
-        });
+        let stages = fields
+            .chunks(group)
+            .map(|fields| scope.spawn(|| assert_escaped(&Stage::new(), verbs, fields)));
         let stages: Vec<_> = stages.collect();
         assert!(stages.into_iter().all(|stage| stage.join().is_ok()));
     });
@@ -236,6 +242,26 @@ fn url_prints_only_http_urls_in_visible_ascii() {
     );
 }
 
+/// The location of an object goes to standard output, where another program may open it.
+#[test]
+fn location_that_is_a_script_is_refused() {
+    for location in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+    ] {
+        let world = World::new();
+        let file = world.sandbox.file("film.bin", 10);
+        let _backend = TestBackend::relay(&world, move |_, answer| {
+            let mut changed = answer?.clone();
+            *changed.pointer_mut("/location")? = location.into();
+            Some(Answer::json(&changed))
+        });
+        let output = world.put(&file).run().exits(69);
+        assert_eq!(output.stdout(), "", "{location}");
+    }
+}
+
 /// Asserts that a put ends with 69 if the backend gives its upload this id, and that the id is in
 /// no later request.
 fn assert_id_is_refused(id: &str) {
@@ -246,7 +272,7 @@ fn assert_id_is_refused(id: &str) {
         let mut changed = answer?.clone();
         (request.path == "/v1/uploads").then_some(())?;
         changed["id"] = wanted.as_str().into();
-        Some(Answer::json(changed))
+        Some(Answer::json(&changed))
     });
     let output = world.put(&file).run();
     assert_eq!(output.code(), Some(69), "{id:?}: {output}");
@@ -274,7 +300,10 @@ fn argument_of_dots_is_not_found_and_not_sent() {
     let world = World::new();
     let other = Sandbox::new();
     let run = |args: &[&str]| -> Output {
-        other.upload(args).env("UPLOAD_BACKEND", world.proxy.url()).run()
+        other
+            .upload(args)
+            .env("UPLOAD_BACKEND", world.proxy.url())
+            .run()
     };
     for id in [".", "..", "%2e%2e", "a/../b", "..%2f..", ""] {
         for verb in ["abort", "status", "cat", "url"] {

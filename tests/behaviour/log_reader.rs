@@ -48,7 +48,10 @@ fn gateway_serves_after_the_reader_of_its_log_has_ended() {
         }
         let file = sandbox.file("film.bin", PART + 1);
         let put = sandbox.upload(["put", "-vvv", "--part-size", "5MiB", "--backend"]);
-        put.arg(format!("http://{addr}")).arg(&file).run().succeeds();
+        put.arg(format!("http://{addr}"))
+            .arg(&file)
+            .run()
+            .succeeds();
         assert!(gateway.is_running());
     }
 }
@@ -78,7 +81,10 @@ fn gateway_and_put_continue_while_the_reader_of_the_log_reads_nothing() {
 fn put_ends_after_the_reader_of_its_log_has_ended() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 2 * PART + 1);
-    for (number, flags) in ["-v", "-vvv", "--json", "--progress=plain"].iter().enumerate() {
+    for (number, flags) in ["-v", "-vvv", "--json", "--progress=plain"]
+        .iter()
+        .enumerate()
+    {
         let put = sandbox.upload(["put", "--force", flags, "-v", "--backend", "embedded"]);
         let (put, mut log) = spawn_with_log(put.arg(&file));
         if number == 0 {

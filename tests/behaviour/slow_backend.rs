@@ -7,11 +7,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::support::PART;
 use crate::support::command::{Command, Output};
+use crate::support::events::upload_id;
 use crate::support::proxy::{Fault, Requests};
 use crate::support::world::World;
-use crate::support::PART;
-use crate::support::events::upload_id;
 use crate::test_backend::{Answer, Request, TestBackend};
 
 /// So slow that no answer arrives whole within any limit of these tests.
@@ -19,7 +19,7 @@ const DRIP: Fault = Fault::TrickleResponse { rate: 20 };
 
 /// Makes the body of every answer of the gateway arrive byte by byte.
 fn drip(_: &Request, answer: Option<&Value>) -> Option<Answer> {
-    Some(Answer::dripping(answer?.clone()))
+    Some(Answer::dripping(answer?))
 }
 
 /// Runs several commands at the same time.
@@ -114,8 +114,10 @@ fn cat_ends_on_an_object_that_drips_and_not_on_a_slow_one() {
     let slow = cat().run().succeeds();
     assert_eq!(slow.stdout_bytes(), fs::read(&file).unwrap());
     world.proxy.clear_faults();
-    let drip = Fault::TrickleResponse { rate: 300 };
-    world.proxy.inject(Requests::get(".bin"), drip);
+    let _backend = TestBackend::relay(&world, |request, _| {
+        let is_object = request.path.contains(".bin?");
+        is_object.then(|| Answer::dripping_text("x".repeat(20 << 10)))
+    });
     cat().run().exits(75);
 }
 
@@ -130,10 +132,14 @@ fn list_of_more_parts_than_planned_ends_with_69() {
         let after: u64 = after.parse().unwrap();
         let part = |number| json!({"number": number, "size": PART, "etag": "e"});
         let parts: Vec<_> = (after + 1..=after + 1000).map(part).collect();
-        Some(Answer::json(json!({"parts": parts, "next": after + 1000})))
+        Some(Answer::json(&json!({"parts": parts, "next": after + 1000})))
     });
     let lists = || backend.requests("/parts?");
-    world.upload(&["status", "--remote"]).arg(&file).run().exits(69);
+    world
+        .upload(&["status", "--remote"])
+        .arg(&file)
+        .run()
+        .exits(69);
     assert_eq!(lists(), 1);
     world.put(&file).run().exits(69);
     // The engine repeats calls that violate the protocol, three times.
@@ -149,9 +155,9 @@ fn endless_list_of_uploads_ends_with_69() {
     let padding = "x".repeat(100_000);
     let backend = TestBackend::relay(&world, move |request, _| {
         let query = request.path.split_once("/v1/uploads?")?.1;
-        let page = query.split_once("after=").map_or(0, |(_, after)| {
-            after[1..].parse::<u64>().unwrap()
-        });
+        let page = query
+            .split_once("after=")
+            .map_or(0, |(_, after)| after[1..].parse::<u64>().unwrap());
         let upload = |number: u64| {
             json!({
                 "id": format!("u{number}"), "state": "pending", "name": "n", "key": "k",
@@ -162,7 +168,7 @@ fn endless_list_of_uploads_ends_with_69() {
         };
         let uploads: Vec<_> = (page + 1..=page + 20).map(upload).collect();
         let next = format!("u{}", page + 20);
-        Some(Answer::json(json!({"uploads": uploads, "next": next})))
+        Some(Answer::json(&json!({"uploads": uploads, "next": next})))
     });
     let verbs = [&["list", "--orphans"][..], &["prune", "--older-than", "1d"]];
     for output in run_all(verbs.map(|verb| world.upload(verb))) {

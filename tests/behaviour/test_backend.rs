@@ -3,7 +3,7 @@
 //!
 //! Not here: faults of connections (`support::proxy`).
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,9 +22,9 @@ pub struct Request {
     pub path: String,
 }
 
-/// An answer with a JSON body, and with status 200 or that of the gateway.
+/// An answer with status 200 or that of the gateway.
 pub struct Answer {
-    body: Value,
+    body: String,
     pace: Pace,
 }
 
@@ -39,15 +39,20 @@ enum Pace {
 const DRIP_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Answer {
-    pub fn json(body: Value) -> Self {
+    pub fn json(body: &Value) -> Self {
         Self {
-            body,
+            body: body.to_string(),
             pace: Pace::AtOnce,
         }
     }
 
     /// An answer whose head arrives at once, and whose body takes longer than any limit of a test.
-    pub fn dripping(body: Value) -> Self {
+    pub fn dripping(body: &Value) -> Self {
+        Self::dripping_text(body.to_string() + &" ".repeat(100_000))
+    }
+
+    /// As [`Answer::dripping`], with a body that is not JSON.
+    pub fn dripping_text(body: String) -> Self {
         Self {
             body,
             pace: Pace::ByteByByte,
@@ -98,7 +103,10 @@ impl TestBackend {
     /// The number of requests whose path, with the query, contains a text.
     pub fn requests(&self, text: &str) -> usize {
         let requests = self.requests.lock().unwrap();
-        requests.iter().filter(|request| request.path.contains(text)).count()
+        requests
+            .iter()
+            .filter(|request| request.path.contains(text))
+            .count()
     }
 
     /// Every request so far.
@@ -144,7 +152,10 @@ fn serve(
     to_gateway.read_to_end(&mut answer)?;
     let text = String::from_utf8_lossy(&answer);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     if let (Some(status), Ok(json)) = (status, serde_json::from_str(body))
         && let Some(changed) = respond(&request, Some(&json))
     {
@@ -173,10 +184,7 @@ fn read_head(from: &mut impl io::BufRead) -> io::Result<(String, usize)> {
 
 impl Answer {
     fn send(&self, mut to: &TcpStream, status: u16) -> io::Result<()> {
-        let mut body = self.body.to_string();
-        if self.pace == Pace::ByteByByte {
-            body.push_str(&" ".repeat(100_000));
-        }
+        let body = self.body.as_bytes();
         let length = body.len();
         write!(
             to,
@@ -184,9 +192,9 @@ impl Answer {
              content-length: {length}\r\nconnection: close\r\n\r\n"
         )?;
         if self.pace == Pace::AtOnce {
-            return to.write_all(body.as_bytes());
+            return to.write_all(body);
         }
-        for byte in body.as_bytes() {
+        for byte in body {
             to.write_all(&[*byte])?;
             thread::sleep(DRIP_INTERVAL);
         }

@@ -7,6 +7,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use super::response::{gateway_error, no_token_given, not_a_gateway, problem_error};
 use crate::backend::api::Api;
@@ -25,8 +26,8 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
     BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartList,
-    PartSpec, ReadUrl, SignRequest, SignResponse, SignedPart, StoredPart, UploadList, UploadState,
-    UploadStatus,
+    PartSpec, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, StoredPart, UploadList,
+    UploadState, UploadStatus,
 };
 
 const NO_BODY: Option<&()> = None;
@@ -115,7 +116,10 @@ impl Gateway {
         let completed = response.complete.into_iter().map(|outcome| {
             let (completed, retry_after) = batch_result(outcome)?;
             Ok(match completed {
-                CompleteResponse::Receipt(receipt) => Completion::Verified(receipt),
+                CompleteResponse::Receipt(receipt) => {
+                    check_location(&receipt)?;
+                    Completion::Verified(receipt)
+                }
                 CompleteResponse::Pending(_) => {
                     Completion::Pending(retry_after.unwrap_or(PENDING_POLL_INTERVAL))
                 }
@@ -157,7 +161,11 @@ impl Gateway {
 
     /// `GET /v1/uploads/{id}`
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.get(&format!("v1/uploads/{id}")).await
+        let status: UploadStatus = self.get(&format!("v1/uploads/{id}")).await?;
+        if let Some(receipt) = &status.receipt {
+            check_location(receipt)?;
+        }
+        Ok(status)
     }
 
     /// `GET /v1/uploads?state=`, every page.
@@ -242,7 +250,9 @@ impl Gateway {
             let delay = response.retry_after().unwrap_or(PENDING_POLL_INTERVAL);
             return Ok(Completion::Pending(delay));
         }
-        Ok(Completion::Verified(Box::new(response.json()?)))
+        let receipt: Receipt = response.json()?;
+        check_location(&receipt)?;
+        Ok(Completion::Verified(Box::new(receipt)))
     }
 
     /// `DELETE /v1/uploads/{id}`
@@ -308,6 +318,19 @@ impl Gateway {
             return Err(not_a_gateway(response.status));
         }
         Ok(response)
+    }
+}
+
+/// Checks the location of an object, which is printed: a program that opens it must not run it.
+///
+/// # Errors
+/// [`Kind::ProtocolError`] for a URL that does not name an object, such as `javascript:…`.
+fn check_location(receipt: &Receipt) -> Result<()> {
+    match Url::parse(&receipt.location) {
+        Ok(url) if !["http", "https", "s3", "embedded"].contains(&url.scheme()) => Err(
+            protocol_error("the backend names a location that is not that of an object"),
+        ),
+        _ => Ok(()),
     }
 }
 

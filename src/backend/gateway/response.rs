@@ -27,7 +27,8 @@ pub fn gateway_error(response: &Response) -> Error {
     match status {
         407 => proxy_login_required(),
         403 if response.is_html() => {
-            let what = "a proxy or a firewall answered instead of the backend (HTTP 403, an HTML page)";
+            let what =
+                "a proxy or a firewall answered instead of the backend (HTTP 403, an HTML page)";
             Error::new(Kind::Unauthorized, what).with_hint(FIREWALL_HINT)
         }
         401 | 403 => {
