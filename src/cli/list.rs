@@ -47,7 +47,8 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
     let orphans = if flags.orphans {
         let connection = settings.connection(&flags.connection)?;
         let target = settings.target(flags.backend.as_deref(), &connection)?;
-        Some(Orphans::find(&journal, &target, settings, &BTreeSet::new()).await?)
+        let (known, limit) = (BTreeSet::new(), flags.query.limit());
+        Some(Orphans::find(&journal, &target, settings, &known, limit).await?)
     } else {
         None
     };

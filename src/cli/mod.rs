@@ -28,6 +28,7 @@ mod hints;
 mod list;
 #[cfg(feature = "gateway")]
 mod local_gateway;
+mod log_queue;
 mod lookup;
 pub mod man;
 mod notices;
@@ -38,6 +39,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod query_limit;
 mod rate_signals;
 mod receipt_file;
 mod receipt_target;
@@ -57,4 +59,4 @@ mod upload_table;
 mod url;
 
 pub use dispatch::run;
-pub use output::exit_code;
+pub use output::{eprint_line, exit_code};

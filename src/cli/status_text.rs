@@ -112,6 +112,9 @@ fn part_text(part: &PartLine) -> String {
 
 fn remote_text(remote: &Remote) -> String {
     let state = remote.status.state.name();
+    if let Some(reason) = &remote.status.reason {
+        return format!("{state}: {}", safe(reason));
+    }
     if remote.status.receipt.is_some() {
         let object = remote.status.object.map(ObjectState::name);
         return object.map_or_else(

@@ -143,6 +143,7 @@ impl<'a> Engine<'a> {
             Err(error) => (Vec::new(), Some(error)),
         };
         let numbered = items.into_iter().enumerate();
+        let waits = Waits::new(options.wait.at(&info));
         let hashers = std::thread::available_parallelism();
         let mut engine = Self {
             committer,
@@ -153,7 +154,7 @@ impl<'a> Engine<'a> {
             pending: numbered
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
-            waits: Waits::new(options.wait),
+            waits,
             blocked: Blocked::default(),
             options,
             uploads: Vec::new(),

@@ -8,6 +8,7 @@ use super::concurrency::Jobs;
 use super::deadline::GiveUp;
 use crate::journal::{Intent, S3Service, Upload};
 use upload_types::DiskFailure;
+use upload_types::wire::BackendInfo;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -112,6 +113,20 @@ pub enum WaitFor {
     Verified,
     /// The backend's hooks have accepted the object too, within this time.
     Ready(Option<Duration>),
+    /// As `Ready` if the backend has hooks, otherwise as `Verified`.
+    ReadyIfHooks(Option<Duration>),
+}
+
+impl WaitFor {
+    /// Decides [`WaitFor::ReadyIfHooks`] for a backend.
+    #[must_use]
+    pub fn at(self, info: &BackendInfo) -> Self {
+        match self {
+            Self::ReadyIfHooks(limit) if info.hooks => Self::Ready(limit),
+            Self::ReadyIfHooks(_) => Self::Verified,
+            wait => wait,
+        }
+    }
 }
 
 /// The result of a run.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::connection::ConnectionArgs;
+use super::connection::{ConnectionArgs, QueryArgs};
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -188,6 +188,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -207,6 +209,8 @@ pub struct PruneArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -223,6 +227,8 @@ pub struct StatusArgs {
     #[arg(long)]
     pub parts: bool,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -236,6 +242,8 @@ pub struct AbortArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -245,6 +253,8 @@ pub struct CatArgs {
     /// The upload, by upload id or by file
     #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
     pub upload: OsString,
+    #[command(flatten)]
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -261,6 +271,8 @@ pub struct UrlArgs {
     /// How long the URL is valid, such as 15m or 7d [default: chosen by the backend]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub expires: Option<Duration>,
+    #[command(flatten)]
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -194,6 +194,7 @@ impl Settings {
             receipt: receipt_target(flags),
             sha256: flags.sha256,
             wait: match flags.wait {
+                WaitState::Auto => WaitFor::ReadyIfHooks(flags.wait_timeout.duration()),
                 WaitState::None => WaitFor::Verified,
                 WaitState::Ready => WaitFor::Ready(flags.wait_timeout.duration()),
             },

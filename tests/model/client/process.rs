@@ -9,8 +9,8 @@ use upload::backend::{Backend, Options as Http};
 use upload::event::{Event, EventSender};
 use upload::journal::Journal;
 use upload::transfer::{self, GiveUp, Item, Jobs, Options, WaitFor};
-use upload_types::{DiskFailure, Token};
 use upload_types::wire::Receipt;
+use upload_types::{DiskFailure, Token};
 
 use crate::bucket::Bucket;
 
@@ -72,6 +72,7 @@ impl Process {
             max_open: 64,
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
+            sha256: false,
         };
         let (_stop_sender, mut stop) = watch::channel(None);
         let engine = async {
