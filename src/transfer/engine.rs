@@ -196,7 +196,8 @@ impl<'a> Engine<'a> {
         let mut load = self.load();
         for index in 0..self.uploads.len() {
             let stage = self.uploads[index].stage();
-            if !matches!(stage, Stage::Sending | Stage::Preparing) {
+            let is_active = matches!(stage, Stage::Sending | Stage::Preparing);
+            if !is_active || self.uploads[index].watch.is_checking() {
                 continue;
             }
             let others = load.minus(self.uploads[index].queue.load());
@@ -423,6 +424,7 @@ impl<'a> Engine<'a> {
                 self.renew_lease(index);
             }
         }
+        self.look_at_sources(now);
         self.measure_throughput(now);
         self.fail_late_waits(now);
         let give_up = self.options.give_up;

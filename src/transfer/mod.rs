@@ -12,6 +12,7 @@
 //! | `transitions` | the consequences of the result of a call about an upload |
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
+//! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
 //! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
 //! | `task`, `backend_calls`, `hashing` | the tasks |
@@ -47,6 +48,8 @@ mod resume;
 mod retry;
 mod retry_budget;
 mod signal;
+mod source_looks;
+mod source_watch;
 mod stage_calls;
 mod start;
 mod store_pinning;

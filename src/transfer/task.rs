@@ -11,7 +11,7 @@ use upload_types::wire::{
 use upload_types::{PartNumber, Sha256};
 
 use crate::backend::{Completion, PutOutcome};
-use crate::source::Digests;
+use crate::source::{Digests, FileVersion};
 
 /// A task that has not started.
 pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -38,6 +38,10 @@ pub enum BatchCall {
 pub enum UploadResult {
     /// Whether the parts that were hashed again still have their digests.
     Rehashed(Result<bool>),
+    /// The version of the source while its parts are sent.
+    Looked(Result<FileVersion>),
+    /// Whether the parts so far still have their digests.
+    CheckedEarly(Result<bool>),
     /// The status of an upload that was completed before.
     Confirmed(Result<Box<UploadStatus>>),
     Aborted(Result<AbortOutcome>),

@@ -38,6 +38,7 @@ mod settings;
 mod signals;
 mod source_changes;
 mod source_changes_by_stage;
+mod source_watch;
 mod store_faults;
 mod stored_objects;
 mod sweep;
