@@ -139,6 +139,14 @@ pub enum Event {
         path: String,
         message: String,
     },
+    /// The source of an unfinished upload was moved; the upload continues with its new path.
+    Moved {
+        #[serde(skip)]
+        item: usize,
+        upload: Option<UploadId>,
+        old_path: String,
+        path: String,
+    },
     /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {
         #[serde(skip)]

@@ -59,6 +59,7 @@ impl Json {
             | Event::Part { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
+            | Event::Moved { .. }
             | Event::Waiting { .. } => {}
         }
         lines.push(event::to_json_line(&event));

@@ -140,9 +140,10 @@ impl Sources {
                 self.known.entry(*item).or_default().waiting = true;
                 Some(*item)
             }
-            Event::Part { item, .. } | Event::Retry { item, .. } | Event::Changed { item, .. } => {
-                Some(*item)
-            }
+            Event::Part { item, .. }
+            | Event::Retry { item, .. }
+            | Event::Changed { item, .. }
+            | Event::Moved { item, .. } => Some(*item),
             Event::Exit { .. } => None,
         }
     }

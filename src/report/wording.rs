@@ -106,6 +106,11 @@ pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
 pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
     match event {
         Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
+        Event::Moved { old_path, path, .. } => Some(format!(
+            "moved: {} is now {}; its upload continues",
+            safe(old_path),
+            safe(path)
+        )),
         Event::Retry { attempt, .. } if verbose > 0 || *attempt >= SHOWN_ATTEMPTS => {
             retry(event, sources)
         }

@@ -32,6 +32,7 @@ use super::wait_ready::{VerifiedUpload, Waits};
 use crate::backend::Backend;
 use crate::event::{Event, EventSender};
 use crate::journal::Journal;
+use crate::source::MovedFiles;
 
 /// How often progress is reported and retries are started.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
@@ -95,6 +96,7 @@ pub(super) struct Engine<'a> {
     pub(super) waits: Waits,
     pub(super) tasks: JoinSet<TaskResult>,
     pub(super) stores: StorePinning,
+    pub(super) moved: MovedFiles,
     pub(super) batcher: CallBatcher,
     pub(super) summary: Summary,
     /// When a byte was last confirmed, or the backend last responded.
@@ -151,6 +153,7 @@ impl<'a> Engine<'a> {
             pending: numbered
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
+            moved: MovedFiles::default(),
             waits: Waits::new(options.wait),
             options,
             uploads: Vec::new(),

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start` | from sources to uploads: new, continued, replaced, already stored |
+//! | `moved_source` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
 //! | `part_transitions` | the consequences of the result of a task about a part |
@@ -37,6 +38,7 @@ mod finish;
 mod handshake;
 mod hashing;
 mod load;
+mod moved_source;
 mod options;
 mod part_queue;
 mod part_states;
@@ -64,7 +66,7 @@ pub use concurrency::Jobs;
 pub use deadline::GiveUp;
 pub use engine::run;
 pub use handshake::handshake;
-pub use options::{Item, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
+pub use options::{Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
 pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};

@@ -11,6 +11,7 @@ use upload_types::wire::BackendInfo;
 
 use super::backend_calls::restore_state;
 use super::hashing;
+use super::moved_source;
 use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
@@ -34,6 +35,7 @@ pub async fn preview(
     let version = source.version();
     let wanted = [(put.name.as_str(), source.path(), version)];
     let candidates = journal.candidates(&info.instance_id, &wanted)?.concat();
+    let candidates = moved_source::usable(&candidates, put, &source);
     for upload in &candidates {
         restore_state(backend, upload);
     }

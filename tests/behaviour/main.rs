@@ -20,6 +20,7 @@ mod lease;
 mod machine_faults;
 mod memory;
 mod misreported_sources;
+mod moved_sources;
 mod network;
 mod orphans;
 mod output;

@@ -97,6 +97,15 @@ pub const EVENTS: &[LineDoc] = &[
         ],
     },
     LineDoc {
+        kind: "moved",
+        meaning: "The source of an unfinished upload was moved. The upload continues with its new path and keeps its name.",
+        fields: &[
+            F("upload", "string|null", "upload id"),
+            F("old_path", "string", "path that the journal had"),
+            F("path", "string", "path of the source now"),
+        ],
+    },
+    LineDoc {
         kind: "waiting",
         meaning: "With --wait ready: the object is verified, and the checks of the backend are running.",
         fields: &[F("upload", "string", "upload id")],

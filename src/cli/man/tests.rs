@@ -114,6 +114,12 @@ fn events() -> Vec<Event> {
             path: path.clone(),
             message: message.clone(),
         },
+        Event::Moved {
+            item,
+            upload: upload.clone(),
+            old_path: path.clone(),
+            path: path.clone(),
+        },
         Event::Waiting { item, upload: id() },
         Event::Completed {
             item,
