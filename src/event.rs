@@ -159,7 +159,7 @@ pub enum Event {
     },
     /// Another process uploads the source; this run waits for that process.
     Blocked {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: Option<UploadId>,
         path: String,
@@ -171,12 +171,20 @@ pub enum Event {
     /// The backend no longer has an upload or its object: the source is uploaded again from the
     /// beginning, by another upload.
     Restarted {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         /// The upload that is replaced.
         upload: Option<UploadId>,
         path: String,
         message: String,
+    },
+    /// The source of an unfinished upload was moved; the upload continues with its new path.
+    Moved {
+        #[serde(rename = "source")]
+        item: usize,
+        upload: Option<UploadId>,
+        old_path: String,
+        path: String,
     },
     /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {

@@ -9,7 +9,7 @@ use super::hint_commands::HintCommands;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
-use crate::transfer::{self, Item, OnChange, PutRequest, TypeOrigin};
+use crate::transfer::{self, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use upload_types::error::Result;
 
 /// The longest name that a backend accepts, in characters.
@@ -80,6 +80,10 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
         type_origin: match options.content_type {
             Some(_) => TypeOrigin::Requested,
             None => TypeOrigin::Guessed,
+        },
+        name_origin: match options.name {
+            Some(_) => NameOrigin::Requested,
+            None => NameOrigin::Path,
         },
         name,
         metadata: options.metadata.clone(),

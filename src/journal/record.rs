@@ -47,6 +47,8 @@ pub enum Record {
         path: PathBuf,
         version: FileVersion,
     },
+    /// The source has another path.
+    SourceMoved { row: i64, path: PathBuf },
     /// Every part is stored and the source is unchanged: the request to complete is next.
     Completing { row: i64 },
     /// The backend has verified the object, or the receipt has got a SHA-256.
@@ -75,6 +77,7 @@ impl Record {
                 ..
             }
             | Self::SourceTouched { .. }
+            | Self::SourceMoved { .. }
             | Self::Completing { .. }
             | Self::Completed { .. }
             | Self::Rejected { .. }
@@ -146,6 +149,11 @@ impl Record {
                 db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?
                     .execute([row])?;
                 crash::point("journal.record.source_touched");
+            }
+            Self::SourceMoved { row, path } => {
+                db.prepare_cached("UPDATE upload SET path = ?2 WHERE row = ?1")?
+                    .execute(params![row, path.as_os_str().as_bytes()])?;
+                crash::point("journal.record.source_moved");
             }
             Self::Completing { row } => {
                 set_state(db, *row, State::Completing, None)?;

@@ -80,9 +80,13 @@ fn records_survive_reopening() {
         ("f", moved, version),
         ("f", moved, other),
         ("g", &*source, version),
+        ("g", moved, version),
     ];
     let mut found = journal.candidates("instance", &sources).unwrap();
-    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0, 0]);
+    assert_eq!(
+        found.iter().map(Vec::len).collect::<Vec<_>>(),
+        [1, 1, 0, 0, 1]
+    );
     let elsewhere = journal.candidates("another instance", &sources).unwrap();
     assert!(
         elsewhere.iter().all(Vec::is_empty),

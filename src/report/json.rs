@@ -66,6 +66,7 @@ impl Json {
             | Event::Changed { .. }
             | Event::Restarted { .. }
             | Event::Blocked { .. }
+            | Event::Moved { .. }
             | Event::Waiting { .. } => {}
         }
         lines.push(event::to_json_line(&event));

@@ -119,6 +119,11 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
         } if verbose > 0 || *is_first => {
             Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
         }
+        Event::Moved { old_path, path, .. } => Some(format!(
+            "moved: {} is now {}; its upload continues",
+            safe(old_path),
+            safe(path)
+        )),
         Event::Retry { attempt, .. } if verbose > 0 || *attempt >= SHOWN_ATTEMPTS => {
             retry(event, sources)
         }

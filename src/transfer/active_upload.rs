@@ -26,7 +26,7 @@ use tokio::task::AbortHandle;
 use upload_types::error::Result;
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
-use upload_types::{PartNumber, Sha256};
+use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
@@ -34,6 +34,7 @@ use super::part_states::PartStates;
 use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
+use super::source_watch::SourceWatch;
 use crate::event::{Event, EventSource};
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
@@ -93,6 +94,7 @@ pub struct ActiveUpload {
     pub epoch: u64,
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
+    pub watch: SourceWatch,
     /// How often the whole source was hashed again after all parts were stored.
     pub final_checks: u32,
     /// A part of the source has another digest than the journal recorded for this file version.
@@ -155,6 +157,7 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
+            watch: SourceWatch::new(source.version(), now),
             final_checks: 0,
             digests_disproved: false,
             whole_sha256: None,
@@ -197,6 +200,7 @@ impl ActiveUpload {
         );
         self.stage = stage;
         self.call_failures = Failures::default();
+        self.watch.end();
     }
 
     /// The row in the journal.
@@ -276,6 +280,15 @@ impl ActiveUpload {
     #[must_use]
     pub fn part_len(&self, number: PartNumber) -> u64 {
         self.plan.range(number).map_or(0, |range| range.len)
+    }
+
+    /// The range and the SHA-256 of each part that has been hashed.
+    #[must_use]
+    pub fn known_digests(&self) -> Vec<(ByteRange, Sha256)> {
+        let parts = self.parts.to_journal().into_values();
+        parts
+            .filter_map(|part| Some((self.plan.range(part.number)?, part.sha256)))
+            .collect()
     }
 
     /// The values that the backend needs to sign a part. Returns `None` if the SHA-256 is not

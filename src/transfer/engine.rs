@@ -33,6 +33,7 @@ use super::wait_ready::{VerifiedUpload, Waits};
 use crate::backend::Backend;
 use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
+use crate::source::MovedFiles;
 
 /// How often progress is reported and retries are started.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
@@ -97,6 +98,7 @@ pub(super) struct Engine<'a> {
     pub(super) blocked: Blocked,
     pub(super) tasks: JoinSet<TaskResult>,
     pub(super) stores: StorePinning,
+    pub(super) moved: MovedFiles,
     pub(super) batcher: CallBatcher,
     pub(super) summary: Summary,
     /// When a byte was last confirmed, or the backend last responded.
@@ -154,6 +156,7 @@ impl<'a> Engine<'a> {
             pending: numbered
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
+            moved: MovedFiles::default(),
             waits,
             blocked: Blocked::default(),
             options,
@@ -202,7 +205,8 @@ impl<'a> Engine<'a> {
         let mut load = self.load();
         for index in 0..self.uploads.len() {
             let stage = self.uploads[index].stage();
-            if !matches!(stage, Stage::Sending | Stage::Preparing) {
+            let is_active = matches!(stage, Stage::Sending | Stage::Preparing);
+            if !is_active || self.uploads[index].watch.is_checking() {
                 continue;
             }
             let others = load.minus(self.uploads[index].queue.load());
@@ -430,6 +434,7 @@ impl<'a> Engine<'a> {
                 self.renew_lease(index);
             }
         }
+        self.look_at_sources(now);
         self.measure_throughput(now);
         self.fail_late_waits(now);
         if let Some(cause) = self.options.disk_failure.get() {

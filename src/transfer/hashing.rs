@@ -8,7 +8,7 @@ use upload_types::error::{Kind, Result};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::task::task_failed;
-use crate::source::{Digests, SourceFile, WithMd5};
+use crate::source::{Digests, FileVersion, SourceFile, WithMd5};
 
 /// Hashes a range. `read` counts the bytes.
 pub async fn hash(
@@ -39,6 +39,12 @@ pub async fn is_unchanged(
         Ok(true)
     };
     spawn_blocking(compare).await.map_err(task_failed)?
+}
+
+/// The version of a source now.
+pub async fn look(source: SourceFile) -> Result<FileVersion> {
+    let look = move || source.current_version();
+    spawn_blocking(look).await.map_err(task_failed)?
 }
 
 /// Hashes several ranges, one after another.

@@ -57,6 +57,7 @@ impl Item {
 pub struct PutRequest {
     pub path: PathBuf,
     pub name: String,
+    pub name_origin: NameOrigin,
     pub content_type: String,
     pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
@@ -87,6 +88,16 @@ impl PutRequest {
             ..self
         }
     }
+}
+
+/// The origin of the name of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameOrigin {
+    /// The user named it. An upload with another name is not continued.
+    Requested,
+    /// It is the last component of the path. The upload of a file that was moved keeps the name
+    /// that it began with.
+    Path,
 }
 
 /// The origin of the content type of a put.

@@ -14,6 +14,7 @@ use super::backend_calls::restore_state;
 use super::deadline::{GiveUp, WaitingFor};
 use super::handshake::{elapsed, gave_up};
 use super::hashing;
+use super::moved_source;
 use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
@@ -38,6 +39,7 @@ pub async fn preview(
     let version = source.version();
     let wanted = [(put.name.as_str(), source.path(), version)];
     let candidates = journal.candidates(&info.instance_id, &wanted)?.concat();
+    let candidates = moved_source::usable(&candidates, put, &source);
     for upload in &candidates {
         restore_state(backend, upload);
     }

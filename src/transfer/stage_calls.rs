@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
+use upload_types::PartNumber;
 use upload_types::error::Result;
 use upload_types::wire::{BatchComplete, CompleteRequest};
-use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
@@ -59,10 +59,7 @@ impl Engine<'_> {
                 });
             }
             Stage::Rehashing | Stage::FinalCheck => {
-                let parts = upload.parts.to_journal().into_values();
-                let parts: Vec<(ByteRange, Sha256)> = parts
-                    .filter_map(|part| Some((upload.plan.range(part.number)?, part.sha256)))
-                    .collect();
+                let parts = upload.known_digests();
                 let (source, read) = (upload.source.clone(), upload.start_rehash());
                 self.defer(upload, async move {
                     sleep(wait).await;

@@ -3,6 +3,7 @@
 //!
 //! Not here: the choice between them (`resume::choose`).
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use upload_types::UploadId;
@@ -16,7 +17,8 @@ use super::blocked::Earlier;
 use super::committer::same_error;
 use super::deadline::WaitingFor;
 use super::engine::Engine;
-use super::options::{Item, OnChange, PutRequest, TypeOrigin};
+use super::moved_source;
+use super::options::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
@@ -144,6 +146,7 @@ impl Engine<'_> {
             restore_state(&self.backend, upload);
         }
         let version = source.version();
+        let candidates = &moved_source::usable(candidates, &put, &source);
         let upload = match resume::choose(candidates, &version, &put) {
             Choice::New => return Ok(Started::New(put, source)),
             Choice::Discard(index) => {
@@ -215,25 +218,30 @@ impl Engine<'_> {
         if let Some(completed) = completed(item, upload) {
             return Ok(completed);
         }
+        // The user may have named a newer path than that of the journal.
+        let path = upload.intent.path.clone();
         let upload = self.committer.take(upload)?;
         restore_state(&self.backend, &upload);
         let row = upload.row;
-        let resumed = self.resumed(item, upload);
+        let resumed = self.resumed(item, upload, path);
         if resumed.is_err() {
             self.committer.record(Record::Released { row });
         }
         resumed
     }
 
-    fn resumed(&mut self, item: usize, upload: Upload) -> Result<Started> {
+    fn resumed(&mut self, item: usize, upload: Upload, path: PathBuf) -> Result<Started> {
         if let Some(completed) = completed(item, &upload) {
             return Ok(completed);
         }
         if let Some(error) = resume::not_resumable(upload.state) {
             return Err(error);
         }
-        let put = request_of(&upload);
-        let source = SourceFile::open(&put.path)?;
+        let source = self.open_source(&path, &upload)?;
+        let put = PutRequest {
+            path: source.path().to_owned(),
+            ..request_of(&upload)
+        };
         if source.version().size != upload.intent.version.size {
             return Err(self.emit_changed(item, &upload, "its size has changed"));
         }
@@ -262,9 +270,10 @@ impl Engine<'_> {
         item: usize,
         put: PutRequest,
         source: SourceFile,
-        upload: Upload,
+        mut upload: Upload,
     ) -> Result<ActiveUpload> {
         let parts = self.committer.parts(upload.row)?;
+        self.record_path(item, &mut upload, source.path());
         let is_touched = source.version() != upload.intent.version;
         // Parts without ETag are hashed again anyway. Their digests may be wrong if the
         // source was touched.
@@ -494,6 +503,7 @@ fn request_of(upload: &Upload) -> PutRequest {
     PutRequest {
         path: intent.path,
         name: intent.name,
+        name_origin: NameOrigin::Requested,
         content_type: intent.content_type,
         type_origin: TypeOrigin::Requested,
         metadata: intent.metadata,

@@ -12,7 +12,7 @@ use upload_types::{PartNumber, Sha256};
 
 use super::whole_file::WholeFile;
 use crate::backend::{Completion, PutOutcome};
-use crate::source::Digests;
+use crate::source::{Digests, FileVersion};
 
 /// A task that has not started.
 pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -39,6 +39,10 @@ pub enum BatchCall {
 pub enum UploadResult {
     /// Whether the parts that were hashed again still have their digests.
     Rehashed(Result<bool>),
+    /// The version of the source while its parts are sent.
+    Looked(Result<FileVersion>),
+    /// Whether the parts so far still have their digests.
+    CheckedEarly(Result<bool>),
     /// The status of an upload that was completed before.
     Confirmed(Result<Box<UploadStatus>>),
     Aborted(Result<AbortOutcome>),

@@ -44,6 +44,8 @@ impl Engine<'_> {
                 self.on_part_result(upload, generation, result)
             }
             UploadResult::LeaseRenewed(renewed) => Self::on_lease_renewed(upload, renewed),
+            UploadResult::Looked(observed) => self.on_looked(upload, observed),
+            UploadResult::CheckedEarly(is_same) => self.on_checked_early(upload, is_same),
             UploadResult::Rehashed(Ok(is_same)) => self.on_rehashed(upload, is_same),
             UploadResult::Confirmed(Ok(status)) => self.on_confirmed(upload, &status),
             UploadResult::Aborted(Ok(outcome)) => self.on_aborted(upload, outcome),

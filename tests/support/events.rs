@@ -87,6 +87,13 @@ pub enum Event {
         path: String,
         message: String,
     },
+    Moved {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        old_path: String,
+        path: String,
+    },
     Waiting {
         v: Version,
         source: usize,

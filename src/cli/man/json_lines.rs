@@ -121,6 +121,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "blocked",
         meaning: "Another process uploads the source. This command waits for it, at most for --give-up-after.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("message", "string", "the process that uploads it"),
@@ -130,9 +131,20 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "restarted",
         meaning: "The backend no longer has the upload or its object: the source is uploaded again from the beginning.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "id of the upload that is replaced"),
             F("path", "string", "path of the source"),
             F("message", "string", "the reason"),
+        ],
+    },
+    LineDoc {
+        kind: "moved",
+        meaning: "The source of an unfinished upload was moved. The upload continues with its new path and keeps its name.",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string|null", "upload id"),
+            F("old_path", "string", "path that the journal had"),
+            F("path", "string", "path of the source now"),
         ],
     },
     LineDoc {

@@ -135,6 +135,12 @@ fn events() -> Vec<Event> {
             path: path.clone(),
             message: message.clone(),
         },
+        Event::Moved {
+            item,
+            upload: upload.clone(),
+            old_path: path.clone(),
+            path: path.clone(),
+        },
         Event::Waiting {
             item,
             upload: id(),
