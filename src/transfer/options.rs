@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
+use crate::backend::Limiter;
 use crate::journal::{Intent, Upload};
 
 /// How to run.
@@ -22,6 +24,8 @@ pub struct Options {
     /// The most parts that are sent, and the most sources that are open, at the same time. It
     /// follows from the limit of open files.
     pub max_open: usize,
+    /// The rate limit, which signals can change.
+    pub limiter: Arc<Limiter>,
     pub give_up: GiveUp,
     pub wait: WaitFor,
 }

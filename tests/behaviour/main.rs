@@ -18,6 +18,7 @@ mod journal_faults;
 mod kills;
 mod lease;
 mod machine_faults;
+mod mapped_sources;
 mod memory;
 mod misreported_sources;
 mod moved_sources;
