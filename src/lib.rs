@@ -34,6 +34,7 @@
 //! | module or crate | content |
 //! |---|---|
 //! | `crates/types` | ids, digests and secrets as types; errors and exit codes; the plan; the messages of the HTTP API |
+//! | `crates/lease` | whether another process may write to a source |
 //! | `crates/net` | address classes (this machine, private, public); the set-up of HTTP clients |
 //! | `crates/sqlite` | SQLite files that are created whole, checked and migrated |
 //! | `crates/s3` | a client of S3-compatible stores, and the probe of what a store enforces |

@@ -236,6 +236,7 @@ impl Session {
             resume_command: self.commands.resume(),
             first_item: self.first_item,
             jobs: self.jobs,
+            limiter: Arc::clone(&self.limiter),
             max_open: resource_limits::max_open_parts(handle.gateway_place()),
             give_up: self.give_up,
             wait: self.wait,

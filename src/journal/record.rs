@@ -47,6 +47,8 @@ pub enum Record {
         path: PathBuf,
         version: FileVersion,
     },
+    /// The source has other bytes than were recorded for its version: no digest is used again.
+    DigestsForgotten { row: i64 },
     /// The source has another path.
     SourceMoved { row: i64, path: PathBuf },
     /// Every part is stored and the source is unchanged: the request to complete is next.
@@ -77,6 +79,7 @@ impl Record {
                 ..
             }
             | Self::SourceTouched { .. }
+            | Self::DigestsForgotten { .. }
             | Self::SourceMoved { .. }
             | Self::Completing { .. }
             | Self::Completed { .. }
@@ -150,10 +153,13 @@ impl Record {
                     .execute([row])?;
                 crash::point("journal.record.source_touched");
             }
+            Self::DigestsForgotten { row } => {
+                db.prepare_cached("DELETE FROM part WHERE upload = ?1")?
+                    .execute([row])?;
+            }
             Self::SourceMoved { row, path } => {
                 db.prepare_cached("UPDATE upload SET path = ?2 WHERE row = ?1")?
                     .execute(params![row, path.as_os_str().as_bytes()])?;
-                crash::point("journal.record.source_moved");
             }
             Self::Completing { row } => {
                 set_state(db, *row, State::Completing, None)?;

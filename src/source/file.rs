@@ -133,6 +133,13 @@ impl SourceFile {
         has_bytes_at(&self.handle, self.version.size).map_err(|error| self.read_error(error))
     }
 
+    /// Whether a process has the file open for writing, or mapped for writing: then its bytes can
+    /// change without a new version. False if the file system cannot tell.
+    #[must_use]
+    pub fn has_writer(&self) -> bool {
+        upload_lease::has_writer(&self.handle).unwrap_or(false)
+    }
+
     /// Fills the buffer from `offset`.
     ///
     /// # Errors

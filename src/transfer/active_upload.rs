@@ -9,7 +9,7 @@
 //! | beginning | preparing, rehashing | begin | sending, rejoining |
 //! | rejoining | start, and every stage with an id whose outcome is unknown | claim the lease, list the stored parts | sending; end if verified |
 //! | sending | beginning, rejoining | hash, sign and send parts | final check, completing, aborting, rejoining |
-//! | final check | sending, itself | hash every part again, since the source was touched, or for `--sha256` | completing, aborting, itself |
+//! | final check | sending, itself | hash every part again, since the source was touched or may be mapped, or for `--sha256` | completing, aborting, itself |
 //! | completing | sending, final check | complete | end; rejoining if parts are missing |
 //!
 //! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
-use upload_types::error::Result;
+use upload_types::error::{Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
 use upload_types::{ByteRange, PartNumber, Sha256};
@@ -95,6 +95,9 @@ pub struct ActiveUpload {
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
     pub watch: SourceWatch,
+    /// A process may have changed the source without a new version, through a memory mapping. Then
+    /// its digests are compared before the upload is completed.
+    pub may_be_mapped: bool,
     /// How often the whole source was hashed again after all parts were stored.
     pub final_checks: u32,
     /// A part of the source has another digest than the journal recorded for this file version.
@@ -107,6 +110,8 @@ pub struct ActiveUpload {
     pub queue_generation: u32,
     /// Failures of calls about the whole upload.
     pub call_failures: Failures,
+    /// The kind of the last failure that was followed by a retry.
+    pub last_failure: Option<Kind>,
     /// The backend has signed other bytes for this idempotency key: begin is repeated without
     /// parts, to learn the id.
     pub begins_without_parts: bool,
@@ -157,6 +162,7 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
+            may_be_mapped: source.has_writer(),
             watch: SourceWatch::new(source.version(), now),
             final_checks: 0,
             digests_disproved: false,
@@ -166,6 +172,7 @@ impl ActiveUpload {
             queue: PartQueue::default(),
             queue_generation: 0,
             call_failures: Failures::default(),
+            last_failure: None,
             begins_without_parts: false,
             restarts: 0,
             rejoins: 0,
@@ -280,6 +287,18 @@ impl ActiveUpload {
     #[must_use]
     pub fn part_len(&self, number: PartNumber) -> u64 {
         self.plan.range(number).map_or(0, |range| range.len)
+    }
+
+    /// The length of every part except the last one, which may be shorter.
+    #[must_use]
+    pub fn max_part_len(&self) -> u64 {
+        self.plan.part_size().min(self.plan.size())
+    }
+
+    /// The most bytes that the parts on the wire can have.
+    #[must_use]
+    pub fn sending_len(&self) -> u64 {
+        self.queue.load().sending as u64 * self.max_part_len()
     }
 
     /// The range and the SHA-256 of each part that has been hashed.

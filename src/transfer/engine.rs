@@ -203,6 +203,8 @@ impl<'a> Engine<'a> {
     fn start_parts(&mut self) {
         let now = Instant::now();
         let mut load = self.load();
+        let rate_limit = self.options.limiter.rate();
+        let mut sending: u64 = self.uploads.iter().map(|upload| upload.sending_len()).sum();
         for index in 0..self.uploads.len() {
             let stage = self.uploads[index].stage();
             let is_active = matches!(stage, Stage::Sending | Stage::Preparing);
@@ -215,11 +217,16 @@ impl<'a> Engine<'a> {
             let room = load::room(load, self.throttle.jobs(), self.hashers);
             let max_sending = self.throttle.max_sending(now);
             let send = room.send.min(max_sending.saturating_sub(load.sending));
+            let len = self.uploads[index].max_part_len();
             for _ in 0..send {
+                if !load::fits_rate_limit(rate_limit, sending, len) {
+                    break;
+                }
                 let Some(entry) = self.uploads[index].queue.start_sending(now) else {
                     break;
                 };
                 self.send_part(index, entry);
+                sending += len;
             }
             if stage == Stage::Sending {
                 self.sign_parts(index, room.sign);
@@ -444,12 +451,7 @@ impl<'a> Engine<'a> {
         }
         let give_up = self.options.give_up;
         if self.stopping.is_none() && give_up.is_due(now, self.last_success, WaitingFor::Progress) {
-            let what = "gave up: no byte was confirmed for too long";
-            let mut error = Error::new(Kind::Temporary, what);
-            if let Some(last) = &self.last_error {
-                error = error.with_source(last.clone());
-            }
-            self.fail_all(&error);
+            self.on_given_up();
         }
     }
 
@@ -539,6 +541,7 @@ impl<'a> Engine<'a> {
             Verdict::ListParts | Verdict::Stop => Err(error),
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
+                upload.last_failure = Some(error.kind());
                 if matches!(error.kind(), Kind::Throttled(_)) {
                     let now = Instant::now();
                     self.throttle.on_throttled(now, now);

@@ -20,6 +20,9 @@ use super::wait_ready::{VerifiedUpload, Waiting};
 use crate::event::Event;
 use crate::journal::Record;
 
+const UNREADABLE_HINT: &str =
+    "check the disk or the network file system of the file; then run `upload resume ID`";
+
 impl Engine<'_> {
     /// An upload is verified: it is completed, or waits for the backend's hooks.
     pub(super) fn verified(&mut self, upload: VerifiedUpload) {
@@ -165,6 +168,29 @@ impl Engine<'_> {
             message: error.to_string(),
             hint,
         });
+    }
+
+    /// Ends everything because no byte was confirmed for too long. An upload whose source could not
+    /// be read until the end fails because of that.
+    pub(super) fn on_given_up(&mut self) {
+        let what = "gave up: no byte was confirmed for too long";
+        let error = |kind, last: Option<&String>| match last {
+            Some(last) => Error::new(kind, what).with_source(last.clone()),
+            None => Error::new(kind, what),
+        };
+        let last = self.last_error.clone();
+        let (unreadable, others) = std::mem::take(&mut self.uploads)
+            .into_iter()
+            .partition(|upload| upload.last_failure == Some(Kind::Io));
+        self.uploads = others;
+        for upload in unreadable {
+            let hint = match upload.upload.id {
+                Some(_) => UNREADABLE_HINT,
+                None => "check the disk or the network file system; then run the command again",
+            };
+            self.fail(&upload, &error(Kind::Io, last.as_ref()).with_hint(hint));
+        }
+        self.fail_all(&error(Kind::Temporary, last.as_ref()));
     }
 
     /// Ends everything under way, and everything that has not started, with one error.

@@ -41,9 +41,9 @@ pub async fn is_unchanged(
     spawn_blocking(compare).await.map_err(task_failed)?
 }
 
-/// The version of a source now.
-pub async fn look(source: SourceFile) -> Result<FileVersion> {
-    let look = move || source.current_version();
+/// The version of a source now, and whether a process may write to it.
+pub async fn look(source: SourceFile) -> Result<(FileVersion, bool)> {
+    let look = move || Ok((source.current_version()?, source.has_writer()));
     spawn_blocking(look).await.map_err(task_failed)?
 }
 

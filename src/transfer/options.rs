@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
+use crate::backend::Limiter;
 use crate::journal::{Intent, S3Service, Upload};
 use upload_types::DiskFailure;
 use upload_types::wire::BackendInfo;
@@ -26,6 +28,8 @@ pub struct Options {
     /// The most parts that are sent, and the most sources that are open, at the same time. It
     /// follows from the limit of open files.
     pub max_open: usize,
+    /// The rate limit, which signals can change.
+    pub limiter: Arc<Limiter>,
     pub give_up: GiveUp,
     pub wait: WaitFor,
     /// The failure of a disk of a backend in this process.

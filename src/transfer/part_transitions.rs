@@ -301,6 +301,7 @@ impl Engine<'_> {
         match retry::judge(error.kind(), Attempt::Bytes, failures, fastrand::f64()) {
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
+                upload.last_failure = Some(error.kind());
                 self.emit_retry(upload.event_source(), Some(number), attempts, &error, wait);
                 Ok(PartRetry::After(wait))
             }

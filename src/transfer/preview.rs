@@ -51,8 +51,10 @@ pub async fn preview(
     };
     let found = match resume::choose(&candidates, &version, put) {
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
-        Choice::Completed(index) => preview.completed(&candidates[index]).await?,
-        Choice::PossiblyCompleted(index) => {
+        Choice::Completed(index) if !source.has_writer() => {
+            preview.completed(&candidates[index]).await?
+        }
+        Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
             let upload = &candidates[index];
             if preview.is_unchanged(upload).await? {
                 preview.completed(upload).await?

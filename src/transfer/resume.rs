@@ -70,8 +70,8 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
 }
 
 /// Whether a `put` may continue this upload, if it is one of the same file under another path.
-/// `holds_source` tells whether that path still has the file, as one of several hard links: then it
-/// is a source of its own.
+/// With `holds_source`, that path still has the file, as one of several hard links: then it is a
+/// source of its own.
 #[must_use]
 pub fn follows(upload: &Upload, put: &PutRequest, holds_source: bool) -> bool {
     let may_rename = put.name_origin == NameOrigin::Path || upload.intent.name == put.name;

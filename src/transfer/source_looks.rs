@@ -35,13 +35,14 @@ impl Engine<'_> {
     pub(super) fn on_looked(
         &mut self,
         upload: &mut ActiveUpload,
-        observed: Result<FileVersion>,
+        observed: Result<(FileVersion, bool)>,
     ) -> Result<Next> {
         upload.watch.end();
         // If the file system has failed, the next read reports it.
-        let Ok(observed) = observed else {
+        let Ok((observed, has_writer)) = observed else {
             return Ok(Next::Continue);
         };
+        upload.may_be_mapped |= has_writer;
         if !is_watched(upload) {
             return Ok(Next::Continue);
         }

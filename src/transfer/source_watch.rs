@@ -13,7 +13,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Later touches are noticed after the last part.
 const MAX_EARLY_CHECKS: u32 = 3;
 
-/// What a look has found.
+/// The result of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     /// Nothing that needs an action.

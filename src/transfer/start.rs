@@ -165,11 +165,11 @@ impl Engine<'_> {
                 let parts = self.committer.parts(upload.row)?;
                 ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
             }
-            Choice::Completed(index) => {
+            Choice::Completed(index) if !source.has_writer() => {
                 let upload = candidates[index].clone();
                 ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
             }
-            Choice::PossiblyCompleted(index) => {
+            Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
                 let upload = candidates[index].clone();
                 let parts = self.committer.parts(upload.row)?;
                 ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)

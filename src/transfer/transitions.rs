@@ -206,11 +206,14 @@ impl Engine<'_> {
         noticed: Noticed,
     ) -> Result<Next> {
         let error = self.emit_changed(upload.item, &upload.upload, why);
-        // If the source is as this process opened it, the upload began with an earlier version.
-        let is_as_opened = upload
-            .source
-            .current_version()
-            .is_ok_and(|version| version == upload.source.version());
+        // If the source is as this process opened it, the upload began with an earlier version;
+        // unless every part is of this run, and was changed through a mapping.
+        let is_of_this_run = upload.stage() == Stage::FinalCheck && upload.resumed_bytes == 0;
+        let is_as_opened = !is_of_this_run
+            && upload
+                .source
+                .current_version()
+                .is_ok_and(|version| version == upload.source.version());
         let may_restart = noticed == Noticed::AtStart
             || is_as_opened
             || upload.put.on_change == OnChange::Restart;
@@ -226,8 +229,14 @@ impl Engine<'_> {
         let is_final = upload.stage() == Stage::FinalCheck;
         self.last_success = Instant::now();
         if !is_same {
+            let is_same_version = upload.checked_version == upload.upload.intent.version;
+            upload.digests_disproved |= is_same_version;
             if upload.upload.state.is_finished() && !upload.by_resume {
                 return Ok(Next::Restart);
+            }
+            if is_same_version {
+                let row = upload.row();
+                self.committer.record(Record::DigestsForgotten { row });
             }
             let noticed = if is_final {
                 Noticed::WhileRunning
@@ -491,7 +500,9 @@ impl Engine<'_> {
         if version.size != expected.size || upload.source.has_bytes_after_its_end()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
-        if version != expected {
+        upload.may_be_mapped |= upload.source.has_writer();
+        let must_compare = upload.may_be_mapped && upload.final_checks == 0;
+        if version != expected || must_compare {
             if upload.final_checks == MAX_FINAL_CHECKS {
                 let what = format!(
                     "{} keeps changing: it was modified or touched during each of \

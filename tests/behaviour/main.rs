@@ -26,6 +26,7 @@ mod lease;
 mod listing;
 mod log_reader;
 mod machine_faults;
+mod mapped_sources;
 mod memory;
 mod misreported_sources;
 mod moved_sources;

@@ -23,7 +23,8 @@ pub struct TransferArgs {
     /// [default: none]
     ///
     /// At least 1KiB/s. During a run, SIGUSR1 halves the limit (without one, it sets half of the
-    /// current rate), and SIGUSR2 doubles it until it is removed.
+    /// current rate), and SIGUSR2 doubles it until it is removed. Under a limit, fewer parts are in
+    /// flight: as many as take 16 seconds together, and at least one.
     #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
     pub limit_rate: Option<LimitRate>,
     /// Write the receipts of completed uploads to this file, as JSON lines

@@ -73,6 +73,7 @@ impl Process {
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
             sha256: false,
+            limiter: Arc::default(),
         };
         let (_stop_sender, mut stop) = watch::channel(None);
         let engine = async {
