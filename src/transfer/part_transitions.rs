@@ -267,8 +267,8 @@ impl Engine<'_> {
                 return Ok(Next::Restart);
             }
             Kind::Throttled(_) => self.throttle.on_throttled(now, last.since),
-            // An expired URL is not a failure of the store.
-            Kind::UrlExpired => {}
+            // An expired URL or credential is not a failure of the store.
+            Kind::UrlExpired | Kind::CredentialsRejected => {}
             _ => self.throttle.on_failed(now, fastrand::f64()),
         }
         // The bytes were damaged on the way, or the source was changed. Hashing it again shows

@@ -55,6 +55,10 @@ pub async fn open_queue(
             tracing::warn!(reason, "could not read the attributes of the event queue");
             true
         }
+        Err(Fault::Rejected(rejection)) => {
+            let text = format!("could not use the queue of --events: {}", rejection.text);
+            return Err(Error::new(rejection.kind, text).with_hint(rejection.hint));
+        }
         Err(fault) => {
             return Err(Error::new(
                 Kind::Config,
