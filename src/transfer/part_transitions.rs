@@ -18,7 +18,7 @@ use super::part_states::LastPiece;
 use super::retry::{self, Attempt, Failures, Verdict};
 use super::task::PartResult;
 use super::transitions::Noticed;
-use crate::backend::{PartUpload, PutOutcome};
+use crate::backend::{PartUpload, PutOutcome, SignReason};
 use crate::event::Event;
 use crate::journal::Record;
 use crate::source::{Digests, WithMd5};
@@ -121,10 +121,19 @@ impl Engine<'_> {
         };
         upload.last_call = Instant::now();
         let (epoch, backend) = (upload.epoch, Arc::clone(&self.backend));
+        let is_rejected = |number: &PartNumber| {
+            let failures = upload.parts.failures_mut(*number);
+            failures.has_rejected_credentials()
+        };
+        let reason = if numbers.iter().any(is_rejected) {
+            SignReason::CredentialsRejected
+        } else {
+            SignReason::UrlNeeded
+        };
         self.spawn_part(index, async move {
             // The lifetime of the URLs may begin before the response arrives.
             let signed_at = Instant::now();
-            let signed = backend.sign(&id, epoch, specs).await;
+            let signed = backend.sign(&id, epoch, specs, reason).await;
             PartResult::Signed(numbers, signed_at, signed)
         });
     }

@@ -45,6 +45,14 @@ pub struct Failures {
     read_errors: u32,
 }
 
+impl Failures {
+    /// Whether the store has rejected the credentials of a URL.
+    #[must_use]
+    pub fn has_rejected_credentials(&self) -> bool {
+        self.rejected_credentials > 0
+    }
+}
+
 /// The attempt that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {

@@ -185,3 +185,29 @@ fn put_with_expired_keys_ends_before_it_sends_anything() {
     world.write_keys(NEW);
     world.put("film.bin").run().succeeds();
 }
+
+#[test]
+fn keys_of_a_process_are_renewed_during_the_upload() {
+    // No file of the AWS configuration changes.
+    let mut world = World::new();
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    let document = world.sandbox.path("keys.json");
+    let write = |key: &str| {
+        let keys = format!(r#""AccessKeyId":"{key}","SecretAccessKey":"secret-of-{key}""#);
+        fs::write(&document, format!(r#"{{"Version":1,{keys}}}"#)).unwrap();
+    };
+    write(OLD);
+    let config = format!(
+        "[default]\ncredential_process = cat {}\n",
+        document.display()
+    );
+    fs::write(&world.keys, config).unwrap();
+    world.proxy.block_after(PART + PART / 2);
+    let put = world.put("film.bin").spawn();
+    world.proxy.wait_until_blocked();
+    world.expire_old_keys();
+    write(NEW);
+    world.proxy.unblock();
+    put.wait().succeeds();
+    world.store().assert_holds_only(&file);
+}

@@ -11,7 +11,7 @@ use crate::bootstrap::Resources;
 use crate::config::{Config, ProbePolicy};
 use crate::ledger::Ledger;
 use crate::listener::reachable_address;
-use upload_s3::{Capability, Fault, ProbeDepth, Profile, Store, Support};
+use upload_s3::{Capability, Fault, Place, ProbeDepth, Profile, Store, Support};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Limits, Proof};
 
@@ -165,9 +165,14 @@ fn unusable(store: &Store, fault: &Fault) -> Error {
     let place = format!("bucket {} at {}", store.bucket(), store.origin());
     match fault {
         Fault::Rejected(rejection) => {
-            let text = format!("could not use the {place}: {}", rejection.text);
+            let text = match rejection.place {
+                Place::Credentials => rejection.text.clone(),
+                Place::Store => format!("could not use the {place}: {}", rejection.text),
+            };
             Error::new(rejection.kind, text).with_hint(rejection.hint.as_str())
         }
+        Fault::NoCredentials(reason) => Error::new(Kind::Temporary, reason.as_str())
+            .with_hint("check the network; then run the command again"),
         Fault::Unavailable(reason) => Error::new(
             Kind::Temporary,
             format!("could not reach the {place}: {reason}"),

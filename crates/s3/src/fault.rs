@@ -22,6 +22,8 @@ pub enum Fault {
     Rejected(Rejection),
     /// The store's certificate is not trusted. Nothing was sent.
     Untrusted(String),
+    /// A service that gives credentials does not respond. Nothing was sent to the store.
+    NoCredentials(String),
     /// A temporary failure, or a response that cannot be read. The outcome of the call is unknown.
     Unavailable(String),
 }
@@ -32,6 +34,7 @@ pub struct Rejection {
     /// [`Kind::Unauthorized`] if the store or a credential service rejects the credentials;
     /// [`Kind::Config`] for a setting that is missing or wrong.
     pub kind: Kind,
+    pub place: Place,
     /// The reason without names of the configuration, for clients of a gateway.
     pub summary: &'static str,
     /// The reason in full, for the owner of the configuration.
@@ -40,35 +43,58 @@ pub struct Rejection {
     pub hint: String,
 }
 
+/// Where a rejection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The AWS configuration, or a service that gives credentials. Nothing was sent to the store.
+    Credentials,
+    Store,
+}
+
 impl Fault {
     /// A setting of the AWS configuration is missing or wrong.
     pub(crate) fn config(text: impl Into<String>, hint: impl Into<String>) -> Self {
         let summary = "the AWS configuration of the gateway cannot be used";
-        Self::misconfigured(summary, text, hint)
+        Self::rejected(Kind::Config, Place::Credentials, summary, text, hint)
     }
 
-    /// A setting is missing or wrong.
+    /// A source of credentials refuses.
+    pub(crate) fn no_access(
+        summary: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::rejected(Kind::Unauthorized, Place::Credentials, summary, text, hint)
+    }
+
+    /// The store rejects bucket, region or encryption.
     pub(crate) fn misconfigured(
         summary: &'static str,
         text: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self::Rejected(Rejection {
-            kind: Kind::Config,
-            summary,
-            text: text.into(),
-            hint: hint.into(),
-        })
+        Self::rejected(Kind::Config, Place::Store, summary, text, hint)
     }
 
-    /// The credentials are rejected.
+    /// The store rejects the credentials.
     pub(crate) fn unauthorized(
         summary: &'static str,
         text: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
+        Self::rejected(Kind::Unauthorized, Place::Store, summary, text, hint)
+    }
+
+    fn rejected(
+        kind: Kind,
+        place: Place,
+        summary: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self::Rejected(Rejection {
-            kind: Kind::Unauthorized,
+            kind,
+            place,
             summary,
             text: text.into(),
             hint: hint.into(),
@@ -86,6 +112,7 @@ impl fmt::Display for Fault {
             Self::InvalidPart(text)
             | Self::Refused(text)
             | Self::Untrusted(text)
+            | Self::NoCredentials(text)
             | Self::Unavailable(text) => f.write_str(text),
         }
     }

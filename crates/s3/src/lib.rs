@@ -98,7 +98,7 @@ mod uri;
 mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
-pub use fault::{Fault, Rejection};
+pub use fault::{Fault, Place, Rejection};
 pub use multipart::Marker;
 pub use multipart_responses::{parse_complete, parse_create, parse_list};
 pub use object_headers::{Head, NewObject, attachment};

@@ -29,6 +29,9 @@ use crate::sqs::Queue;
 use crate::transport::{self, CONTROL_CALL_TIMEOUT};
 use crate::uri::{check_key, encode_path};
 
+/// The shortest time between two searches for credentials that clients cause.
+const CREDENTIALS_PAUSE: Duration = Duration::from_secs(10);
+
 /// One bucket that is used by the S3 protocol. Every operation fails with a [`Fault`].
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -219,6 +222,16 @@ impl Store {
             self.create_headers
         );
         Ok(Sha256::of(identity.as_bytes()).to_string())
+    }
+
+    /// Searches for newer credentials, at most every ten seconds. To be called when a client
+    /// reports that the store has rejected those in a URL.
+    ///
+    /// # Errors
+    /// [`Fault`] if the search fails.
+    pub async fn renew_credentials(&self) -> Result<(), Fault> {
+        let signer = self.client.signer();
+        signer.renew_after(CREDENTIALS_PAUSE).await
     }
 
     pub(crate) fn client(&self) -> &Client {

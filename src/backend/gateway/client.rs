@@ -32,6 +32,14 @@ const NO_BODY: Option<&()> = None;
 /// The delay before a request to complete is repeated, if the gateway names none.
 const PENDING_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Why parts are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignReason {
+    UrlNeeded,
+    /// The store has rejected the credentials of an earlier URL.
+    CredentialsRejected,
+}
+
 #[derive(Debug, Clone)]
 pub struct Gateway {
     api: Api,
@@ -133,8 +141,13 @@ impl Gateway {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
+        reason: SignReason,
     ) -> Result<Vec<SignedPart>> {
-        let request = SignRequest { epoch, parts };
+        let request = SignRequest {
+            epoch,
+            parts,
+            credentials_rejected: reason == SignReason::CredentialsRejected,
+        };
         let path = format!("v1/uploads/{id}/sign");
         let response: SignResponse = self.post(&path, &request).await?;
         crash::point("backend.sign.response");

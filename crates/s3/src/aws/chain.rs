@@ -29,10 +29,10 @@ impl Chain {
     ///
     /// # Errors
     /// A configuration error if no source is configured, or one is configured wrongly; a rejection
-    /// if a source refuses; [`Fault::Unavailable`] if it does not respond.
+    /// if a source refuses; [`Fault::NoCredentials`] if it does not respond.
     pub(crate) async fn credential(&self) -> Result<Credential, Fault> {
         let loaded = tokio::task::spawn_blocking(SharedConfig::of_process).await;
-        let config = loaded.map_err(|_| Fault::Unavailable("a task ended".to_owned()))?;
+        let config = loaded.map_err(|_| Fault::NoCredentials("a task ended".to_owned()))?;
         let http = &self.http;
         // The keys of a profile that is named do not matter then.
         if let Some(keys) = static_keys::of_environment(&config)? {

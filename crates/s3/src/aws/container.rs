@@ -38,7 +38,7 @@ pub(super) async fn credential(
     let request = service_call::request(Method::GET, SERVICE, &url, headers, Vec::new())?;
     let response = service_call::send(http, SERVICE, &request).await?;
     if !response.status.is_success() {
-        return Err(Fault::unauthorized(
+        return Err(Fault::no_access(
             "the container credential service refuses the gateway",
             format!(
                 "{SERVICE} refuses the request: HTTP {}",
@@ -48,7 +48,7 @@ pub(super) async fn credential(
         ));
     }
     let credential = JsonKeys::parse(&response.body)
-        .ok_or_else(|| Fault::Unavailable(format!("{SERVICE} sent something other than keys")))?;
+        .ok_or_else(|| Fault::NoCredentials(format!("{SERVICE} sent something other than keys")))?;
     Ok(Some(credential))
 }
 

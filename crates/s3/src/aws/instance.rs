@@ -69,7 +69,7 @@ pub(super) async fn credential(
     JsonKeys::parse(&keys.body)
         .map(Instance::Keys)
         .ok_or_else(|| {
-            Fault::Unavailable(format!(
+            Fault::NoCredentials(format!(
                 "{SERVICE} gives no keys for the role of the instance (HTTP {})",
                 keys.status.as_u16()
             ))

@@ -43,7 +43,7 @@ pub(super) async fn credential(name: &str, command_line: &str) -> Result<Credent
         .flatten()
         .map_err(|error| unusable(&format!("could not be run: {error}")))?;
     if !output.status.success() {
-        return Err(Fault::unauthorized(
+        return Err(Fault::no_access(
             "the credential process of the gateway has failed",
             format!("{setting} failed: {}", outcome(&output)),
             "run the program of credential_process by hand to see why it fails",

@@ -33,7 +33,7 @@ pub(super) async fn credential(
     let mut source = name.to_owned();
     // From the profile in use to the one that has keys.
     let mut credential = loop {
-        let profile = existing(config, &source, &visited)?;
+        let profile = existing(config, &source)?;
         match role_source(config, &source, profile, &visited)? {
             RoleSource::NoRole => {
                 let found = own_credential(http, config, &source, profile).await?;
@@ -142,19 +142,17 @@ fn role_source(
     }
 }
 
-fn existing<'a>(
-    config: &'a SharedConfig,
-    name: &str,
-    visited: &[String],
-) -> Result<&'a Section, Fault> {
+fn existing<'a>(config: &'a SharedConfig, name: &str) -> Result<&'a Section, Fault> {
     config.profile(name).ok_or_else(|| {
-        let chain = visited.join(" -> ");
         Fault::config(
             format!(
-                "the AWS profile {name} does not exist in {} ({chain})",
+                "the AWS profile {name} does not exist in {}",
                 config.places()
             ),
-            "correct AWS_PROFILE",
+            format!(
+                "set AWS_PROFILE to another profile, or make this one: `aws configure --profile \
+                 {name}`"
+            ),
         )
     })
 }

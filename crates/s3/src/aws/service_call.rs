@@ -24,7 +24,7 @@ const MAX_TEXT_CHARS: usize = 300;
 /// Sends a request; repeats it if no response arrives, or one that announces a temporary failure.
 ///
 /// # Errors
-/// [`Fault::Unavailable`] with the name of the service; [`Fault::Untrusted`].
+/// [`Fault::NoCredentials`] with the name of the service; [`Fault::Untrusted`].
 pub(super) async fn send(
     http: &HttpClient,
     service: &str,
@@ -47,7 +47,7 @@ pub(super) async fn send(
             Err(fault) => return Err(fault),
         }
     }
-    Err(Fault::Unavailable(format!(
+    Err(Fault::NoCredentials(format!(
         "could not get AWS credentials from {service}: {failure}"
     )))
 }

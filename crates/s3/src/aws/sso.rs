@@ -136,7 +136,7 @@ impl Sso {
         match response.status {
             StatusCode::UNAUTHORIZED => return Err(self.expired()),
             status if !status.is_success() => {
-                return Err(Fault::unauthorized(
+                return Err(Fault::no_access(
                     "SSO refuses the role of the gateway",
                     format!(
                         "SSO refuses the role {} in the account {} (AWS profile {}): HTTP {}",
@@ -161,7 +161,7 @@ impl Sso {
             })
         });
         credential
-            .ok_or_else(|| Fault::Unavailable(format!("{PORTAL} sent something other than keys")))
+            .ok_or_else(|| Fault::NoCredentials(format!("{PORTAL} sent something other than keys")))
     }
 
     /// The cached token, renewed if it expires soon.
@@ -170,7 +170,7 @@ impl Sso {
         let path = config.in_home(".aws/sso/cache").map(|dir| dir.join(file));
         let cached = path.and_then(|path| Some((fs::read(&path).ok()?, path)));
         let (document, path) = cached.ok_or_else(|| {
-            Fault::unauthorized(
+            Fault::no_access(
                 "the gateway has no SSO session",
                 format!("the AWS profile {} is not logged in to SSO", self.profile),
                 self.login(),
@@ -240,7 +240,7 @@ impl Sso {
     }
 
     fn expired(&self) -> Fault {
-        Fault::unauthorized(
+        Fault::no_access(
             "the SSO session of the gateway has expired",
             format!(
                 "the SSO session of the AWS profile {} has expired",

@@ -75,7 +75,7 @@ impl Sts<'_> {
     /// Assumes a role with the keys of another credential.
     ///
     /// # Errors
-    /// A rejection with the code and message of STS; [`Fault::Unavailable`] without a response.
+    /// A rejection with the code and message of STS; [`Fault::NoCredentials`] without a response.
     pub(super) async fn assume(&self, role: &Role, keys: &Credential) -> Result<Credential, Fault> {
         let mut parameters = role.parameters("AssumeRole");
         parameters.extend(role.external_id.clone().map(|id| ("ExternalId", id)));
@@ -217,13 +217,13 @@ fn credential(role: &Role, response: &Response) -> Result<Credential, Fault> {
                     expires_in: Some(timestamp(&keys.expiration)?),
                 })
             })
-            .ok_or_else(|| Fault::Unavailable("STS sent something other than keys".to_owned()));
+            .ok_or_else(|| Fault::NoCredentials("STS sent something other than keys".to_owned()));
     }
     let ErrorDetail { code, message } = quick_xml::de::from_str::<ErrorResponse>(&text)
         .unwrap_or_default()
         .error;
     let status = response.status.as_u16();
-    Err(Fault::unauthorized(
+    Err(Fault::no_access(
         "STS refuses the role of the gateway",
         format!(
             "STS refuses the role {}: {}",

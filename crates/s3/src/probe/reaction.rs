@@ -118,7 +118,9 @@ pub(super) fn observed(response: &Response) -> String {
 /// The finding of a check that may have failed.
 pub(super) fn finding_of(result: Result<Finding, Fault>) -> Finding {
     result.unwrap_or_else(|fault| match fault {
-        Fault::Unavailable(reason) => Finding::new(Support::Untried, reason),
+        Fault::Unavailable(reason) | Fault::NoCredentials(reason) => {
+            Finding::new(Support::Untried, reason)
+        }
         fault => Finding::new(Support::No, fault.to_string()),
     })
 }

@@ -138,6 +138,23 @@ impl Credentials {
         let credential = state.search(chain, fingerprint).await?;
         Ok(!is_same(&credential, rejected))
     }
+    /// Searches the chain again because the store has rejected a credential in a URL, unless that
+    /// happened within `pause`.
+    ///
+    /// # Errors
+    /// Those of [`Chain::credential`].
+    pub(super) async fn renew_after(&self, pause: Duration) -> Result<(), Fault> {
+        let Source::Chain { chain, state } = &*self.0 else {
+            return Ok(());
+        };
+        let mut state = state.lock().await;
+        let is_recent = |found: &Found| found.searched_at.elapsed() < pause;
+        if state.found.as_ref().is_some_and(is_recent) {
+            return Ok(());
+        }
+        let fingerprint = SharedConfig::fingerprint_of_process();
+        state.search(chain, fingerprint).await.map(drop)
+    }
 }
 
 impl State {

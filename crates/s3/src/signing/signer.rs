@@ -130,6 +130,11 @@ impl Signer {
         self.credentials.renew(rejected, pause).await
     }
 
+    /// Must be called when the store rejects the credential of a URL.
+    pub(crate) async fn renew_after(&self, pause: Duration) -> Result<(), Fault> {
+        self.credentials.renew_after(pause).await
+    }
+
     async fn sign(
         &self,
         parts: &mut Parts,

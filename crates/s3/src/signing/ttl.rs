@@ -30,7 +30,7 @@ pub(super) fn clamp(
         .saturating_sub((now + CREDENTIAL_EXPIRY_MARGIN).as_second());
     match u64::try_from(left) {
         Ok(left) if left > 0 => Ok(ttl.min(Duration::from_secs(left))),
-        _ => Err(Fault::unauthorized(
+        _ => Err(Fault::no_access(
             "the AWS credentials have expired",
             "the AWS credentials have expired, and their source provides no newer ones",
             "renew the AWS credentials; then run the command again",
