@@ -39,11 +39,11 @@ pub struct Rejection {
     pub summary: &'static str,
     /// The reason in full, for the owner of the configuration.
     pub text: String,
-    /// What the owner should do, in the imperative.
+    /// The remedy, in the imperative.
     pub hint: String,
 }
 
-/// Where a rejection comes from.
+/// The origin of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The AWS configuration, or a service that gives credentials. Nothing was sent to the store.

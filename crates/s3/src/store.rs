@@ -30,7 +30,7 @@ use crate::transport::{self, CONTROL_CALL_TIMEOUT};
 use crate::uri::{check_key, encode_path};
 
 /// The shortest time between two searches for credentials that clients cause.
-const CREDENTIALS_PAUSE: Duration = Duration::from_secs(10);
+const CREDENTIALS_PAUSE: Duration = Duration::from_millis(500);
 
 /// One bucket that is used by the S3 protocol. Every operation fails with a [`Fault`].
 #[derive(Debug, Clone)]
@@ -224,7 +224,7 @@ impl Store {
         Ok(Sha256::of(identity.as_bytes()).to_string())
     }
 
-    /// Searches for newer credentials, at most every ten seconds. To be called when a client
+    /// Searches for newer credentials, at most twice a second. To be called when a client
     /// reports that the store has rejected those in a URL.
     ///
     /// # Errors

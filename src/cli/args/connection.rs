@@ -59,8 +59,8 @@ pub struct ConnectionArgs {
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = S3_HEADING)]
 pub struct S3Args {
-    /// The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of
-    /// the AWS profile, else Amazon's for the region]
+    /// The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that
+    /// of the AWS profile, else Amazon's for the region]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
     /// The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS

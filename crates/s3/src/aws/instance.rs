@@ -21,7 +21,7 @@ const SESSION_SECONDS: &str = "300";
 /// Only an EC2 instance responds. Elsewhere, a search must not take longer than this.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the metadata service gives.
+/// The response of the metadata service.
 pub(super) enum Instance {
     Keys(Credential),
     /// The reason why it gives none; this machine may not be an EC2 instance.
