@@ -73,8 +73,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'Per
 complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -88,7 +88,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let th
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -108,8 +108,8 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d '
 complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -121,7 +121,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -133,8 +133,8 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'Pe
 complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -148,7 +148,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Let t
 complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'List finished uploads too'
 complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'List orphans too: uploads that the backend has in progress and the journal does not know'
 complete -c upload -n "__fish_upload_using_subcommand list" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -159,8 +159,8 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d '
 complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -173,7 +173,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l config -d 'The 
 complete -c upload -n "__fish_upload_using_subcommand status" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l remote -d 'Ask the backend for its view of the upload'
 complete -c upload -n "__fish_upload_using_subcommand status" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand status" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -185,8 +185,8 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'P
 complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -198,7 +198,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand abort" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -211,8 +211,8 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'P
 complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -226,7 +226,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l profile -d 'Let 
 complete -c upload -n "__fish_upload_using_subcommand prune" -l dry-run -d 'Remove nothing, and print what would be removed'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l orphans -d 'Also list the uploads that the backend has in progress and the journal does not know'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -237,8 +237,8 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'Per
 complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -250,7 +250,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand cat" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -263,8 +263,8 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'Per
 complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -276,7 +276,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand url" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand url" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -292,8 +292,8 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d '
 complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -305,7 +305,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -360,8 +360,8 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -374,7 +374,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
@@ -448,8 +448,8 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -463,7 +463,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l dry-run -d 'Print what would be done, and change nothing'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'

@@ -118,7 +118,14 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
         "upload_gateway",
         &["src/cli/local_gateway.rs", "src/cli/serve/"],
     ),
-    ("upload_s3", &["src/cli/serve/", "crates/gateway/"]),
+    (
+        "upload_s3",
+        &[
+            "src/cli/settings/aws.rs",
+            "src/cli/serve/",
+            "crates/gateway/",
+        ],
+    ),
     (
         "upload_embedded_store",
         &["src/cli/local_gateway.rs", "crates/gateway/"],
@@ -154,12 +161,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 /// The files that start other programs: the credential process of an AWS profile, and hooks.
 const RUN_PROGRAMS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
-    "crates/s3/src/signing/credentials.rs",
+    "crates/s3/src/aws/process.rs",
 ];
 /// [`RUN_PROGRAMS`], and the file that makes a `clap::Command`.
 const CREATE_COMMANDS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
-    "crates/s3/src/signing/credentials.rs",
+    "crates/s3/src/aws/process.rs",
     "src/cli/completions.rs",
 ];
 

@@ -16,6 +16,8 @@ use upload_types::wire::PROTOCOL_HEADER;
 /// The longest text of another server that an error contains.
 const MAX_EXCERPT_CHARS: usize = 200;
 pub const VERSIONS_HINT: &str = "use versions of upload and of the backend that match";
+pub const CREDENTIALS_HINT: &str = "renew the storage credentials of the backend (for s3://, your AWS credentials), or ask its \
+     operator to check them and what they permit; then run the command again";
 pub const NETWORK_LOGIN_HINT: &str =
     "check the address of the backend, and log in to the network if it requires a login";
 

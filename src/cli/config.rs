@@ -75,6 +75,12 @@ fn json_line(setting: &EffectiveSetting) -> Line<'_> {
             Some(path.display().to_string()),
             profile.as_deref(),
         ),
+        Origin::AwsProfile(path, profile) => (
+            "aws_profile",
+            None,
+            Some(path.display().to_string()),
+            Some(profile.as_str()),
+        ),
         Origin::Default => ("default", None, None, None),
     };
     Line {

@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws_credentials;
+mod aws_endpoints;
+mod aws_rotation;
 mod backend_faults;
 mod backend_reasons;
 mod companion;

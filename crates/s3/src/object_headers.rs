@@ -17,6 +17,9 @@ use crate::uri::encode;
 /// The object metadata that holds the token of an upload.
 const TOKEN_HEADER: &str = "x-amz-meta-upload-token";
 
+/// The encryption of a new object.
+pub(crate) const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+
 /// Headers that the gateway sets itself, or that would change the meaning of a request.
 const RESERVED_HEADERS: [&str; 11] = [
     "authorization",

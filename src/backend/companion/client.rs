@@ -338,7 +338,11 @@ impl Companion {
             Ok(_) => true,
             Err(error) => matches!(
                 error.kind(),
-                Kind::Unauthorized | Kind::Gone | Kind::UrlExpired | Kind::ClockSkew
+                Kind::Unauthorized
+                    | Kind::CredentialsRejected
+                    | Kind::Gone
+                    | Kind::UrlExpired
+                    | Kind::ClockSkew
             ),
         }
     }

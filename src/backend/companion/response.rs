@@ -158,9 +158,8 @@ fn store_kind(body: &ErrorBody) -> Option<Kind> {
         "EntityTooSmall" | "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" => {
             Kind::NotAcceptable
         }
-        "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" => {
-            Kind::Unauthorized
-        }
+        "InvalidAccessKeyId" | "ExpiredToken" | "InvalidToken" => Kind::CredentialsRejected,
+        "AccessDenied" | "SignatureDoesNotMatch" => Kind::Unauthorized,
         _ => match body.store_status()? {
             404 => Kind::Gone,
             401 | 403 => Kind::Unauthorized,
@@ -187,7 +186,7 @@ fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
         (Kind::NotAcceptable, _) => {
             "choose a name and a content type that the store accepts: `upload put FILE --name NAME --content-type TYPE`"
         }
-        (Kind::Unauthorized, _) => {
+        (Kind::Unauthorized | Kind::CredentialsRejected, _) => {
             "ask the operator of the Companion to check its storage credentials and the policy of \
              the bucket"
         }

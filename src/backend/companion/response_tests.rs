@@ -86,6 +86,7 @@ fn forwarded_store_code_decides_the_kind() {
         (400, "InvalidPartOrder", Kind::PartsMismatch),
         (400, "EntityTooSmall", Kind::NotAcceptable),
         (403, "AccessDenied", Kind::Unauthorized),
+        (400, "ExpiredToken", Kind::CredentialsRejected),
         (404, "NoSuchBucket", Kind::Config),
         (503, "SlowDown", Kind::Throttled(None)),
         (500, "InternalError", Kind::Temporary),

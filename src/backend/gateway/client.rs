@@ -38,6 +38,14 @@ const PENDING_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// may take several times as much.
 const MAX_LIST_BYTES: usize = 32 << 20;
 
+/// Why parts are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignReason {
+    UrlNeeded,
+    /// The store has rejected the credentials of an earlier URL.
+    CredentialsRejected,
+}
+
 #[derive(Debug, Clone)]
 pub struct Gateway {
     api: Api,
@@ -142,8 +150,13 @@ impl Gateway {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
+        reason: SignReason,
     ) -> Result<Vec<SignedPart>> {
-        let request = SignRequest { epoch, parts };
+        let request = SignRequest {
+            epoch,
+            parts,
+            credentials_rejected: reason == SignReason::CredentialsRejected,
+        };
         let path = format!("v1/uploads/{id}/sign");
         let response: SignResponse = self.post(&path, &request).await?;
         crash::point("backend.sign.response");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::backend::response::{
-    NETWORK_LOGIN_HINT, Response, VERSIONS_HINT, backend_redirects, backend_unavailable, excerpt,
-    proxy_login_required,
+    CREDENTIALS_HINT, NETWORK_LOGIN_HINT, Response, VERSIONS_HINT, backend_redirects,
+    backend_unavailable, excerpt, proxy_login_required,
 };
 use upload_types::error::{Error, Kind};
 use upload_types::wire::{Code, Problem};
@@ -96,6 +96,7 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         // Without `Retry-After`, waiting does not free a quota.
         Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
+        Some(Code::StoreRejected) => Kind::CredentialsRejected,
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             backend_unavailable(status, retry_after).kind()
         }
@@ -121,6 +122,7 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
             "ask the operator of the backend for a larger quota"
         }
         (Kind::NotAcceptable, _) => "ask the operator of the backend for a higher limit",
+        (Kind::CredentialsRejected, _) => CREDENTIALS_HINT,
         (Kind::NotFound, _) => "run `upload list --all` to see the uploads of this machine",
         (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
         (Kind::LeaseLost, _) => {

@@ -7,7 +7,7 @@ use quick_xml::de::from_str;
 use reqwest::header::ETAG;
 use serde::Deserialize;
 
-use crate::backend::response::{Response, excerpt, proxy_login_required};
+use crate::backend::response::{CREDENTIALS_HINT, Response, excerpt, proxy_login_required};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::{ETag, Md5, Sha256};
 
@@ -132,7 +132,14 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
         );
     }
     let kind = kind_of(response, &error, lifetime);
-    let what = if kind == Kind::UnexpectedServer {
+    let what = if let (Kind::CredentialsRejected, code) = (kind, excerpt(&error.code)) {
+        let reason = match error.code.as_str() {
+            "InvalidAccessKeyId" => "the store does not know the AWS access key",
+            "InvalidToken" => "the session token of the AWS credentials is not valid",
+            _ => "the AWS credentials have expired",
+        };
+        format!("{reason} (HTTP {status} {code})")
+    } else if kind == Kind::UnexpectedServer {
         format!("the response is not from a store (HTTP {status})")
     } else if kind == Kind::UrlExpired && lifetime == UrlLifetime::Valid {
         let code = excerpt(&error.code);
@@ -176,16 +183,18 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
         ) => Kind::Temporary,
         (_, "RequestTimeTooSkewed") => Kind::ClockSkew,
         (403, _) if message.contains("not yet valid") => Kind::ClockSkew,
-        (_, "ExpiredToken" | "RequestExpired" | "ExpiredRequest") => Kind::UrlExpired,
+        (_, "ExpiredToken" | "InvalidAccessKeyId" | "InvalidToken" | "TokenRefreshRequired") => {
+            Kind::CredentialsRejected
+        }
+        (_, "RequestExpired" | "ExpiredRequest") => Kind::UrlExpired,
+        (400 | 403, _) if message.contains("token has expired") => Kind::CredentialsRejected,
         (400 | 403, _) if is_expired => Kind::UrlExpired,
         // Some stores send NoSuchKey for a part of an upload that is gone.
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
         (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests")
         | (429 | 503, _) => Kind::Throttled(response.retry_after()),
-        (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") | (401 | 403, _) => {
-            Kind::Unauthorized
-        }
+        (_, "AccessDenied" | "SignatureDoesNotMatch") | (401 | 403, _) => Kind::Unauthorized,
         (300..=399, code) if !code.is_empty() => Kind::WrongEndpoint,
         (200..=399 | 511, "") => Kind::UnexpectedServer,
         (200..=299 | 408 | 500.., _) if response.status != 501 => Kind::Temporary,
@@ -204,6 +213,7 @@ fn hint_for(kind: Kind) -> Option<&'static str> {
             "ask the operator of the backend to check the name of the bucket and the endpoint of \
              the store"
         }
+        Kind::CredentialsRejected => CREDENTIALS_HINT,
         Kind::Unauthorized => {
             "ask the operator of the backend to check its storage credentials and the policy of \
              the bucket"

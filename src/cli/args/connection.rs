@@ -59,15 +59,16 @@ pub struct ConnectionArgs {
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = S3_HEADING)]
 pub struct S3Args {
-    /// The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default:
-    /// Amazon's for the region]
+    /// The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that
+    /// of the AWS profile, else Amazon's for the region]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
     /// The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS
-    /// configuration; with --s3-endpoint, else us-east-1]
+    /// profile, else us-east-1 for endpoints other than Amazon's]
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub s3_region: Option<String>,
-    /// Put the name of the bucket into the path of URLs instead of the host
+    /// Put the name of the bucket into the path of URLs instead of the host [default: as the AWS
+    /// profile says]
     #[arg(long)]
     pub s3_path_style: bool,
 }

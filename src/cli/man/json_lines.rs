@@ -416,10 +416,14 @@ const CONFIG: &[LineDoc] = &[
         fields: &[
             F("key", "string", "key in the configuration file"),
             F("value", "string|null", "value; null if it is not set"),
-            F("origin", "string", "flag, env, file or default"),
+            F(
+                "origin",
+                "string",
+                "flag, env, file, aws_profile or default",
+            ),
             F("env", "string", "variable, for env"),
-            F("file", "string", "path, for file"),
-            F("profile", "string", "profile, for file"),
+            F("file", "string", "path, for file and aws_profile"),
+            F("profile", "string", "profile, for file and aws_profile"),
         ],
     },
 ];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::lookup::Settings;
-use super::origin::Setting;
+use super::origin::{Origin, Setting};
 use super::token::TokenSource;
 use super::values::Proxy;
 use crate::backend::StoreHost;
@@ -118,28 +118,22 @@ impl Settings {
         Ok(found.unwrap_or_else(|| Setting::default(Vec::new())))
     }
 
-    /// Without a flag, the variables of other AWS tools apply.
+    /// Without a flag, the AWS configuration applies: its variables, and its files after ours.
     pub(super) fn s3_endpoint_setting(&self, flags: &S3Args) -> Result<Option<Setting<Url>>> {
-        if flags.s3_endpoint.is_none() {
-            for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
-                let Some(text) = self.environment.text(name)? else {
-                    continue;
-                };
-                let url = s3_endpoint(&text).map_err(|reason| {
-                    let what = format!("could not use the value of {name}");
-                    Error::new(Kind::Config, what)
-                        .with_source(reason)
-                        .with_hint("set it to the URL of the S3 service, or use --s3-endpoint URL")
-                })?;
-                return Ok(Some(Setting::env(url, name)));
-            }
+        let aws = self.aws();
+        if let (None, Some(found)) = (&flags.s3_endpoint, aws.endpoint_variable) {
+            return parsed_aws_endpoint(found).map(Some);
         }
-        self.text_flag_or_file(
+        let found = self.text_flag_or_file(
             "s3_endpoint",
             flags.s3_endpoint.as_deref(),
             |keys| keys.s3_endpoint.clone(),
             s3_endpoint,
-        )
+        )?;
+        match (found, aws.endpoint_of_profile) {
+            (None, Some(found)) => parsed_aws_endpoint(found).map(Some),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Without a flag, the variables of other AWS tools apply.
@@ -156,7 +150,11 @@ impl Settings {
     }
 
     pub(super) fn s3_path_style_setting(&self, flags: &S3Args) -> Setting<bool> {
-        self.switch(flags.s3_path_style, |keys| keys.s3_path_style)
+        let found = self.switch(flags.s3_path_style, |keys| keys.s3_path_style);
+        match found.origin {
+            Origin::Default => self.aws().path_style.unwrap_or(found),
+            _ => found,
+        }
     }
 
     pub(super) fn jobs_setting(&self, flag: Option<Jobs>) -> Result<Setting<Jobs>> {
@@ -227,4 +225,19 @@ fn s3_endpoint(text: &str) -> Result<Url, String> {
             "an endpoint must be https://host[:port] without user, query or fragment".to_owned(),
         ),
     }
+}
+
+/// # Errors
+/// [`Kind::Config`] with the place of the value.
+fn parsed_aws_endpoint(found: Setting<String>) -> Result<Setting<Url>> {
+    let url = s3_endpoint(&found.value).map_err(|reason| {
+        let what = match &found.origin {
+            Origin::Env(name) => format!("could not use the value of {name}"),
+            origin => format!("could not use endpoint_url of {origin}"),
+        };
+        Error::new(Kind::Config, what)
+            .with_source(reason)
+            .with_hint("set it to the URL of the S3 service, or use --s3-endpoint URL")
+    })?;
+    Ok(found.map(|_| url))
 }

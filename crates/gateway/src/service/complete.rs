@@ -23,7 +23,7 @@ use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
 use crate::metrics::metrics;
-use crate::problem::{Refusal, ledger_failed, report_store_fault};
+use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::validation;
 use upload_s3::{Fault, Head};
 use upload_types::crash;
@@ -136,6 +136,8 @@ impl Service {
             }
             (CompletionOutcome::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
             (CompletionOutcome::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
+            // The upload stays `completing`: whether it is complete shows once the store responds.
+            (CompletionOutcome::Rejected(reason), _) => Err(store_rejected(reason)),
             (CompletionOutcome::Lost, _) => self.on_lost(upload).await,
             (CompletionOutcome::Damaged, _) => self.on_damaged(upload).await,
         }

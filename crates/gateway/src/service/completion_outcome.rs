@@ -44,6 +44,9 @@ pub enum CompletionOutcome {
     Damaged,
     /// The store refuses to complete, and would refuse a repetition.
     Refused,
+    /// The store rejects the credentials, for this reason. The upload may be complete from an
+    /// earlier request.
+    Rejected(&'static str),
 }
 
 /// The decision about an object that carries the token of an expired upload.
@@ -114,6 +117,9 @@ pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> C
         (Err(Fault::Refused(_)), ObjectCheck::Absent) => CompletionOutcome::Refused,
         (Err(Fault::NoSuchUpload), ObjectCheck::Absent) | (_, ObjectCheck::Foreign) => {
             CompletionOutcome::Lost
+        }
+        (Err(Fault::Rejected(rejection)), ObjectCheck::Absent | ObjectCheck::Unknown) => {
+            CompletionOutcome::Rejected(rejection.summary)
         }
         (_, ObjectCheck::Absent | ObjectCheck::Unknown) => CompletionOutcome::Undecided,
     }

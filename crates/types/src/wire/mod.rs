@@ -237,6 +237,9 @@ pub struct ClaimResponse {
 pub struct SignRequest {
     pub epoch: u64,
     pub parts: Vec<PartSpec>,
+    /// The store has rejected the credentials of an earlier URL of one of the parts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credentials_rejected: bool,
 }
 
 /// Response to `POST /v1/uploads/{id}/sign`.

@@ -288,6 +288,7 @@ impl Fixture {
         let sign = SignRequest {
             epoch: upload.epoch,
             parts: parts.collect(),
+            credentials_rejected: false,
         };
         let signed = self
             .service
