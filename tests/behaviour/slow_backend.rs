@@ -101,24 +101,25 @@ fn part_whose_answer_drips_is_sent_again() {
 /// An object may take any time while its bytes move, but not at a few bytes a second.
 #[test]
 fn cat_ends_on_an_object_that_drips_and_not_on_a_slow_one() {
-    let world = World::new();
-    let file = world.sandbox.file("film.bin", 20 << 10);
-    world.put(&file).run().succeeds();
-    let cat = || {
+    let (slow, dripping) = (World::new(), World::new());
+    let put = |world: &World| {
+        let file = world.sandbox.file("film.bin", 20 << 10);
+        world.put(&file).run().succeeds();
         let cat = world.upload(&["cat", "--stall-after", "1s"]).arg(&file);
-        cat.args(["--give-up-after", "3s"])
+        (file, cat.args(["--give-up-after", "3s"]))
     };
+    let ((file, cat_slow), (_, cat_dripping)) = (put(&slow), put(&dripping));
     // Longer than the period in which bytes are counted, and longer than the limit of the verb.
-    let slow = Fault::TrickleResponse { rate: 4 << 10 };
-    world.proxy.inject(Requests::get(".bin"), slow);
-    let slow = cat().run().succeeds();
-    assert_eq!(slow.stdout_bytes(), fs::read(&file).unwrap());
-    world.proxy.clear_faults();
-    let _backend = TestBackend::relay(&world, |request, _| {
+    let rate = Fault::TrickleResponse { rate: 4 << 10 };
+    slow.proxy.inject(Requests::get(".bin"), rate);
+    let _backend = TestBackend::relay(&dripping, |request, _| {
         let is_object = request.path.contains(".bin?");
         is_object.then(|| Answer::dripping_text("x".repeat(20 << 10)))
     });
-    cat().run().exits(75);
+    let cat_slow = cat_slow.spawn();
+    cat_dripping.run().exits(75);
+    let whole = cat_slow.wait().succeeds();
+    assert_eq!(whole.stdout_bytes(), fs::read(&file).unwrap());
 }
 
 #[test]

@@ -218,11 +218,11 @@ impl Gateway {
         }
     }
 
-    /// `GET /v1/uploads/{id}/parts`, every page. The upload has `planned` parts, so a list of more
-    /// is wrong, and its end is not awaited.
+    /// `GET /v1/uploads/{id}/parts`, every page. Parts behind the last one of `planned` parts are
+    /// left out.
     ///
     /// # Errors
-    /// [`Kind::ProtocolError`] if the list does not end, is not in order, or has other parts.
+    /// [`Kind::ProtocolError`] if the list is not in order, or does not end with the planned parts.
     pub async fn parts(&self, id: &UploadId, planned: u32) -> Result<Vec<StoredPart>> {
         let mut parts: Vec<StoredPart> = Vec::new();
         let mut after = 0;
@@ -236,11 +236,7 @@ impl Gateway {
                     "the backend's list of parts is not in order",
                 ));
             }
-            if parts.last().is_some_and(|part| part.number.get() > planned) {
-                return Err(protocol_error(
-                    "the backend lists parts that the upload does not have",
-                ));
-            }
+            parts.retain(|part| part.number.get() <= planned);
             match page.next {
                 None => return Ok(parts),
                 Some(next) if next.get() > after && next.get() <= planned => after = next.get(),

@@ -75,7 +75,6 @@ pub struct S3Args {
 
 /// The time limit of verbs that ask a backend and do not upload.
 #[derive(Clone, Args)]
-#[command(next_help_heading = CONNECTION_HEADING)]
 pub struct QueryArgs {
     /// Give up if the backend has not answered after this long
     ///
