@@ -83,6 +83,8 @@
 //!   never to an address that is less public than that of the backend, unless `--store-host`
 //!   permits it.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod backend;
 #[cfg_attr(
     not(feature = "gateway"),

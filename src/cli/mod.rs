@@ -27,6 +27,7 @@ mod hints;
 mod list;
 #[cfg(feature = "gateway")]
 mod local_gateway;
+mod log_queue;
 mod lookup;
 pub mod man;
 mod notices;
@@ -53,4 +54,4 @@ mod upload_line;
 mod url;
 
 pub use dispatch::run;
-pub use output::exit_code;
+pub use output::{eprint_line, exit_code};

@@ -6,6 +6,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::log_queue::{self, LogQueue};
 use crate::report::{LogWriter, escape, safe};
 use upload_types::error::{Error, Kind, Result};
 
@@ -68,9 +69,10 @@ pub fn eprint_error(error: &Error) {
     }
 }
 
-/// The exit code of a run. Writes its error, if any, to standard error.
+/// The exit code of a run. Writes the rest of the log, and its error, if any, to standard error.
 #[must_use]
 pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
+    log_queue::flush();
     let error = match result {
         Ok(code) => return code,
         Err(error) => error,
@@ -79,7 +81,7 @@ pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
         eprint_error(error);
         error.kind().exit_code()
     } else {
-        eprint_line(&format!("error: {error:#}"));
+        eprint_line(&format!("error: {}", safe(&format!("{error:#}"))));
         Kind::Other.exit_code()
     }
 }
@@ -103,10 +105,13 @@ pub enum LogFormat {
 /// `-vvv` also more of the libraries. `RUST_LOG` is ignored, because the most detailed logs of
 /// libraries may contain secrets.
 pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter) {
+    let queue = LogQueue::start(writer);
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(false)
-        .with_writer(move || writer.clone());
+        // The library would print them to standard error, and panic if that is closed.
+        .log_internal_errors(false)
+        .with_writer(move || queue.clone());
     let filter = log_filter(log_of, verbose);
     // Initialising twice fails; only tests do that.
     let _ = match format {

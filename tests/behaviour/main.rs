@@ -17,6 +17,7 @@ mod hints;
 mod journal_faults;
 mod kills;
 mod lease;
+mod log_reader;
 mod machine_faults;
 mod memory;
 mod misreported_sources;

@@ -21,6 +21,8 @@
 //! | `network` | [`Network`]: authorities and proxy of a process |
 //! | `client` | [`builder`] and [`HttpClient`] |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod address;
 mod client;
 mod network;

@@ -73,6 +73,8 @@
 //! | `multipart`, `objects`, `copy` | the operations of [`Store`] |
 //! | `probe` | finds out the capabilities of a store |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod bucket_url;
 mod client;
 mod copy;

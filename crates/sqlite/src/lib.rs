@@ -38,6 +38,8 @@
 //! | `migrate`, `create`, `open`, `restore` | the operations on a file |
 //! | `writer` | [`Writer`]: a thread that owns a connection |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod atomic_create;
 mod create;
 mod file_id;
