@@ -57,7 +57,7 @@
 //! reported. When all parts are stored, the version of the file is compared again, and the backend
 //! is asked to complete. The gateway completes, and decides by HeadObject. The receipt is compared
 //! with what was sent and recorded, and the location is printed. If the gateway has hooks, the
-//! upload is `verified` until each has accepted it; `--wait ready` waits for that.
+//! upload is `verified` until each has accepted it, and the command waits for that.
 //!
 //! # Invariants
 //!

@@ -76,13 +76,13 @@ fn connection_and_wait(verb: &Verb) -> (ConnectionArgs, WaitState) {
     let (connection, wait) = match verb {
         Verb::Put(flags) => (&flags.connection, flags.transfer.wait),
         Verb::Resume(flags) => (&flags.connection, flags.transfer.wait),
-        Verb::List(flags) => (&flags.connection, WaitState::None),
-        Verb::Status(flags) => (&flags.connection, WaitState::None),
-        Verb::Abort(flags) => (&flags.connection, WaitState::None),
-        Verb::Prune(flags) => (&flags.connection, WaitState::None),
-        Verb::Cat(flags) => (&flags.connection, WaitState::None),
-        Verb::Url(flags) => (&flags.connection, WaitState::None),
-        _ => return (ConnectionArgs::default(), WaitState::None),
+        Verb::List(flags) => (&flags.connection, WaitState::default()),
+        Verb::Status(flags) => (&flags.connection, WaitState::default()),
+        Verb::Abort(flags) => (&flags.connection, WaitState::default()),
+        Verb::Prune(flags) => (&flags.connection, WaitState::default()),
+        Verb::Cat(flags) => (&flags.connection, WaitState::default()),
+        Verb::Url(flags) => (&flags.connection, WaitState::default()),
+        _ => return (ConnectionArgs::default(), WaitState::default()),
     };
     (connection.clone(), wait)
 }

@@ -41,8 +41,10 @@ impl HintCommands {
         let mut words = vec!["upload".to_owned()];
         words.extend_from_slice(&self.global);
         words.push("resume".to_owned());
-        if self.wait == WaitState::Ready {
-            words.extend(["--wait", "ready"].map(str::to_owned));
+        match self.wait {
+            WaitState::Auto => {}
+            WaitState::None => words.extend(["--wait", "none"].map(str::to_owned)),
+            WaitState::Ready => words.extend(["--wait", "ready"].map(str::to_owned)),
         }
         words.extend_from_slice(&self.connection);
         quoted(&words)
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     fn commands(global: &GlobalArgs, connection: &ConnectionArgs) -> HintCommands {
-        HintCommands::new(global, connection, WaitState::None)
+        HintCommands::new(global, connection, WaitState::Auto)
     }
 
     #[test]

@@ -124,6 +124,9 @@ fn text(upload: &Upload, parts: &[Part], remote: Option<&Remote>) -> Result<Stri
 
 fn remote_text(remote: &Remote) -> String {
     let state = remote.status.state.name();
+    if let Some(reason) = &remote.status.reason {
+        return format!("{state}: {}", safe(reason));
+    }
     if remote.status.receipt.is_some() {
         let object = remote.status.object.map(ObjectState::name);
         return object.map_or_else(

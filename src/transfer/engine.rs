@@ -141,6 +141,7 @@ impl<'a> Engine<'a> {
             Err(error) => (Vec::new(), Some(error)),
         };
         let numbered = items.into_iter().enumerate();
+        let waits = Waits::new(options.wait.at(&info));
         let hashers = std::thread::available_parallelism();
         let mut engine = Self {
             committer,
@@ -151,7 +152,7 @@ impl<'a> Engine<'a> {
             pending: numbered
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
-            waits: Waits::new(options.wait),
+            waits,
             options,
             uploads: Vec::new(),
             tasks: JoinSet::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
 use crate::journal::{Intent, Upload};
+use upload_types::wire::BackendInfo;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -105,6 +106,20 @@ pub enum WaitFor {
     Verified,
     /// The backend's hooks have accepted the object too, within this time.
     Ready(Option<Duration>),
+    /// As `Ready` if the backend has hooks, otherwise as `Verified`.
+    ReadyIfHooks(Option<Duration>),
+}
+
+impl WaitFor {
+    /// Decides [`WaitFor::ReadyIfHooks`] for a backend.
+    #[must_use]
+    pub fn at(self, info: &BackendInfo) -> Self {
+        match self {
+            Self::ReadyIfHooks(limit) if info.hooks => Self::Ready(limit),
+            Self::ReadyIfHooks(_) => Self::Verified,
+            wait => wait,
+        }
+    }
 }
 
 /// The result of a run.

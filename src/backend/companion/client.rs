@@ -136,6 +136,7 @@ impl Companion {
             allow_types: vec!["*/*".to_owned()],
             proof: Proof::None,
             capabilities: BTreeMap::new(),
+            hooks: false,
         })
     }
 

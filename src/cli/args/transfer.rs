@@ -43,7 +43,7 @@ pub struct TransferArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse::duration_or_never)]
     pub give_up_after: Option<DurationOrNever>,
     /// What to wait for after the backend has verified the object
-    #[arg(long, value_name = "STATE", default_value = "none")]
+    #[arg(long, value_name = "STATE", default_value = "auto")]
     pub wait: WaitState,
     /// How long --wait waits before it ends with exit code 75; a duration, or never
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse::duration_or_never)]
@@ -52,8 +52,10 @@ pub struct TransferArgs {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitState {
-    /// Do not wait
+    /// As ready if the backend has hooks, else as none
     #[default]
+    Auto,
+    /// Do not wait: a hook may still reject the object
     None,
     /// Wait for the checks (hooks) of the backend; exit code 77 if they reject the object
     Ready,

@@ -163,6 +163,7 @@ impl Settings {
                 .duration(),
             receipt: receipt_target(flags),
             wait: match flags.wait {
+                WaitState::Auto => WaitFor::ReadyIfHooks(flags.wait_timeout.duration()),
                 WaitState::None => WaitFor::Verified,
                 WaitState::Ready => WaitFor::Ready(flags.wait_timeout.duration()),
             },

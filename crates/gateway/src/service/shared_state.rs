@@ -100,6 +100,7 @@ impl Service {
             allow_types: self.config.allow_types.clone(),
             proof: self.store.proof(),
             capabilities: self.store.profile().capabilities(),
+            hooks: self.has_hooks(),
         }
     }
 

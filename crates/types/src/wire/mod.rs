@@ -46,6 +46,9 @@ pub struct BackendInfo {
     /// `untried`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capabilities: BTreeMap<String, String>,
+    /// Whether hooks check each verified upload before it is ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hooks: bool,
 }
 
 /// The limits of the store.
