@@ -35,7 +35,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_needs_command" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_needs_command" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_needs_command" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_needs_command" -s V -l version -d 'Print version'
@@ -64,7 +64,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Lim
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "none\t'Do not wait'
+complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "auto\t'As ready if the backend has hooks, else as none'
+none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
@@ -90,7 +91,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show w
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Continue uploads to this backend only [default: uploads to any backend]' -r -f
@@ -99,7 +100,8 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d '
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "none\t'Do not wait'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "auto\t'As ready if the backend has hooks, else as none'
+none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
@@ -123,10 +125,11 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Let
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand list" -l backend -d 'The backend for --orphans [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -150,9 +153,10 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'List 
 complete -c upload -n "__fish_upload_using_subcommand list" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand status" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -175,10 +179,11 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l remote -d 'Ask 
 complete -c upload -n "__fish_upload_using_subcommand status" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand status" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -200,11 +205,12 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Let 
 complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -226,9 +232,10 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l profile -d 'Let 
 complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -250,11 +257,12 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Let th
 complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand url" -l backend -d 'Ask this gateway instead of the backend of the upload' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is valid, such as 15m or 7d [default: chosen by the backend]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -276,7 +284,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Let th
 complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand url" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put [env: UPLOAD_BACKEND]' -r -f
@@ -305,7 +313,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Let
 complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
@@ -374,7 +382,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "token" -d 'Make, list and revoke API tokens'
@@ -390,7 +398,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it; it cannot be printed again'
@@ -463,7 +471,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand completions" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -477,7 +485,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand completions" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand man" -l dir -d 'Write every page into this directory instead' -r -f -a "(__fish_complete_directories)"
@@ -492,7 +500,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand man" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand man" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand man" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand help" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -506,6 +514,6 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand help" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand help" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand help" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand help" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'

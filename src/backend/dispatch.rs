@@ -186,10 +186,10 @@ impl Backend {
         }
     }
 
-    /// The stored parts of an unfinished upload, in order of number.
-    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+    /// The stored parts of an unfinished upload of `planned` parts, in order of number.
+    pub async fn parts(&self, id: &UploadId, planned: u32) -> Result<Vec<StoredPart>> {
         match self {
-            Self::Gateway(gateway) => gateway.parts(id).await,
+            Self::Gateway(gateway) => gateway.parts(id, planned).await,
             Self::Companion(companion) => companion.parts(id).await,
         }
     }

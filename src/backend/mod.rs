@@ -7,7 +7,7 @@
 //! api       store        requests to the backend; parts to the store, objects from it
 //! http                   one response, read within its timeouts
 //! connections            the two HTTP clients
-//! options   resolver   url_policy   response   timeouts   rate_limit   header   bearer
+//! options   resolver   url_policy   response   timeouts   rate_limit   header   bearer   clocks
 //! ```
 //!
 //! A function sends one request and classifies its response once.
@@ -16,6 +16,7 @@
 
 mod api;
 mod bearer;
+mod clocks;
 mod companion;
 mod completion;
 mod connections;

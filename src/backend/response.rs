@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
@@ -45,14 +46,14 @@ impl Response {
         if let Ok(seconds) = value.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let parse_date = |text: &str| {
-            rfc2822::DateTimeParser::new()
-                .parse_timestamp(text.trim())
-                .ok()
-        };
-        let now = parse_date(self.header(DATE.as_str())?)?;
+        let now = self.date()?;
         let delay = parse_date(value)?.duration_since(now);
         Some(Duration::try_from(delay).unwrap_or_default())
+    }
+
+    /// The time of the server's clock.
+    pub fn date(&self) -> Option<Timestamp> {
+        parse_date(self.header(DATE.as_str())?)
     }
 
     pub fn is_success(&self) -> bool {
@@ -88,6 +89,11 @@ impl Response {
         serde_json::from_slice(&self.body)
             .map_err(|error| unreadable_response().with_source(position(&error)))
     }
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let parser = rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(text.trim()).ok()
 }
 
 /// The position of an error in JSON, without the JSON itself, which may hold a presigned URL.

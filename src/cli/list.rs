@@ -39,7 +39,8 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
     if flags.orphans {
         let connection = settings.connection(&flags.connection)?;
         let target = settings.target(flags.backend.as_deref(), &connection)?;
-        let orphans = Orphans::find(&journal, &target, &BTreeSet::new()).await?;
+        let orphans =
+            Orphans::find(&journal, &target, &BTreeSet::new(), flags.query.limit()).await?;
         lines.push_str(&orphans.lines(settings.json()));
     }
     if lines.is_empty() && !settings.json() && !settings.quiet() {

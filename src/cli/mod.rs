@@ -38,6 +38,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod query_limit;
 mod rate_signals;
 mod receipt_file;
 mod receipt_target;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::backend_handle::BackendHandle;
+use super::query_limit::within_limit;
 use super::settings::Target;
 use crate::event;
 use crate::journal::Journal;
@@ -40,7 +42,7 @@ struct Line<'a> {
 impl Orphans {
     /// Reads the uploads of the backend before those of the journal, so that an upload that begins
     /// in between is not an orphan. The uploads in `pruned`, which were just removed from the
-    /// journal, are not orphans either.
+    /// journal, are not orphans either. `limit` is for the backend.
     ///
     /// # Errors
     /// Those of the backend and of the journal.
@@ -48,9 +50,10 @@ impl Orphans {
         journal: &Journal,
         target: &Target,
         pruned: &BTreeSet<UploadId>,
+        limit: Option<Duration>,
     ) -> Result<Self> {
-        let handle = BackendHandle::connect(target).await?;
-        let in_progress = uploads_in_progress(&handle).await;
+        let handle = within_limit(limit, BackendHandle::connect(target)).await?;
+        let in_progress = within_limit(limit, uploads_in_progress(&handle)).await;
         let backend = handle.name().to_owned();
         handle.close().await;
         let mut uploads = in_progress?;

@@ -26,7 +26,7 @@ pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let Some(target) = target else {
         return Ok(());
     };
-    let orphans = Orphans::find(&journal, &target, &pruned)
+    let orphans = Orphans::find(&journal, &target, &pruned, flags.query.limit())
         .await
         .map_err(|error| not_listed(error, &target))?;
     if !orphans.is_empty() && !settings.json() && !settings.quiet() {

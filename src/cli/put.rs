@@ -126,7 +126,8 @@ async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
     for (index, item) in items.iter().enumerate() {
         let Item::Put(put) = item else { continue };
         let item = session.first_item() + index;
-        match transfer::preview(session.journal(), handle.backend(), &info, item, put).await {
+        let (journal, give_up) = (session.journal(), session.give_up());
+        match transfer::preview(journal, handle.backend(), &info, give_up, item, put).await {
             Ok(event) => session.emit(event),
             Err(error) => session.fail(item, None, &put.path, &error),
         }

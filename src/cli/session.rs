@@ -1,6 +1,7 @@
 //! The common part of the commands that upload (`put`, `resume`): journal, reporter, signals,
 //! receipt file, and the exit code.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,7 +26,7 @@ use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
-use upload_types::wire::BackendInfo;
+use upload_types::wire::{BackendInfo, Proof};
 
 /// The longest time without any response from the backend: after it, the address is probably wrong.
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
@@ -58,6 +59,8 @@ pub struct Session {
     first_item: usize,
     threads: Vec<JoinHandle<Result<()>>>,
     notices: Notices,
+    /// The backends of this run that were named for `proof: none`.
+    unproven: BTreeSet<String>,
 }
 
 impl Session {
@@ -98,6 +101,7 @@ impl Session {
             first_item: 0,
             threads,
             notices,
+            unproven: BTreeSet::new(),
         })
     }
 
@@ -137,6 +141,10 @@ impl Session {
         self.first_item
     }
 
+    pub fn give_up(&self) -> GiveUp {
+        self.give_up
+    }
+
     pub fn emit(&self, event: Event) {
         self.sink.emit(event);
     }
@@ -170,12 +178,25 @@ impl Session {
         let info =
             transfer::handshake(handle.backend(), &options, &self.sink, &mut self.stop).await;
         match info {
-            Ok(info) => Some((handle, info)),
+            Ok(info) => {
+                self.warn_without_proof(&handle, &info);
+                Some((handle, info))
+            }
             Err(error) => {
                 self.fail_all(items, &error);
                 handle.close().await;
                 None
             }
+        }
+    }
+
+    /// Names a backend whose store accepts any bytes, once in a run.
+    fn warn_without_proof(&mut self, handle: &BackendHandle, info: &BackendInfo) {
+        let name = handle.name();
+        if info.proof == Proof::None && self.unproven.insert(name.to_owned()) {
+            self.notices.warn(&format!(
+                "{name} does not prove which bytes its store has (proof: none)"
+            ));
         }
     }
 
@@ -195,10 +216,25 @@ impl Session {
         tokio::select! {
             opened = BackendHandle::with_limits(target, self.lock_timeout, limiter) => opened,
             never = report_waiting => never,
+            // A lock of the embedded store has the same limit, and an error of its own.
+            () = self.store_unresponsive(target) => {
+                let what = "gave up: the store did not respond within --give-up-after";
+                Err(Error::new(Kind::Temporary, what).with_hint(RUN_AGAIN))
+            }
             Ok(signal) = stop.wait_for(Option::is_some) => {
                 let kind = Kind::Interrupted(signal.unwrap_or_default());
                 Err(Error::new(kind, "interrupted").with_hint(RUN_AGAIN))
             }
+        }
+    }
+
+    /// Returns when the time for opening an `s3://` backend has ended.
+    async fn store_unresponsive(&self, target: &Target) {
+        match (&target.spec, self.give_up) {
+            (BackendSpec::S3 { .. }, GiveUp::After { unconfirmed, .. }) => {
+                tokio::time::sleep(unconfirmed).await;
+            }
+            _ => std::future::pending().await,
         }
     }
 

@@ -7,6 +7,7 @@ use super::args::StatusArgs;
 use super::backend_handle::BackendHandle;
 use super::lookup::find_upload;
 use super::output;
+use super::query_limit::within_limit;
 use super::settings::Settings;
 use super::upload_line::{PartLine, Remote, json_line, plan, text_line};
 use crate::event;
@@ -26,8 +27,9 @@ pub async fn run(settings: &Settings, flags: &StatusArgs) -> Result<()> {
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {
         let target = settings.recorded_target(&upload.intent.backend, None, &connection)?;
-        let handle = BackendHandle::connect(&target).await?;
-        let remote = ask_backend(&handle, &upload).await;
+        let limit = flags.query.limit();
+        let handle = within_limit(limit, BackendHandle::connect(&target)).await?;
+        let remote = within_limit(limit, ask_backend(&handle, &upload)).await;
         handle.close().await;
         Some(remote?)
     } else {
@@ -61,7 +63,7 @@ async fn ask_backend(handle: &BackendHandle, upload: &Upload) -> Result<Remote> 
             handle.name().clone_into(&mut receipt.backend);
             Vec::new()
         }
-        None => backend.parts(id).await?,
+        None => backend.parts(id, plan(upload)?.count()).await?,
     };
     Ok(Remote { status, part_list })
 }

@@ -3,6 +3,7 @@
 //! Not here: the decisions (`resume`).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use upload_types::ByteRange;
 use upload_types::error::{Kind, Result};
@@ -10,6 +11,8 @@ use upload_types::plan::Plan;
 use upload_types::wire::BackendInfo;
 
 use super::backend_calls::restore_state;
+use super::deadline::{GiveUp, WaitingFor};
+use super::handshake::{elapsed, gave_up};
 use super::hashing;
 use super::options::PutRequest;
 use super::plan_error::plan_error;
@@ -27,6 +30,7 @@ pub async fn preview(
     journal: &Journal,
     backend: &Backend,
     info: &BackendInfo,
+    give_up: GiveUp,
     item: usize,
     put: &PutRequest,
 ) -> Result<Event> {
@@ -40,6 +44,7 @@ pub async fn preview(
     let preview = Preview {
         journal,
         backend,
+        give_up,
         source: &source,
     };
     let found = match resume::choose(&candidates, &version, put) {
@@ -73,6 +78,7 @@ pub async fn preview(
 struct Preview<'a> {
     journal: &'a Journal,
     backend: &'a Backend,
+    give_up: GiveUp,
     source: &'a SourceFile,
 }
 
@@ -98,7 +104,8 @@ impl<'a> Found<'a> {
 impl Preview<'_> {
     /// A completed upload, if its object is still there.
     async fn completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
-        let Some(status) = unless_gone(self.backend.status(upload.begun_id()?).await)? else {
+        let Some(status) = unless_gone(self.call(self.backend.status(upload.begun_id()?)).await)?
+        else {
             return Ok(None);
         };
         match resume::presence(&status) {
@@ -121,7 +128,7 @@ impl Preview<'_> {
                 skipped: 0,
             }));
         };
-        let Some(status) = unless_gone(self.backend.status(id).await)? else {
+        let Some(status) = unless_gone(self.call(self.backend.status(id)).await)? else {
             return Ok(None);
         };
         match resume::continuation(status) {
@@ -129,10 +136,11 @@ impl Preview<'_> {
             Continuation::Verified(_) => return Found::whole(upload),
             Continuation::Ended(error) => return unless_gone(Err(error)),
         }
-        let Some(stored) = unless_gone(self.backend.parts(id).await)? else {
+        let plan = plan(upload)?;
+        let listed = self.call(self.backend.parts(id, plan.count()));
+        let Some(stored) = unless_gone(listed.await)? else {
             return Ok(None);
         };
-        let plan = plan(upload)?;
         let parts = self.journal.parts(upload.row)?;
         let agreed = resume::agreed_parts(&plan, &parts, &stored);
         let ranges = agreed.iter().filter_map(|(number, ..)| plan.range(*number));
@@ -141,6 +149,16 @@ impl Preview<'_> {
             upload,
             skipped: ranges.map(|range| range.len).sum(),
         }))
+    }
+
+    /// Makes a call, within the time after which a run gives up.
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let now = Instant::now();
+        let left = self.give_up.left(now, now, WaitingFor::FirstResponse);
+        tokio::select! {
+            response = call => response,
+            () = elapsed(left) => Err(gave_up(None)),
+        }
     }
 
     /// Whether the recorded parts of the source still have their digests.

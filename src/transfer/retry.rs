@@ -24,6 +24,8 @@ const MAX_CORRUPT: u32 = 3;
 /// How often in a row the store may report a new URL as expired, before that counts as an ordinary
 /// failure.
 const MAX_FREE_EXPIRED: u32 = 3;
+/// How many of them are followed by a retry: then a further URL would be rejected too.
+const MAX_EXPIRED: u32 = 4;
 /// How many read errors of a source are followed by a retry. That takes some five minutes, in which
 /// a network file system may become available again.
 const MAX_READ_ERRORS: u32 = 20;
@@ -76,8 +78,10 @@ pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64)
             failures.expired += 1;
             if failures.expired <= MAX_FREE_EXPIRED {
                 Verdict::Retry(Duration::ZERO)
-            } else {
+            } else if failures.expired <= MAX_EXPIRED {
                 later
+            } else {
+                Verdict::Stop
             }
         }
         Kind::Corrupt if failures.corrupt < MAX_CORRUPT => {
@@ -143,10 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn expired_url_is_signed_again_at_once_three_times() {
-        let expired = verdicts(Kind::UrlExpired, 4, 1.0);
+    fn expired_url_is_signed_again_four_times_at_first_without_waiting() {
+        let expired = verdicts(Kind::UrlExpired, 5, 1.0);
         assert_eq!(expired[..3], [retry(0.0); 3]);
         assert!(matches!(expired[3], Verdict::Retry(wait) if wait > Duration::ZERO));
+        assert_eq!(expired[4], Verdict::Stop);
     }
 
     #[test]

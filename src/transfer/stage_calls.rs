@@ -84,13 +84,19 @@ impl Engine<'_> {
                     })
                 });
             }
-            Stage::Rejoining => self.defer(upload, async move {
-                sleep(wait).await;
-                UploadResult::Rejoined(match entry.begun_id() {
-                    Ok(id) => backend_calls::rejoin(&backend, id, entry.holder.clone()).await,
-                    Err(error) => Err(error),
-                })
-            }),
+            Stage::Rejoining => {
+                let planned = upload.plan.count();
+                self.defer(upload, async move {
+                    sleep(wait).await;
+                    UploadResult::Rejoined(match entry.begun_id() {
+                        Ok(id) => {
+                            let holder = entry.holder.clone();
+                            backend_calls::rejoin(&backend, id, holder, planned).await
+                        }
+                        Err(error) => Err(error),
+                    })
+                });
+            }
             Stage::Beginning | Stage::Completing => self.batch_or_call(upload, wait)?,
             // Their tasks are started while there is room.
             Stage::Preparing | Stage::Sending => {}

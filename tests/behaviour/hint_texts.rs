@@ -56,6 +56,10 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/hint_commands.rs", UPLOADERS),
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
+    (
+        "src/cli/query_limit.rs",
+        &["list", "status", "abort", "prune", "cat", "url"],
+    ),
     ("src/cli/receipt_file.rs", UPLOADERS),
     ("src/cli/resume.rs", &["resume"]),
     ("src/cli/serve/", GATEWAYS),

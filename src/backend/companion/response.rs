@@ -99,6 +99,11 @@ pub fn failure(response: &Response) -> Failure {
     let new_error = |kind, what: &str| Error::new(kind, format!("{what} ({http}){text}"));
     let error = match status {
         407 => proxy_login_required(),
+        403 if response.is_html() => new_error(
+            Kind::Unauthorized,
+            "the backend, or a proxy or a firewall in front of it, rejected the request",
+        )
+        .with_hint(LOGIN_HINT),
         401 | 403 => new_error(Kind::Unauthorized, "the backend rejected the credentials")
             .with_hint(LOGIN_HINT),
         300..=399 => backend_redirects(&http),

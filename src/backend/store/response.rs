@@ -14,6 +14,9 @@ use upload_types::{ETag, Md5, Sha256};
 const CORRUPT_HINT: &str = "run the command again; if it fails again, check the disk, the memory and the network of \
      this machine";
 
+const CLOCKS_HINT: &str = "ask the operators of the backend and of the store to correct their clocks; then run the \
+     command again";
+
 /// The outcome of a request to store a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {
@@ -22,10 +25,14 @@ pub enum PutOutcome {
     ObjectExists,
 }
 
-/// Whether the presigned URL of a request was valid when the request was sent.
+/// Whether the presigned URL of a request was valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlLifetime {
+    /// When the response arrived.
     Valid,
+    /// When the request was sent, but not when the response arrived.
+    EndedMeanwhile,
+    /// Not even when the request was sent.
     Expired,
 }
 
@@ -115,17 +122,37 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
                 "send smaller parts: run `upload abort ID`, and then `upload put FILE --part-size SIZE`",
             );
     }
+    if matches!(status, 401 | 403) && error.code.is_empty() && response.is_html() {
+        let what = format!(
+            "a proxy or a firewall answered instead of the store (HTTP {status}, an HTML page)"
+        );
+        return Error::new(Kind::Incompatible, what).with_hint(
+            "log in to the network if it requires a login, or ask its operator to permit the \
+             store; then run the command again",
+        );
+    }
     let kind = kind_of(response, &error, lifetime);
     let what = if kind == Kind::UnexpectedServer {
         format!("the response is not from a store (HTTP {status})")
+    } else if kind == Kind::UrlExpired && lifetime == UrlLifetime::Valid {
+        let code = excerpt(&error.code);
+        format!("the store rejected a new URL as expired (HTTP {status} {code})")
     } else if error.code.is_empty() {
         format!("the store rejected the request (HTTP {status})")
     } else {
         let code = excerpt(&error.code);
         format!("the store rejected the request (HTTP {status} {code})")
     };
+    let hint = match (kind, error.code.as_str()) {
+        (Kind::UrlExpired, "ExpiredToken") => Some(
+            "ask the operator of the backend to renew its storage credentials; then run the \
+             command again",
+        ),
+        (Kind::UrlExpired, _) if lifetime == UrlLifetime::Valid => Some(CLOCKS_HINT),
+        _ => hint_for(kind),
+    };
     let error = Error::new(kind, what);
-    match hint_for(kind) {
+    match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
@@ -149,7 +176,7 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
         ) => Kind::Temporary,
         (_, "RequestTimeTooSkewed") => Kind::ClockSkew,
         (403, _) if message.contains("not yet valid") => Kind::ClockSkew,
-        (_, "ExpiredToken" | "RequestExpired") => Kind::UrlExpired,
+        (_, "ExpiredToken" | "RequestExpired" | "ExpiredRequest") => Kind::UrlExpired,
         (400 | 403, _) if is_expired => Kind::UrlExpired,
         // Some stores send NoSuchKey for a part of an upload that is gone.
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
@@ -171,9 +198,7 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
 fn hint_for(kind: Kind) -> Option<&'static str> {
     Some(match kind {
         Kind::Corrupt => CORRUPT_HINT,
-        Kind::ClockSkew => {
-            "ask the operators of the backend and of the store to correct their clocks"
-        }
+        Kind::ClockSkew => CLOCKS_HINT,
         Kind::Gone => "run `upload put FILE` to begin a new upload",
         Kind::Config => {
             "ask the operator of the backend to check the name of the bucket and the endpoint of \

@@ -88,6 +88,8 @@ fn response_of_another_server_is_not_that_of_a_store() {
         (302, Kind::UnexpectedServer),
         (404, Kind::UnexpectedServer),
         (407, Kind::Unauthorized),
+        (401, Kind::Incompatible),
+        (403, Kind::Incompatible),
         (413, Kind::Incompatible),
         (502, Kind::Temporary),
         (503, Kind::Throttled(None)),

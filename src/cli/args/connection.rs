@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
 
 use crate::backend::StoreHost;
-use crate::cli::parse;
+use crate::cli::parse::{self, DurationOrNever};
 
 const CONNECTION_HEADING: &str = "Connection options";
 const S3_HEADING: &str = "S3 options (for s3:// only)";
@@ -70,6 +70,17 @@ pub struct S3Args {
     /// Put the name of the bucket into the path of URLs instead of the host
     #[arg(long)]
     pub s3_path_style: bool,
+}
+
+/// The time limit of verbs that ask a backend and do not upload.
+#[derive(Clone, Args)]
+pub struct QueryArgs {
+    /// Give up if the backend has not answered after this long
+    ///
+    /// A duration such as 90s or 15m, or never. An object that is being read may take any time, as
+    /// long as its bytes keep moving.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse::duration_or_never)]
+    pub give_up_after: DurationOrNever,
 }
 
 /// The flags about every connection to another machine.

@@ -18,7 +18,7 @@ pub mod from_file;
 pub mod serve;
 
 pub use command::{CommandLine, Verb, command};
-pub use connection::{ConnectionArgs, NetworkArgs, S3Args, is_shared_heading};
+pub use connection::{ConnectionArgs, NetworkArgs, QueryArgs, S3Args, is_shared_heading};
 pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
 pub use transfer::{TransferArgs, WaitState};

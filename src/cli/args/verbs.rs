@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::connection::ConnectionArgs;
+use super::connection::{ConnectionArgs, QueryArgs};
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -123,6 +123,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -134,6 +136,8 @@ pub struct PruneArgs {
     /// The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
+    #[command(flatten)]
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -147,6 +151,8 @@ pub struct StatusArgs {
     #[arg(long)]
     pub remote: bool,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -159,6 +165,8 @@ pub struct AbortArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
@@ -167,6 +175,8 @@ pub struct CatArgs {
     /// The upload, by upload id or by file
     #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
     pub upload: OsString,
+    #[command(flatten)]
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -182,6 +192,8 @@ pub struct UrlArgs {
     /// How long the URL is valid, such as 15m or 7d [default: chosen by the backend]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub expires: Option<Duration>,
+    #[command(flatten)]
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
