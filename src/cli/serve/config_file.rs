@@ -36,7 +36,8 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
     let global = &command_line.global;
     let default = Environment::of_process()
         .directories
-        .map(|directories| directories.config.join(DEFAULT_NAME));
+        .config
+        .map(|directory| directory.join(DEFAULT_NAME));
     let file = match (&global.config, &default) {
         (Some(path), _) => Some((path, Presence::Required)),
         (None, Some(path)) => Some((path, Presence::Optional)),

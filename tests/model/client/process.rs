@@ -9,8 +9,8 @@ use upload::backend::{Backend, Options as Http};
 use upload::event::{Event, EventSender};
 use upload::journal::Journal;
 use upload::transfer::{self, GiveUp, Item, Jobs, Options, WaitFor};
-use upload_types::{DiskFailure, Token};
 use upload_types::wire::Receipt;
+use upload_types::{DiskFailure, Token};
 
 use crate::bucket::Bucket;
 
