@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::args::ListArgs;
+use super::hint_commands::HintCommands;
 use super::orphans::Orphans;
 use super::output;
 use super::settings::Settings;
@@ -14,7 +15,7 @@ use upload_types::error::Result;
 
 /// # Errors
 /// Those of the journal and, for `--orphans`, of the backend.
-pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
+pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands) -> Result<()> {
     let journal = Journal::open(&settings.journal()?)?;
     let mut lines = String::new();
     let uploads = journal.all()?;
@@ -40,6 +41,7 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
         let connection = settings.connection(&flags.connection)?;
         let target = settings.target(flags.backend.as_deref(), &connection)?;
         let orphans = Orphans::find(&journal, &target, settings, &BTreeSet::new()).await?;
+        orphans.announce(settings, commands);
         lines.push_str(&orphans.lines(settings.json()));
     }
     if lines.is_empty() && !settings.json() && !settings.quiet() {

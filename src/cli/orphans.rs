@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::backend_handle::BackendHandle;
+use super::hint_commands::{HintCommands, backend_flags};
+use super::output;
 use super::settings::{Settings, Target};
 use crate::event;
 use crate::journal::Journal;
-use crate::report::{safe, text};
+use crate::report::{escape, safe, text};
 use upload_types::UploadId;
 use upload_types::error::Result;
 use upload_types::wire::{UploadState, UploadStatus};
@@ -24,6 +26,8 @@ const IN_PROGRESS: [UploadState; 4] = [
 /// The orphans of one backend.
 pub struct Orphans {
     backend: String,
+    /// Those that select the backend.
+    flags: Vec<String>,
     uploads: Vec<UploadStatus>,
 }
 
@@ -53,6 +57,7 @@ impl Orphans {
         let handle = BackendHandle::connect(target, settings).await?;
         let in_progress = uploads_in_progress(&handle).await;
         let backend = handle.name().to_owned();
+        let flags = backend_flags(&backend, handle.s3_service());
         handle.close().await;
         let mut uploads = in_progress?;
         let known: BTreeSet<UploadId> = journal
@@ -61,11 +66,24 @@ impl Orphans {
             .filter_map(|upload| upload.id)
             .collect();
         uploads.retain(|status| !known.contains(&status.id) && !pruned.contains(&status.id));
-        Ok(Self { backend, uploads })
+        Ok(Self {
+            backend,
+            flags,
+            uploads,
+        })
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.uploads.is_empty()
+    /// Prints the meaning of the lines, and the command that ends an orphan.
+    pub fn announce(&self, settings: &Settings, commands: &HintCommands) {
+        if self.uploads.is_empty() || settings.json() || settings.quiet() {
+            return;
+        }
+        let command = commands.abort_orphan(&self.flags);
+        output::eprint_line(&format!(
+            "in progress at the backend and unknown to this journal (another machine may be uploading them); \
+             `{}` aborts one:",
+            escape(&command)
+        ));
     }
 
     /// One line per orphan, of text or of JSON.

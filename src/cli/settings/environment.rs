@@ -89,7 +89,7 @@ impl Environment {
         self.variable(name).map(text).transpose()
     }
 
-    /// The directory of state; `noun` is the file that needs it, and `remedy` the flag that names it
+    /// The directory of state; `noun` is the file that needs it, and `remedy` names the file
     /// instead.
     pub(super) fn state_directory(&self, noun: &str, remedy: &str) -> Result<&Path> {
         let directory = self.directories.state.as_deref();
