@@ -60,10 +60,10 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
     let result = match verb {
         Verb::Put(flags) => put::run(settings, flags, commands.clone()).await,
         Verb::Resume(flags) => resume::run(settings, flags, commands.clone()).await,
-        Verb::List(flags) => list::run(settings, flags).await.map(done),
+        Verb::List(flags) => list::run(settings, flags, &commands).await.map(done),
         Verb::Status(flags) => status::run(settings, flags).await.map(done),
         Verb::Abort(flags) => abort::run(settings, flags, &commands).await,
-        Verb::Prune(flags) => prune::run(settings, flags).await.map(done),
+        Verb::Prune(flags) => prune::run(settings, flags, &commands).await.map(done),
         Verb::Cat(flags) => cat::run(settings, flags).await.map(done),
         Verb::Url(flags) => url::run(settings, flags).await.map(done),
         Verb::Config(flags) => config::run(settings, flags).map(done),

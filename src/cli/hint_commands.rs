@@ -58,6 +58,17 @@ impl HintCommands {
         quoted(&words)
     }
 
+    /// The command that aborts an upload which the journal does not know.
+    #[must_use]
+    pub fn abort_orphan(&self, backend: &[String]) -> String {
+        let mut words = vec!["upload".to_owned()];
+        words.extend_from_slice(&self.global);
+        words.extend(["abort", "ID"].map(str::to_owned));
+        words.extend_from_slice(backend);
+        words.extend_from_slice(&self.connection);
+        quoted(&words)
+    }
+
     /// Completes the commands of a hint, which are between backticks: adds the flags, and replaces
     /// the words `FILE` and `ID`. `upload serve` has other flags and is not changed.
     #[must_use]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::args::ListArgs;
+use super::hint_commands::HintCommands;
 use super::orphans::Orphans;
 use super::output;
 use super::settings::Settings;
@@ -26,7 +27,7 @@ enum Form {
 /// # Errors
 /// Those of the journal and, for `--orphans`, of the backend. The uploads of the journal are
 /// printed even if the backend fails.
-pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
+pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands) -> Result<()> {
     let path = settings.journal()?;
     if flags.ids && !path.exists() {
         return Ok(());
@@ -53,6 +54,7 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
         None
     };
     if let Some(orphans) = &orphans {
+        orphans.announce(settings, commands);
         output::print(&match form {
             Form::Json => orphans.lines(true),
             Form::Lines => orphans.lines(false),

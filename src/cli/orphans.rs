@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::backend_handle::BackendHandle;
+use super::hint_commands::{HintCommands, backend_flags};
+use super::output;
 use super::query_limit::within_limit;
 use super::settings::{Settings, Target};
 use super::upload_table::Entry;
@@ -27,6 +29,8 @@ const IN_PROGRESS: [UploadState; 4] = [
 /// The orphans of one backend.
 pub struct Orphans {
     backend: String,
+    /// Those that select the backend.
+    flags: Vec<String>,
     uploads: Vec<UploadStatus>,
 }
 
@@ -57,6 +61,7 @@ impl Orphans {
         let handle = within_limit(limit, BackendHandle::connect(target, settings)).await?;
         let in_progress = within_limit(limit, uploads_in_progress(&handle)).await;
         let backend = handle.name().to_owned();
+        let flags = backend_flags(&backend, handle.s3_service());
         handle.close().await;
         let mut uploads = in_progress?;
         let known: BTreeSet<UploadId> = journal
@@ -65,11 +70,28 @@ impl Orphans {
             .filter_map(|upload| upload.id)
             .collect();
         uploads.retain(|status| !known.contains(&status.id) && !pruned.contains(&status.id));
-        Ok(Self { backend, uploads })
+        Ok(Self {
+            backend,
+            flags,
+            uploads,
+        })
     }
 
     pub fn is_empty(&self) -> bool {
         self.uploads.is_empty()
+    }
+
+    /// Prints the meaning of the lines, and the command that ends an orphan.
+    pub fn announce(&self, settings: &Settings, commands: &HintCommands) {
+        if self.is_empty() || settings.json() || settings.quiet() {
+            return;
+        }
+        let command = commands.abort_orphan(&self.flags);
+        output::eprint_line(&format!(
+            "in progress at the backend and unknown to this journal (another machine may be uploading them); \
+             `{}` aborts one:",
+            escape(&command)
+        ));
     }
 
     /// The orphans as entries of a table.

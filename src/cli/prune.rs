@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::args::PruneArgs;
 use super::backend_spec::BackendSpec;
+use super::hint_commands::HintCommands;
 use super::orphans::Orphans;
 use super::output;
 use super::settings::{Settings, Target};
@@ -21,7 +22,7 @@ use upload_types::error::{Error, Result};
 /// # Errors
 /// Those of the journal and, with `--orphans`, of the backend. The journal is pruned even if the
 /// backend fails.
-pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
+pub async fn run(settings: &Settings, flags: &PruneArgs, commands: &HintCommands) -> Result<()> {
     let mut journal = Journal::open(&settings.journal()?)?;
     let target = backend_with_orphans(settings, flags)?;
     let pruned = remove_finished(&mut journal, settings, flags)?;
@@ -31,12 +32,7 @@ pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let orphans = Orphans::find(&journal, &target, settings, &pruned, flags.query.limit())
         .await
         .map_err(|error| not_listed(error, &target))?;
-    if !orphans.is_empty() && !settings.json() && !settings.quiet() {
-        output::eprint_line(
-            "in progress at the backend and unknown to this journal (another machine may be uploading them); \
-             `upload abort ID` aborts one:",
-        );
-    }
+    orphans.announce(settings, commands);
     output::print(&match output::stdout_columns() {
         Some(columns) if !settings.json() => table(&orphans.entries(), columns),
         _ => orphans.lines(settings.json()),

@@ -248,7 +248,7 @@ fn full_disk_of_the_embedded_store_ends_with_74_and_its_cause() {
     let script = r#"
         dir=$1; upload=$2; shift 2
         mount -t tmpfs -o mode=700,size=8m none "$dir" || exit 99
-        XDG_DATA_HOME=$dir "$upload" put --part-size 5MiB --backend embedded --json "$@"; code=$?
+        XDG_DATA_HOME=$dir "$upload" put --part-size 5MiB --backend embedded --give-up-after 9s --json "$@"; code=$?
         mount -o remount,size=64m "$dir" || exit 98
         XDG_DATA_HOME=$dir "$upload" resume >/dev/null || exit 97
         exit "$code""#;

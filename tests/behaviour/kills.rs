@@ -208,7 +208,8 @@ fn second_process_with_the_same_upload_names_the_first() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
     let first = world.run_until_blocked(world.put(&file), PART);
-    let second = world.put(&file).run().exits(75);
+    let second = world.put(&file).args(["--give-up-after", "1s"]);
+    let second = second.run().exits(75);
     assert!(
         second.stderr().contains(&format!("pid {}", first.pid())),
         "{second}"

@@ -2,7 +2,8 @@
 //!
 //! Not here: the cases of the gateway's sweep (unit tests of the gateway).
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -88,6 +89,33 @@ fn orphans_are_listed_and_can_be_aborted() {
     other.upload(["prune"]).run().succeeds();
     other.upload(["prune", "--orphans"]).run().exits(78);
     other.upload(["list", "--orphans"]).run().exits(78);
+}
+
+/// The command on standard error has the flags that the orphan needs.
+#[test]
+fn command_that_aborts_an_orphan_can_be_run() {
+    let world = World::with_args(&["--auth", "tokens"]);
+    let token = world.sandbox.path("my token");
+    fs::write(&token, world.gateway.token("ci")).unwrap();
+    fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    let put = world.put(&file).arg("--token-file").arg(&token);
+    world.run_until_blocked(put, PART).kill9();
+    world.proxy.unblock();
+    let (other, mut last) = (Sandbox::new(), Vec::new());
+    for verb in [&["prune"][..], &["list", "--orphans"]] {
+        let command = other.upload(verb).arg("--token-file").arg(&token);
+        let output = command.args(["--backend", &world.proxy.url()]).run();
+        let output = output.succeeds();
+        let id = output.line().split(' ').next().unwrap().to_owned();
+        let command = output.stderr().split('`').nth(1).unwrap();
+        let mut words = shlex::split(command).unwrap();
+        let placeholder = words.iter_mut().find(|word| *word == "ID");
+        *placeholder.expect("a placeholder") = id;
+        last = words;
+    }
+    other.upload(&last[1..]).run().succeeds();
+    world.store().assert_no_open_uploads();
 }
 
 /// A backend that responds with the same page again and again.

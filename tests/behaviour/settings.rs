@@ -5,6 +5,7 @@
 use std::fs;
 
 use crate::support::command::Command;
+use crate::support::requirements::skip;
 use crate::support::sandbox::Sandbox;
 
 #[test]
@@ -90,6 +91,43 @@ fn xdg_variables_suffice_without_a_home() {
         .succeeds();
     assert!(directory("state/upload").is_dir());
     assert_eq!(upload(&["list", "--all"]).run().succeeds().lines().len(), 1);
+}
+
+/// Each directory has its variable. A user without a home directory, as in containers, needs only
+/// those of the directories that are used.
+#[test]
+fn each_xdg_variable_suffices_for_its_directory() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 10);
+    // A user id without a name has no home directory.
+    let unshare = ["--user", "--map-user=65111"];
+    let unnamed = || sandbox.command("unshare").args(unshare).args(["env", "-i"]);
+    let possible = unnamed().arg("true").run();
+    if possible.code() != Some(0) {
+        return skip(&format!("cannot map a user: {}", possible.stderr().trim()));
+    }
+    let upload = |variables: &[(&str, &str)], args: &[&str]| {
+        let assign = |(name, directory): &(&str, &str)| {
+            format!("{name}={}", sandbox.path(directory).display())
+        };
+        let command = unnamed().args(variables.iter().map(assign));
+        command.arg(env!("CARGO_BIN_EXE_upload")).args(args)
+    };
+    let (state, data) = (("XDG_STATE_HOME", "state"), ("XDG_DATA_HOME", "data"));
+    let put = &["put", "--backend", "embedded"];
+    upload(&[state, data], put).arg(&file).run().succeeds();
+    let listed = upload(&[state], &["list", "--all"]).run().succeeds();
+    assert_eq!(listed.lines().len(), 1, "{listed}");
+    for (variables, missing) in [
+        (&[state][..], "XDG_DATA_HOME"),
+        (&[data], "XDG_STATE_HOME"),
+        (&[], "XDG_STATE_HOME"),
+    ] {
+        let output = upload(variables, put).arg(&file).run().exits(73);
+        assert!(output.stderr().contains(missing), "{output}");
+    }
+    let put = &["put", "--backend", "embedded", "--journal", "j.db"];
+    upload(&[data], put).arg(&file).run().succeeds();
 }
 
 #[test]

@@ -182,9 +182,9 @@ pub(super) mod tests {
     /// The configuration of `upload serve ARGUMENTS`.
     pub(in crate::cli::serve) fn config_of(arguments: &[&str]) -> Result<Config> {
         let directories = Directories {
-            config: "/nowhere/config".into(),
-            state: "/nowhere/state".into(),
-            data: "/nowhere/data".into(),
+            config: Some("/nowhere/config".into()),
+            state: Some("/nowhere/state".into()),
+            data: Some("/nowhere/data".into()),
         };
         let environment = Environment {
             variable: |_| None,
@@ -192,7 +192,7 @@ pub(super) mod tests {
                 stdout: false,
                 stderr: false,
             },
-            directories: Some(directories),
+            directories,
         };
         let CommandLine { global, verb } = CommandLine::of(&[&["serve"], arguments].concat());
         let Verb::Serve(serve) = verb else {

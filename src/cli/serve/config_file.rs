@@ -37,8 +37,9 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
     let profile = environment.profile(global.profile.as_deref())?;
     let default = environment
         .directories
+        .config
         .as_ref()
-        .map(|directories| directories.config.join(DEFAULT_NAME));
+        .map(|directory| directory.join(DEFAULT_NAME));
     let file = match (&global.config, &default) {
         (Some(path), _) => Some((path, Presence::Required)),
         (None, Some(path)) => Some((path, Presence::Optional)),

@@ -90,9 +90,9 @@ mod tests {
         is_argument: fn(&str) -> bool,
     ) -> Result<String> {
         let directories = Directories {
-            config: "/nowhere/config".into(),
-            state: "/nowhere/state".into(),
-            data: "/nowhere".into(),
+            config: Some("/nowhere/config".into()),
+            state: Some("/nowhere/state".into()),
+            data: Some("/nowhere".into()),
         };
         let terminals = Terminals {
             stdout: false,
@@ -101,7 +101,7 @@ mod tests {
         let environment = Environment {
             variable,
             terminals,
-            directories: Some(directories),
+            directories,
         };
         let settings = Settings::load(&CommandLine::of(&["serve"]).global, environment)?;
         resolve_with(&settings, flag, is_argument).map(|config| format!("{config:?}"))

@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
@@ -14,8 +14,7 @@ use upload_types::error::{Error, Kind, Result};
 pub struct Environment {
     pub variable: fn(&str) -> Option<OsString>,
     pub terminals: Terminals,
-    /// `None` without a home directory and without the XDG variables.
-    pub directories: Option<Directories>,
+    pub directories: Directories,
 }
 
 /// Which standard streams are terminals.
@@ -25,13 +24,14 @@ pub struct Terminals {
     pub stderr: bool,
 }
 
-/// The directories of this user, by the conventions of the platform.
-#[derive(Debug, Clone)]
+/// The directories of this user, by the conventions of the platform. Each is `None` without a home
+/// directory and without its XDG variable.
+#[derive(Debug, Clone, Default)]
 pub struct Directories {
-    pub config: PathBuf,
+    pub config: Option<PathBuf>,
     /// For journal and ledgers.
-    pub state: PathBuf,
-    pub data: PathBuf,
+    pub state: Option<PathBuf>,
+    pub data: Option<PathBuf>,
 }
 
 impl Directories {
@@ -40,24 +40,24 @@ impl Directories {
         let found = ProjectDirs::from("", "", "upload")?;
         let state = found.state_dir();
         Some(Self {
-            config: found.config_dir().to_owned(),
-            state: state.unwrap_or_else(|| found.data_local_dir()).to_owned(),
-            data: found.data_dir().to_owned(),
+            config: Some(found.config_dir().to_owned()),
+            state: Some(state.unwrap_or_else(|| found.data_local_dir()).to_owned()),
+            data: Some(found.data_dir().to_owned()),
         })
     }
 
-    /// The directories of a user without a home directory, as in many containers. Returns `None`
-    /// unless all three variables are set to absolute paths (XDG Base Directory Specification).
-    fn of_xdg_variables() -> Option<Self> {
+    /// The directories of a user without a home directory, as in many containers. A variable counts
+    /// only if it is an absolute path (XDG Base Directory Specification).
+    fn of_xdg_variables() -> Self {
         let directory = |name: &str| {
             let base = PathBuf::from(env::var_os(name)?);
             base.is_absolute().then(|| base.join("upload"))
         };
-        Some(Self {
-            config: directory("XDG_CONFIG_HOME")?,
-            state: directory("XDG_STATE_HOME")?,
-            data: directory("XDG_DATA_HOME")?,
-        })
+        Self {
+            config: directory("XDG_CONFIG_HOME"),
+            state: directory("XDG_STATE_HOME"),
+            data: directory("XDG_DATA_HOME"),
+        }
     }
 }
 
@@ -70,7 +70,7 @@ impl Environment {
                 stdout: io::stdout().is_terminal(),
                 stderr: io::stderr().is_terminal(),
             },
-            directories: Directories::of_home().or_else(Directories::of_xdg_variables),
+            directories: Directories::of_home().unwrap_or_else(Directories::of_xdg_variables),
         }
     }
 
@@ -107,17 +107,23 @@ impl Environment {
         self.variable(name).map(text).transpose()
     }
 
-    /// The directories; `noun` is the file that needs one, and `remedy` the flag that names it
+    /// The directory of state; `noun` is the file that needs it, and `remedy` names the file
     /// instead.
-    pub(super) fn directories(&self, noun: &str, remedy: &str) -> Result<&Directories> {
-        self.directories.as_ref().ok_or_else(|| {
-            Error::new(
-                Kind::DatabaseUnusable,
-                format!("could not find a directory for {noun}: there is no home directory"),
-            )
-            .with_hint(format!(
-                "set HOME, or XDG_STATE_HOME, XDG_DATA_HOME and XDG_CONFIG_HOME{remedy}"
-            ))
+    pub(super) fn state_directory(&self, noun: &str, remedy: &str) -> Result<&Path> {
+        let directory = self.directories.state.as_deref();
+        directory.ok_or_else(|| {
+            no_directory(noun).with_hint(format!("set HOME or XDG_STATE_HOME, or {remedy}"))
         })
     }
+
+    /// The directory of data, for `noun`.
+    pub(super) fn data_directory(&self, noun: &str) -> Result<&Path> {
+        let directory = self.directories.data.as_deref();
+        directory.ok_or_else(|| no_directory(noun).with_hint("set HOME or XDG_DATA_HOME"))
+    }
+}
+
+fn no_directory(noun: &str) -> Error {
+    let what = format!("could not find a directory for {noun}: there is no home directory");
+    Error::new(Kind::DatabaseUnusable, what)
 }

@@ -33,8 +33,9 @@ impl Settings {
         let profile = profile.as_deref();
         let default = environment
             .directories
+            .config
             .as_ref()
-            .map(|directories| directories.config.join("config.toml"));
+            .map(|directory| directory.join("config.toml"));
         let file = match (&flags.config, &default) {
             (Some(path), _) => ConfigFile::read(path, Presence::Required, profile)?,
             (None, Some(path)) => ConfigFile::read(path, Presence::Optional, profile)?,

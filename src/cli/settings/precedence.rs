@@ -29,10 +29,9 @@ impl Settings {
         if let Some(found) = found {
             return Ok(found);
         }
-        let directories = self
-            .environment
-            .directories("the journal", ", or name another file with --journal FILE")?;
-        Ok(Setting::default(directories.state.join("journal.db")))
+        let remedy = "name another file with --journal FILE";
+        let directory = self.environment.state_directory("the journal", remedy)?;
+        Ok(Setting::default(directory.join("journal.db")))
     }
 
     pub(super) fn backend_setting(&self, flag: Option<&str>) -> Result<Option<Setting<String>>> {

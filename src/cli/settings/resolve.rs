@@ -65,8 +65,8 @@ impl Settings {
     /// # Errors
     /// [`Kind::DatabaseUnusable`] without a home directory.
     pub fn store_dir(&self) -> Result<PathBuf> {
-        let directories = self.environment.directories("the embedded store", "")?;
-        Ok(directories.data.join("store"))
+        let directory = self.environment.data_directory("the embedded store")?;
+        Ok(directory.join("store"))
     }
 
     /// The default ledger of `upload serve`.
@@ -74,11 +74,9 @@ impl Settings {
     /// # Errors
     /// [`Kind::DatabaseUnusable`] without a home directory.
     pub fn ledger(&self) -> Result<PathBuf> {
-        let directories = self.environment.directories(
-            "the ledger",
-            ", or name another file with --ledger sqlite:FILE",
-        )?;
-        Ok(directories.state.join("gateway.db"))
+        let remedy = "name another file with --ledger sqlite:FILE";
+        let directory = self.environment.state_directory("the ledger", remedy)?;
+        Ok(directory.join("gateway.db"))
     }
 
     /// The ledger of the environment. Unlike a flag, it may contain a password.

@@ -14,9 +14,9 @@ const HTTPS: &str = "https://up.example";
 /// An environment without a terminal, with these variables.
 fn environment(variable: fn(&str) -> Option<OsString>) -> Environment {
     let directories = Directories {
-        config: "/nowhere/config/upload".into(),
-        state: "/nowhere/state/upload".into(),
-        data: "/nowhere/data/upload".into(),
+        config: Some("/nowhere/config/upload".into()),
+        state: Some("/nowhere/state/upload".into()),
+        data: Some("/nowhere/data/upload".into()),
     };
     Environment {
         variable,
@@ -24,7 +24,7 @@ fn environment(variable: fn(&str) -> Option<OsString>) -> Environment {
             stdout: false,
             stderr: false,
         },
-        directories: Some(directories),
+        directories,
     }
 }
 
@@ -152,7 +152,7 @@ fn journal_is_in_the_state_directory_by_default() {
 #[test]
 fn journal_must_be_named_without_a_home_directory() {
     let without_home = || Environment {
-        directories: None,
+        directories: Directories::default(),
         ..empty()
     };
     let error = effective(without_home(), &[]).unwrap_err();
