@@ -85,10 +85,15 @@ impl World {
 
     /// A gateway in front of the store.
     fn gateway(&self) -> Gateway {
+        self.gateway_with(&[])
+    }
+
+    /// A gateway with further arguments.
+    fn gateway_with(&self, args: &[&str]) -> Gateway {
         let keys = self.keys.to_str().unwrap();
         let envs = [("AWS_SHARED_CREDENTIALS_FILE", keys)];
-        let args = store_args("s3://embedded", &self.proxy.url()).map(str::to_owned);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let url = self.proxy.url();
+        let args = [&store_args("s3://embedded", &url), args].concat();
         Gateway::start(&args, &envs)
     }
 
@@ -209,5 +214,27 @@ fn keys_of_a_process_are_renewed_during_the_upload() {
     write(NEW);
     world.proxy.unblock();
     put.wait().succeeds();
+    world.store().assert_holds_only(&file);
+}
+
+#[test]
+fn complete_with_expired_keys_ends_and_is_repeated_with_renewed_ones() {
+    let mut world = World::new();
+    let file = world.sandbox.file("film.bin", 2 * PART);
+    let expired = Fault::s3(400, "ExpiredToken");
+    let (complete, head) = (Requests::store_complete(), Requests::store_head());
+    world.proxy.inject(complete.with_text(OLD), expired);
+    let bare = Fault::Respond(Response::new(400));
+    world.proxy.inject(head.with_text(OLD), bare);
+    // The probe completes uploads too.
+    let gateway = world.gateway_with(&["--store-probe", "off", "--store-checksum", "sha256"]);
+    let output = world.put_through(&gateway, "film.bin").run().exits(77);
+    output.stderr_contains("AWS credentials have expired");
+    let sent = world.proxy.traffic().bytes("PUT");
+    assert!(sent >= 2 * PART);
+    world.accept_only(NEW);
+    world.write_keys(NEW);
+    world.put_through(&gateway, "film.bin").run().succeeds();
+    assert_eq!(world.proxy.traffic().bytes("PUT"), sent);
     world.store().assert_holds_only(&file);
 }

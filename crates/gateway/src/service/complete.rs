@@ -134,10 +134,19 @@ impl Service {
             (CompletionOutcome::Verified | CompletionOutcome::Undecided, _) => {
                 Ok(Completion::Pending(UploadState::Completing))
             }
-            (CompletionOutcome::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
-            (CompletionOutcome::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
-            // The upload stays `completing`: whether it is complete shows once the store responds.
-            (CompletionOutcome::Rejected(reason), _) => Err(store_rejected(reason)),
+            (CompletionOutcome::PartsMismatch, _) => {
+                let refusal = Refusal::new(Code::PartsMismatch);
+                self.reopen(upload, refusal).await
+            }
+            (CompletionOutcome::Refused, _) => {
+                let refusal = Refusal::new(Code::StoreUnavailable);
+                self.reopen(upload, refusal).await
+            }
+            (CompletionOutcome::Rejected(reason), _) => {
+                self.reopen(upload, store_rejected(reason)).await
+            }
+            // The upload stays `completing`: its state is unknown until the store responds.
+            (CompletionOutcome::RejectedUnknown(reason), _) => Err(store_rejected(reason)),
             (CompletionOutcome::Lost, _) => self.on_lost(upload).await,
             (CompletionOutcome::Damaged, _) => self.on_damaged(upload).await,
         }
@@ -368,11 +377,11 @@ impl Service {
     }
 
     /// Moves the upload from `completing` back to `uploading`, so that its parts can be sent again.
-    /// Returns `code` as the refusal.
-    async fn reopen(&self, upload: &Upload, code: Code) -> CompleteResult {
+    /// Returns `refusal`.
+    async fn reopen(&self, upload: &Upload, refusal: Refusal) -> CompleteResult {
         let reopened = self.ledger.reopen(&upload.id).await;
         if reopened.map_err(ledger_failed)? {
-            return Err(Refusal::new(code));
+            return Err(refusal);
         }
         let outcome = TransitionOutcome::WrongState(UploadState::Uploading);
         self.result_of_other_call(upload, outcome).await

@@ -44,9 +44,11 @@ pub enum CompletionOutcome {
     Damaged,
     /// The store refuses to complete, and would refuse a repetition.
     Refused,
-    /// The store rejects the credentials, for this reason. The upload may be complete from an
-    /// earlier request.
+    /// The store has no object, and rejects the credentials for this reason.
     Rejected(&'static str),
+    /// The store rejects the credentials for this reason. The upload may be complete from an
+    /// earlier request.
+    RejectedUnknown(&'static str),
 }
 
 /// The decision about an object that carries the token of an expired upload.
@@ -118,8 +120,11 @@ pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> C
         (Err(Fault::NoSuchUpload), ObjectCheck::Absent) | (_, ObjectCheck::Foreign) => {
             CompletionOutcome::Lost
         }
-        (Err(Fault::Rejected(rejection)), ObjectCheck::Absent | ObjectCheck::Unknown) => {
+        (Err(Fault::Rejected(rejection)), ObjectCheck::Absent) => {
             CompletionOutcome::Rejected(rejection.summary)
+        }
+        (Err(Fault::Rejected(rejection)), ObjectCheck::Unknown) => {
+            CompletionOutcome::RejectedUnknown(rejection.summary)
         }
         (_, ObjectCheck::Absent | ObjectCheck::Unknown) => CompletionOutcome::Undecided,
     }

@@ -86,7 +86,7 @@ async fn complete_that_the_store_refuses_can_be_repeated() {
     fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Deny);
     assert_eq!(
         fixture.complete(&upload, &request).await.unwrap_err().code,
-        Code::StoreUnavailable
+        Code::StoreRejected
     );
     assert_eq!(fixture.state(&upload).await, UploadState::Uploading);
     fixture.stop_interfering();
@@ -210,7 +210,7 @@ async fn response_to_complete_proves_nothing_without_the_object() {
     let result = complete_with(Interference::RespondTooLong).await;
     assert!(is_pending(&result));
     let result = complete_with(respond(200, error("AccessDenied"))).await;
-    assert_eq!(result.unwrap_err().code, Code::StoreUnavailable);
+    assert_eq!(result.unwrap_err().code, Code::StoreRejected);
     for code in ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"] {
         let result = complete_with(respond(400, error(code))).await;
         assert_eq!(result.unwrap_err().code, Code::PartsMismatch, "{code}");
