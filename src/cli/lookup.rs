@@ -84,7 +84,7 @@ fn moved_here(journal: &Journal, path: &Path) -> Result<Vec<Upload>> {
     let moved = journal.by_file(&version)?.into_iter().filter(is_moved);
     Ok(moved
         .map(|mut upload| {
-            upload.intent.path = path.to_owned();
+            path.clone_into(&mut upload.intent.path);
             upload
         })
         .collect())

@@ -95,9 +95,6 @@ pub struct ActiveUpload {
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
     pub watch: SourceWatch,
-    /// A process may have changed the source without a new version, through a memory mapping. Then
-    /// its digests are compared before the upload is completed.
-    pub may_be_mapped: bool,
     /// How often the whole source was hashed again after all parts were stored.
     pub final_checks: u32,
     /// A part of the source has another digest than the journal recorded for this file version.
@@ -162,8 +159,7 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
-            may_be_mapped: source.has_writer(),
-            watch: SourceWatch::new(source.version(), now),
+            watch: SourceWatch::new(source.version(), source.has_writer(), now),
             final_checks: 0,
             digests_disproved: false,
             whole_sha256: None,

@@ -35,26 +35,25 @@ impl Engine<'_> {
     pub(super) fn on_looked(
         &mut self,
         upload: &mut ActiveUpload,
-        observed: Result<(FileVersion, bool)>,
+        observed: Option<(FileVersion, bool)>,
     ) -> Result<Next> {
         upload.watch.end();
         // If the file system has failed, the next read reports it.
-        let Ok((observed, has_writer)) = observed else {
+        let Some((observed, has_writer)) = observed else {
             return Ok(Next::Continue);
         };
-        upload.may_be_mapped |= has_writer;
+        upload.watch.may_be_mapped |= has_writer;
         if !is_watched(upload) {
             return Ok(Next::Continue);
         }
         match upload.watch.judge(observed) {
-            Finding::Unchanged => {}
             Finding::OtherSize => {
                 let why = "its size has changed";
                 return self.on_source_changed(upload, why, Noticed::WhileRunning);
             }
             Finding::Touched if upload.stage() == Stage::Sending => self.start_early_check(upload),
-            // Its digests are being compared.
-            Finding::Touched => {}
+            // In another stage, the digests are being compared.
+            Finding::Unchanged | Finding::Touched => {}
         }
         Ok(Next::Continue)
     }
@@ -78,11 +77,11 @@ impl Engine<'_> {
     pub(super) fn on_checked_early(
         &mut self,
         upload: &mut ActiveUpload,
-        is_same: Result<bool>,
+        is_same: Option<bool>,
     ) -> Result<Next> {
         upload.watch.end();
         match is_same {
-            Ok(false) if upload.stage() == Stage::Sending => {
+            Some(false) if upload.stage() == Stage::Sending => {
                 let why = "its content differs";
                 self.on_source_changed(upload, why, Noticed::WhileRunning)
             }

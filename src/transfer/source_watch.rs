@@ -32,6 +32,9 @@ enum Activity {
 
 #[derive(Debug)]
 pub struct SourceWatch {
+    /// A process may have changed the source without a new version, through a memory mapping. Then
+    /// the digests are compared before the upload is completed.
+    pub may_be_mapped: bool,
     seen: FileVersion,
     looked_at: Instant,
     activity: Activity,
@@ -39,10 +42,11 @@ pub struct SourceWatch {
 }
 
 impl SourceWatch {
-    /// `version` is that of the source when it was opened.
+    /// `version` and `has_writer` are those of the source when it was opened.
     #[must_use]
-    pub fn new(version: FileVersion, now: Instant) -> Self {
+    pub fn new(version: FileVersion, has_writer: bool, now: Instant) -> Self {
         Self {
+            may_be_mapped: has_writer,
             seen: version,
             looked_at: now,
             activity: Activity::None,
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn looks_have_an_interval_and_never_overlap() {
         let start = Instant::now();
-        let mut watch = SourceWatch::new(VERSION, start);
+        let mut watch = SourceWatch::new(VERSION, false, start);
         assert!(!watch.start_look(start));
         assert!(watch.start_look(start + LOOK_INTERVAL));
         assert!(!watch.start_look(start + 2 * LOOK_INTERVAL));
@@ -127,7 +131,7 @@ mod tests {
 
     #[test]
     fn each_touch_is_found_once_and_comparisons_are_limited() {
-        let mut watch = SourceWatch::new(VERSION, Instant::now());
+        let mut watch = SourceWatch::new(VERSION, false, Instant::now());
         assert_eq!(watch.judge(VERSION), Finding::Unchanged);
         for at in 0..i64::from(MAX_EARLY_CHECKS) {
             assert_eq!(watch.judge(touched(10 + at)), Finding::Touched);

@@ -3,7 +3,7 @@
 //!
 //! Not here: the choice between them (`resume::choose`).
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use upload_types::UploadId;
@@ -223,21 +223,21 @@ impl Engine<'_> {
         let upload = self.committer.take(upload)?;
         restore_state(&self.backend, &upload);
         let row = upload.row;
-        let resumed = self.resumed(item, upload, path);
+        let resumed = self.resumed(item, upload, &path);
         if resumed.is_err() {
             self.committer.record(Record::Released { row });
         }
         resumed
     }
 
-    fn resumed(&mut self, item: usize, upload: Upload, path: PathBuf) -> Result<Started> {
+    fn resumed(&mut self, item: usize, upload: Upload, path: &Path) -> Result<Started> {
         if let Some(completed) = completed(item, &upload) {
             return Ok(completed);
         }
         if let Some(error) = resume::not_resumable(upload.state) {
             return Err(error);
         }
-        let source = self.open_source(&path, &upload)?;
+        let source = self.open_source(path, &upload)?;
         let put = PutRequest {
             path: source.path().to_owned(),
             ..request_of(&upload)

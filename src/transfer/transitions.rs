@@ -44,8 +44,8 @@ impl Engine<'_> {
                 self.on_part_result(upload, generation, result)
             }
             UploadResult::LeaseRenewed(renewed) => Self::on_lease_renewed(upload, renewed),
-            UploadResult::Looked(observed) => self.on_looked(upload, observed),
-            UploadResult::CheckedEarly(is_same) => self.on_checked_early(upload, is_same),
+            UploadResult::Looked(observed) => self.on_looked(upload, observed.ok()),
+            UploadResult::CheckedEarly(is_same) => self.on_checked_early(upload, is_same.ok()),
             UploadResult::Rehashed(Ok(is_same)) => self.on_rehashed(upload, is_same),
             UploadResult::Confirmed(Ok(status)) => self.on_confirmed(upload, &status),
             UploadResult::Aborted(Ok(outcome)) => self.on_aborted(upload, outcome),
@@ -500,8 +500,8 @@ impl Engine<'_> {
         if version.size != expected.size || upload.source.has_bytes_after_its_end()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
-        upload.may_be_mapped |= upload.source.has_writer();
-        let must_compare = upload.may_be_mapped && upload.final_checks == 0;
+        upload.watch.may_be_mapped |= upload.source.has_writer();
+        let must_compare = upload.watch.may_be_mapped && upload.final_checks == 0;
         if version != expected || must_compare {
             if upload.final_checks == MAX_FINAL_CHECKS {
                 let what = format!(

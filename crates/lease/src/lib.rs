@@ -39,9 +39,9 @@ mod linux {
         // A waiting writer makes the kernel send a signal, by default one that ends the process.
         // This one is ignored by default.
         set(file, F_SETSIG, libc::SIGURG).ok()?;
-        match set(file, libc::F_SETLEASE, libc::F_RDLCK.into()) {
+        match set(file, libc::F_SETLEASE, libc::F_RDLCK) {
             Ok(()) => {
-                let _ = set(file, libc::F_SETLEASE, libc::F_UNLCK.into());
+                let _ = set(file, libc::F_SETLEASE, libc::F_UNLCK);
                 Some(false)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Some(true),

@@ -115,7 +115,7 @@ pub fn journal(bytes: &[u8]) {
         let put = transfer::PutRequest {
             path: "/film".into(),
             name: "film".into(),
-            name_origin: transfer::NameOrigin::Requested,
+            name_origin: transfer::NameOrigin::Path,
             content_type: "a/b".into(),
             type_origin: transfer::TypeOrigin::Requested,
             metadata: BTreeMap::new(),

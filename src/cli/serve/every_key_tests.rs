@@ -115,11 +115,11 @@ fn effect(command_line: CommandLine, dir: &Path) -> BTreeMap<&'static str, Strin
             stdout: false,
             stderr: false,
         },
-        directories: Some(Directories {
-            config: dir.join("config"),
-            state: dir.join("state"),
-            data: dir.join("data"),
-        }),
+        directories: Directories {
+            config: Some(dir.join("config")),
+            state: Some(dir.join("state")),
+            data: Some(dir.join("data")),
+        },
     };
     let CommandLine { global, verb } = command_line;
     let Verb::Serve(serve) = verb else {

@@ -70,6 +70,7 @@ impl Process {
             first_item: 0,
             jobs,
             max_open: 64,
+            limiter: Arc::default(),
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
             sha256: false,

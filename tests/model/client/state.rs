@@ -42,7 +42,7 @@ impl Case {
         Item::Put(PutRequest {
             path: self.source.lock().unwrap().path.clone(),
             name: "film.mov".into(),
-            name_origin: NameOrigin::Requested,
+            name_origin: NameOrigin::Path,
             content_type: "video/mp4".into(),
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
