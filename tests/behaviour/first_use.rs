@@ -1,4 +1,5 @@
-//! What a new user meets: `upload` alone, help, wrong verbs, and a missing or misplaced backend.
+//! The first commands of a new user: `upload` alone, help, wrong verbs, and a missing or misplaced
+//! backend.
 //!
 //! Not here: hints after an interruption (`hints`).
 

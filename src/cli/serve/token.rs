@@ -72,7 +72,7 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     }
 }
 
-/// What the token is for, beside the token on standard output.
+/// The use of a token, for standard error. Standard output has the token.
 fn usage(name: &str, location: &LedgerConfig) -> String {
     format!(
         "this is the token of {}; it is not shown again\n\
