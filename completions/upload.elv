@@ -377,7 +377,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand add 'Make a token and print it; it cannot be printed again'
             cand list 'List tokens: id, creation, validity, name'
-            cand revoke 'Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire'
+            cand revoke 'Revoke a token'
         }
         &'upload;serve;token;add'= {
             cand --expires 'How long the token is valid, such as 90d [default: until it is revoked]'

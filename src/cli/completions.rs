@@ -36,14 +36,23 @@ pub fn script(shell: Shell) -> Vec<u8> {
     };
     let mut script = Vec::new();
     generate(generator, &mut command(), "upload", &mut script);
-    let script = String::from_utf8_lossy(&script);
+    let script = without_hidden_flags(&String::from_utf8_lossy(&script));
     let script = match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
-        Shell::Fish => script.into_owned() + FISH_LINES,
-        Shell::Powershell | Shell::Elvish => script.into_owned(),
+        Shell::Fish => script + FISH_LINES,
+        Shell::Powershell | Shell::Elvish => script,
     };
     script.into_bytes()
+}
+
+/// The generated script without the flag for completions, which clap does not leave out although it
+/// is hidden. It has no value; in the script of bash it is a word, in the others a line.
+fn without_hidden_flags(generated: &str) -> String {
+    let is_its_line = |line: &&str| line.contains("--ids") || line.contains(" -l ids ");
+    let generated = generated.replace(" --ids ", " ");
+    let lines = generated.lines().filter(|line| !is_its_line(line));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The command line, with a flat verb `help`: that of clap repeats every verb below itself.
@@ -178,5 +187,9 @@ mod tests {
         assert_eq!(zsh.matches(": _upload_ids'").count(), 2);
         assert!(zsh.matches(":_upload_backends'").count() > 5);
         assert_eq!(zsh.matches("\n_upload_ids() {").count(), 1);
+        for shell in [Shell::Fish, Shell::Powershell, Shell::Elvish] {
+            let script = text(shell).replace("upload list --ids", "");
+            assert!(!script.contains("--ids") && !script.contains(" -l ids "));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: one file for each verb, and the parts that verbs share.
 //!
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
-//!   `secret_file`, `permissions`, `settings`
+//!   `secret_file`, `permissions`, `repeat`, `settings`
 //! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
 //!   `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
@@ -41,6 +41,7 @@ mod put;
 mod rate_signals;
 mod receipt_file;
 mod receipt_target;
+mod repeat;
 mod resource_limits;
 mod resume;
 mod secret_file;

@@ -61,6 +61,9 @@ fn bash_completes_verbs_before_flags() {
     assert_eq!(complete(&sandbox, "upload man serve token a"), ["add"]);
     assert!(complete(&sandbox, "upload help ").contains(&"put".to_owned()));
     assert!(complete(&sandbox, "upload completions ").contains(&"zsh".to_owned()));
+    let flags = complete(&sandbox, "upload list --");
+    assert!(flags.contains(&"--all".to_owned()), "{flags:?}");
+    assert!(!flags.contains(&"--ids".to_owned()), "{flags:?}");
     let flags = complete(&sandbox, "upload put --par");
     assert_eq!(flags, ["--part-size"]);
 }
