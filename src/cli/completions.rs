@@ -36,7 +36,7 @@ pub fn script(shell: Shell) -> Vec<u8> {
     };
     let mut script = Vec::new();
     generate(generator, &mut command(), "upload", &mut script);
-    let script = without_hidden_flags(&String::from_utf8_lossy(&script));
+    let script = without_hidden_flag(&String::from_utf8_lossy(&script), shell);
     let script = match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
@@ -46,13 +46,15 @@ pub fn script(shell: Shell) -> Vec<u8> {
     script.into_bytes()
 }
 
-/// The generated script without the flag for completions, which clap does not leave out although it
-/// is hidden. It has no value; in the script of bash it is a word, in the others a line.
-fn without_hidden_flags(generated: &str) -> String {
+/// The generated script without the flag `--ids`, which clap does not leave out although it is
+/// hidden. It is a word of a line in the script of bash, and a line of its own in the others.
+fn without_hidden_flag(generated: &str, shell: Shell) -> String {
+    if shell == Shell::Bash {
+        return generated.replace(" --ids ", " ");
+    }
     let is_its_line = |line: &&str| line.contains("--ids") || line.contains(" -l ids ");
-    let generated = generated.replace(" --ids ", " ");
     let lines = generated.lines().filter(|line| !is_its_line(line));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The command line, with a flat verb `help`: that of clap repeats every verb below itself.
@@ -190,6 +192,8 @@ mod tests {
         for shell in [Shell::Fish, Shell::Powershell, Shell::Elvish] {
             let script = text(shell).replace("upload list --ids", "");
             assert!(!script.contains("--ids") && !script.contains(" -l ids "));
+            // The description of the flag is not left either.
+            assert!(!script.contains("for completions"));
         }
     }
 }

@@ -78,9 +78,8 @@ fn usage(name: &str, location: &LedgerConfig) -> String {
     let gateway = match location {
         LedgerConfig::Sqlite(path) => {
             let ledger = format!("sqlite:{}", path.display());
-            let words = ["upload", "serve", "--auth", "tokens", "--ledger", &ledger];
-            let command = quoted(&words.map(str::to_owned));
-            format!("`{}`", escape(&command))
+            let ledger = escape(&quoted(&[ledger]));
+            format!("`upload serve --auth tokens --ledger {ledger}`")
         }
         LedgerConfig::Postgres(_) => "`upload serve --auth tokens` with the same ledger".to_owned(),
     };
