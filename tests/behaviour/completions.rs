@@ -114,12 +114,12 @@ fn bash_completes_upload_ids() {
     world.put(&done).run().succeeds();
     let (id, _) = world.put_and_kill_after_parts(&open, 1);
     for verb in ["resume", "abort"] {
-        assert_eq!(complete(sandbox, &format!("upload {verb} ")), [id.clone()]);
+        assert_eq!(complete(sandbox, &format!("upload {verb} ")), [id.as_str()]);
     }
     for verb in ["status", "cat", "url"] {
         assert_eq!(complete(sandbox, &format!("upload {verb} ")).len(), 2);
         let start = format!("upload {verb} {}", &id[..30]);
-        assert_eq!(complete(sandbox, &start), [id.clone()]);
+        assert_eq!(complete(sandbox, &start), [id.as_str()]);
     }
     assert_eq!(complete(sandbox, "upload status done.b"), FILES);
 }
