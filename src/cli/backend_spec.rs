@@ -6,6 +6,7 @@ use std::fmt;
 
 use url::Url;
 
+use super::repeat::repeatable;
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
 
@@ -36,8 +37,6 @@ pub const FORMS: &str = "
   https://host[/base]            a gateway (`upload serve`), with its token
   s3://bucket[/prefix]           an S3 bucket, with the usual AWS credentials
   companion+https://host[/path]  an Uppy Companion with an S3 store";
-/// The longest text that an error repeats, in bytes.
-const MAX_REPEATED_BYTES: usize = 200;
 
 impl BackendSpec {
     /// Parses a text from a flag, the environment, a configuration file or the journal.
@@ -98,16 +97,6 @@ impl fmt::Display for BackendSpec {
             Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }
     }
-}
-
-/// The text, unless it may be a secret that was pasted into the wrong place: a token, a key, or a
-/// URL with a password or a signature.
-pub fn repeatable(text: &str) -> Option<&str> {
-    let is_token = text.starts_with("upl_") || text.starts_with("eyJ");
-    let is_key = text.len() >= 32 && !text.contains(['.', ':']);
-    let has_secret = text.contains(['@', '?', '#']) || text.chars().any(char::is_whitespace);
-    let is_long = text.len() > MAX_REPEATED_BYTES;
-    (!text.is_empty() && !is_token && !is_key && !has_secret && !is_long).then_some(text)
 }
 
 /// Rejects a backend that needs the gateway if this build has none.

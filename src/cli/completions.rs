@@ -36,14 +36,25 @@ pub fn script(shell: Shell) -> Vec<u8> {
     };
     let mut script = Vec::new();
     generate(generator, &mut command(), "upload", &mut script);
-    let script = String::from_utf8_lossy(&script);
+    let script = without_hidden_flag(&String::from_utf8_lossy(&script), shell);
     let script = match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
-        Shell::Fish => script.into_owned() + FISH_LINES,
-        Shell::Powershell | Shell::Elvish => script.into_owned(),
+        Shell::Fish => script + FISH_LINES,
+        Shell::Powershell | Shell::Elvish => script,
     };
     script.into_bytes()
+}
+
+/// The generated script without the flag `--ids`, which clap does not leave out although it is
+/// hidden. It is a word of a line in the script of bash, and a line of its own in the others.
+fn without_hidden_flag(generated: &str, shell: Shell) -> String {
+    if shell == Shell::Bash {
+        return generated.replace(" --ids ", " ");
+    }
+    let is_its_line = |line: &&str| line.contains("--ids") || line.contains(" -l ids ");
+    let lines = generated.lines().filter(|line| !is_its_line(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The command line, with a flat verb `help`: that of clap repeats every verb below itself.
@@ -178,5 +189,11 @@ mod tests {
         assert_eq!(zsh.matches(": _upload_ids'").count(), 2);
         assert!(zsh.matches(":_upload_backends'").count() > 5);
         assert_eq!(zsh.matches("\n_upload_ids() {").count(), 1);
+        for shell in [Shell::Fish, Shell::Powershell, Shell::Elvish] {
+            let script = text(shell).replace("upload list --ids", "");
+            assert!(!script.contains("--ids") && !script.contains(" -l ids "));
+            // The description of the flag is not left either.
+            assert!(!script.contains("for completions"));
+        }
     }
 }

@@ -66,7 +66,7 @@ const KEYS: [&str; 18] = [
 
 /// A number with or without quotes.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "it must be a number or a text")]
 pub enum Scalar {
     Number(i64),
     Text(String),
@@ -294,6 +294,12 @@ mod tests {
         let (_, known) = error.split_once("expected one of").unwrap();
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         assert_eq!(known, KEYS);
+    }
+
+    #[test]
+    fn error_about_wrong_value_does_not_name_types_of_the_program() {
+        let error = parse("jobs = true\n", None).unwrap_err();
+        assert!(!error.to_string().contains("Scalar"), "{error}");
     }
 
     #[test]

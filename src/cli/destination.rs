@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::backend_spec::{FORMS, repeatable};
+use super::backend_spec::FORMS;
 use super::hint_commands::{quoted, without_value};
+use super::repeat::repeatable;
 use upload_types::error::{Error, Kind, Result};
 
 const SCHEMES: [&str; 5] = [
@@ -43,7 +44,8 @@ pub fn check(paths: &[PathBuf], arguments: &[String]) -> Result<()> {
             "leave out `{destination}`: --backend names the destination already"
         )));
     }
-    let command = corrected(arguments, destination, paths.len() > 1);
+    let has_files = paths.iter().any(|path| !is_destination(path));
+    let command = corrected(arguments, destination, has_files);
     Err(error.with_hint(format!("name it with --backend: {command}")))
 }
 
@@ -57,8 +59,8 @@ fn is_flag(word: &str, flag: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
-/// The command with the destination as its backend, quoted for a POSIX shell, without the values of
-/// headers and without a proxy that has a user.
+/// The command with the destination as its backend, quoted for a POSIX shell, without other
+/// destinations, without the values of headers, and without a proxy that has a user.
 fn corrected(arguments: &[String], destination: &str, has_files: bool) -> String {
     let mut words = vec!["upload".to_owned()];
     let mut rest = arguments.iter();
@@ -82,6 +84,7 @@ fn corrected(arguments: &[String], destination: &str, has_files: bool) -> String
                 }
                 words.extend(["--backend".to_owned(), destination.to_owned()]);
             }
+            _ if is_destination(Path::new(word)) => {}
             _ => words.push(word.clone()),
         }
     }
@@ -114,6 +117,10 @@ mod tests {
             (
                 &["put", "https://up.example"],
                 "upload put FILE --backend https://up.example",
+            ),
+            (
+                &["put", "a", "s3://media", "https://b.test"],
+                "upload put a --backend s3://media",
             ),
             (
                 &["put", "a", "s3://media", "--header", "X-Key: canary"],

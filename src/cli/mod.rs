@@ -1,13 +1,13 @@
 //! The command line: one file for each verb, and the parts that verbs share.
 //!
-//! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`, `secret_file`,
-//!   `permissions`, `settings`
+//! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
+//!   `secret_file`, `permissions`, `repeat`, `settings`
 //! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
 //!   `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
 //!   `upload_line`, `upload_table`, `status_text`, `object_verifier`
-//! - verbs: `put` (`destination`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`,
-//!   `completions`, `man`
+//! - verbs: `put` (`destination`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`,
+//!   `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
@@ -43,6 +43,7 @@ mod query_limit;
 mod rate_signals;
 mod receipt_file;
 mod receipt_target;
+mod repeat;
 mod resource_limits;
 mod resume;
 mod secret_file;

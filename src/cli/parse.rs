@@ -158,15 +158,16 @@ pub fn store_host(text: &str) -> Result<StoreHost> {
         .map_err(|_| format!("`{text}` is not HOST[:PORT]"))
 }
 
-/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 characters of a-z, 0-9 and -; the
-/// value is words of visible ASCII characters, separated by single spaces.
+/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 letters, digits and dashes, and
+/// becomes lower case, as in S3; the value is words of visible ASCII characters, separated by
+/// single spaces.
 pub fn metadata(text: &str) -> Result<(String, String)> {
     let (key, value) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
-    let is_key_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_key_byte = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     if !(1..=64).contains(&key.len()) || !key.bytes().all(is_key_byte) {
-        return Err("a metadata key must have 1 to 64 characters of a-z, 0-9 and -".to_owned());
+        return Err("a metadata key must have 1 to 64 letters, digits and dashes".to_owned());
     }
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
     if !value.split(' ').all(is_word) {
@@ -174,7 +175,7 @@ pub fn metadata(text: &str) -> Result<(String, String)> {
             "the value of `{key}` must be words of visible ASCII characters, separated by single spaces"
         ));
     }
-    Ok((key.to_owned(), value.to_owned()))
+    Ok((key.to_ascii_lowercase(), value.to_owned()))
 }
 
 /// A content type: `type/subtype`, optionally with parameters after a semicolon.
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn header_values_reject_line_breaks() {
-        assert_eq!(metadata("camera=A=B"), Ok(("camera".into(), "A=B".into())));
+        assert_eq!(metadata("Camera=A=B"), Ok(("camera".into(), "A=B".into())));
         for wrong in ["camera", "=x", "a b=c", "a=b\r\nc: d"] {
             assert!(metadata(wrong).is_err(), "{wrong:?}");
         }

@@ -15,6 +15,16 @@ use upload_types::error::Result;
 /// The longest name that a backend accepts, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
+/// Extensions that `mime_guess` does not know, or has an outdated type for.
+const OWN_TYPES: [(&str, &str); 6] = [
+    ("deb", "application/vnd.debian.binary-package"),
+    ("parquet", "application/vnd.apache.parquet"),
+    ("rpm", "application/x-rpm"),
+    ("tgz", "application/gzip"),
+    ("whl", "application/zip"),
+    ("zst", "application/zstd"),
+];
+
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
@@ -68,12 +78,7 @@ fn puts(options: &PutOptions) -> Vec<PutRequest> {
 
 fn put(path: &Path, options: &PutOptions) -> PutRequest {
     let name = options.name.clone().unwrap_or_else(|| wire_name(path));
-    let guessed_type = || {
-        mime_guess::from_path(&name)
-            .first_raw()
-            .unwrap_or("application/octet-stream")
-            .to_owned()
-    };
+    let guessed_type = || guessed_type(&name).to_owned();
     PutRequest {
         path: path.to_path_buf(),
         content_type: options.content_type.clone().unwrap_or_else(guessed_type),
@@ -94,6 +99,16 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             IfChanged::Restart => OnChange::Restart,
         },
     }
+}
+
+/// The content type for a file name, by its extension.
+fn guessed_type(name: &str) -> &'static str {
+    let (_, extension) = name.rsplit_once('.').unwrap_or_default();
+    let extension = extension.to_ascii_lowercase();
+    let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);
+    own.map(|(_, content_type)| *content_type)
+        .or_else(|| mime_guess::from_path(name).first_raw())
+        .unwrap_or("application/octet-stream")
 }
 
 /// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
@@ -151,6 +166,20 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
 
     use super::*;
+
+    #[test]
+    fn type_is_guessed_from_the_extension() {
+        for (name, content_type) in [
+            ("a.tar.zst", "application/zstd"),
+            ("a.TGZ", "application/gzip"),
+            ("a.tar.gz", "application/gzip"),
+            ("a.mov", "video/quicktime"),
+            ("zst", "application/octet-stream"),
+            ("a.unknown", "application/octet-stream"),
+        ] {
+            assert_eq!(guessed_type(name), content_type, "{name}");
+        }
+    }
 
     #[test]
     fn wire_name_is_text_of_limited_length() {

@@ -1,5 +1,5 @@
-//! `upload status`: a summary of one upload, on request its parts, and on request the backend's view of it. Changes
-//! nothing.
+//! `upload status`: a summary of one upload; on request its parts, and the view of the backend.
+//! Changes nothing.
 
 use jiff::Timestamp;
 

@@ -79,9 +79,9 @@ pub fn status_text(
     if let Some(remote) = remote {
         add("remote", &remote_text(remote));
     }
-    part_lines.iter().for_each(|part| {
+    for part in part_lines {
         let _ = writeln!(text, "{}", part_text(part));
-    });
+    }
     Ok(text)
 }
 

@@ -1,5 +1,5 @@
-//! One upload of the journal as a line of text or JSON, for `list` and `status`, or as an entry of a
-//! table.
+//! One upload of the journal as a line of text or JSON, for `list` and `status`, or as an entry of
+//! a table.
 
 use serde::Serialize;
 

@@ -61,6 +61,9 @@ fn bash_completes_verbs_before_flags() {
     assert_eq!(complete(&sandbox, "upload man serve token a"), ["add"]);
     assert!(complete(&sandbox, "upload help ").contains(&"put".to_owned()));
     assert!(complete(&sandbox, "upload completions ").contains(&"zsh".to_owned()));
+    let flags = complete(&sandbox, "upload list --");
+    assert!(flags.contains(&"--all".to_owned()), "{flags:?}");
+    assert!(!flags.contains(&"--ids".to_owned()), "{flags:?}");
     let flags = complete(&sandbox, "upload put --par");
     assert_eq!(flags, ["--part-size"]);
 }
@@ -111,12 +114,12 @@ fn bash_completes_upload_ids() {
     world.put(&done).run().succeeds();
     let (id, _) = world.put_and_kill_after_parts(&open, 1);
     for verb in ["resume", "abort"] {
-        assert_eq!(complete(sandbox, &format!("upload {verb} ")), [id.clone()]);
+        assert_eq!(complete(sandbox, &format!("upload {verb} ")), [id.as_str()]);
     }
     for verb in ["status", "cat", "url"] {
         assert_eq!(complete(sandbox, &format!("upload {verb} ")).len(), 2);
         let start = format!("upload {verb} {}", &id[..30]);
-        assert_eq!(complete(sandbox, &start), [id.clone()]);
+        assert_eq!(complete(sandbox, &start), [id.as_str()]);
     }
     assert_eq!(complete(sandbox, "upload status done.b"), FILES);
 }

@@ -1,4 +1,5 @@
-//! What a new user meets: `upload` alone, help, wrong verbs, and a missing or misplaced backend.
+//! The first commands of a new user: `upload` alone, help, wrong verbs, and a missing or misplaced
+//! backend.
 //!
 //! Not here: hints after an interruption (`hints`).
 
@@ -228,7 +229,7 @@ fn token_add_says_on_standard_error_what_the_token_is_for() {
     };
     let output = add(&[]);
     assert_eq!(output.lines().len(), 1, "{output}");
-    for text in ["typo.db", "--auth tokens", "--token-file"] {
+    for text in [ledger.as_str(), "--auth tokens", "--token-file"] {
         assert!(output.stderr().contains(text), "{output}");
     }
     assert!(

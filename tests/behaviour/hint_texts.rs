@@ -51,6 +51,8 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     // Prints the meanings of lines and of flags of other verbs.
     ("src/cli/args/", &[]),
     ("src/cli/cat.rs", &["cat"]),
+    // Names flags in scripts.
+    ("src/cli/completions.rs", &["list"]),
     ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
     ("src/cli/man/json_lines.rs", &[]),

@@ -365,8 +365,13 @@ fn missing_backend_hint_names_one() {
             }
         };
         let output = command(&sandbox).run().exits(78);
-        let (_, example) = hint(&output).split_once("for example: ").unwrap();
-        let again = command(&sandbox).args(example.split(' '));
+        assert!(hint(&output).contains("--backend"), "{output}");
+        let mut forms = output
+            .stderr()
+            .lines()
+            .filter(|line| line.starts_with("  "));
+        let form = forms.next().unwrap().split_whitespace().next().unwrap();
+        let again = command(&sandbox).args(["--backend", form]);
         again.run().succeeds();
     }
 }

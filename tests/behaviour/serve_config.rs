@@ -114,6 +114,9 @@ fn file_of_the_client_does_not_affect_serve() {
     let config = serve.sandbox.path("home/config/upload");
     fs::create_dir_all(&config).unwrap();
     fs::write(config.join("config.toml"), "not TOML").unwrap();
-    serve.run("", &["--check"], &[]).succeeds();
     serve.sandbox.upload(["list"]).run().exits(78);
+    let check = || serve.sandbox.upload(["serve", "--check"]).run();
+    check().succeeds();
+    fs::write(config.join("serve.toml"), "not TOML").unwrap();
+    check().exits(78);
 }

@@ -170,12 +170,9 @@ fn proxy_and_region_of_the_environment_override_the_file() {
             command = command.env(name, value);
         }
         let output = command.run().succeeds();
-        let lines = output.lines().into_iter().map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            line
-        });
+        let parsed = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let mut lines = output.lines().into_iter().map(parsed);
         lines
-            .into_iter()
             .find(|line| line["key"] == key)
             .unwrap_or_else(|| panic!("{output}"))
     };

@@ -142,7 +142,7 @@ fn dry_run_then_sweep(database: Option<&Database>) {
         .sweep(&["--dry-run"])
         .run()
         .succeeds()
-        .stderr_contains("would decide 0, expire 1, abort 0, clear 0");
+        .stderr_contains("would decide 0, expire 1, abort 0, clean up 0");
     assert!(
         output.stdout().contains("would expire") && output.stdout().contains("unknown"),
         "{output}"

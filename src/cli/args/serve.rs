@@ -319,7 +319,9 @@ pub enum TokenVerb {
         #[command(flatten)]
         ledger: LedgerArgs,
     },
-    /// Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire
+    /// Revoke a token
+    ///
+    /// Gateways reject it at once. URLs that they have signed stay valid until they expire.
     #[command(after_help = TOKEN_REVOKE_EXAMPLES)]
     Revoke {
         /// The id of the token, as listed

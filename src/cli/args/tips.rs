@@ -2,7 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// What `upload` alone prints: at most 24 lines of 80 columns.
+/// The output of `upload` alone: at most 24 lines of 80 columns.
 pub const OVERVIEW: &str = "\
 Usage: upload VERB [OPTIONS]
 

@@ -19,10 +19,10 @@ const BACKEND: &str = "\
 The backend to upload to [env: UPLOAD_BACKEND]
 
 Forms:
-  embedded: a store on this machine, below the data directory
-  https://host[/base]: a gateway (`upload serve`)
-  companion+https://host[/path]: an Uppy Companion with an S3 store; the path without /s3
+  embedded: a store on this machine, to try things out
+  https://host[/base]: a gateway (`upload serve`), with its token
   s3://bucket[/prefix]: an S3 bucket, with the usual AWS credentials
+  companion+https://host[/path]: an Uppy Companion with an S3 store; the path without /s3
 
 There is no default: without a backend the exit code is 78.";
 
@@ -131,7 +131,7 @@ pub struct PutArgs {
     /// The content type [default: from the extension of the name, else application/octet-stream]
     #[arg(long, value_name = "TYPE", value_parser = parse::content_type)]
     pub content_type: Option<String>,
-    /// Store metadata with the object; repeatable
+    /// Store metadata with the object; repeatable. Keys become lower case, as in S3
     #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = parse::metadata)]
     pub metadata: Vec<(String, String)>,
     /// What to do if a file changes during its upload
@@ -268,7 +268,7 @@ pub struct UrlArgs {
     /// Ask this gateway instead of the backend of the upload
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
-    /// How long the URL is valid, such as 15m or 7d [default: chosen by the backend]
+    /// How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub expires: Option<Duration>,
     #[command(flatten)]

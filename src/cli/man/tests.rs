@@ -217,7 +217,8 @@ fn every_verb_has_a_page_with_its_options() {
         let page = pages.iter().find(|page| page.name == name);
         let page = &page.unwrap_or_else(|| panic!("no {name}")).text;
         let first = &pages.first().unwrap().text;
-        for long in verb.get_arguments().filter_map(clap::Arg::get_long) {
+        let shown = verb.get_arguments().filter(|arg| !arg.is_hide_set());
+        for long in shown.filter_map(clap::Arg::get_long) {
             let long = format!("\\-\\-{}\\fR", long.replace('-', "\\-"));
             let is_described = |page: &str| page.contains(&format!(".TP\n\\fB{long}"));
             assert!(

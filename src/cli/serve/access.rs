@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::cli::args::access::{AccessArgs, AuthMode, JwtAlgorithm};
 use crate::cli::parse;
+use crate::cli::repeat::not_understood;
 use upload_gateway::{Algorithm, Auth, Issuer, Quota, Rate};
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
@@ -98,7 +99,7 @@ fn issuer(flags: &AccessArgs) -> Result<Issuer> {
 /// [`Kind::Usage`] for another text.
 pub fn rate(text: &str) -> Result<Rate> {
     let wrong = || {
-        Error::new(Kind::Usage, "could not understand --rate").with_hint(format!(
+        not_understood("--rate", text).with_hint(format!(
             "write N/s or N/s,burst=M, with M at least {MAX_SIGN_PARTS}"
         ))
     };
@@ -129,7 +130,7 @@ pub fn rate(text: &str) -> Result<Rate> {
 /// [`Kind::Usage`] for another text.
 pub fn quota(text: &str) -> Result<Quota> {
     let wrong = |reason: String| {
-        Error::new(Kind::Usage, "could not understand --quota")
+        not_understood("--quota", text)
             .with_source(reason)
             .with_hint("write any of open=1000,outstanding=1TiB,total=10TiB")
     };

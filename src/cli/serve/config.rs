@@ -8,6 +8,7 @@ use url::Url;
 use super::{access, hooks, ledger_location};
 use crate::cli::args::serve::{ChecksumMode, ProbeMode, ServeOptions};
 use crate::cli::backend_spec::{BackendSpec, PlainHttp};
+use crate::cli::repeat::not_understood;
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
 use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig};
@@ -80,7 +81,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
 
 fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
     let wrong = || {
-        Error::new(Kind::Usage, "could not understand --store")
+        not_understood("--store", &flags.store)
             .with_hint("write embedded, embedded:DIR or s3://BUCKET[/PREFIX]")
     };
     let text = flags.store.as_str();
@@ -111,7 +112,7 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
 
 /// The source of store events: `sqs:QUEUE_URL` or `webhook`.
 fn events(flags: &ServeOptions) -> Result<Option<EventSource>> {
-    let wrong = || Error::new(Kind::Usage, "could not understand --events");
+    let wrong = || not_understood("--events", flags.events.as_deref().unwrap_or_default());
     let forms = "write sqs:QUEUE_URL or webhook";
     let secret_file = flags.events_secret_file.as_deref();
     match flags.events.as_deref() {
@@ -166,8 +167,7 @@ fn sse(text: &str) -> Result<String> {
     if matches!(text, "AES256" | "aws:kms") || key.is_some_and(is_key) {
         Ok(text.to_owned())
     } else {
-        Err(Error::new(Kind::Usage, "could not understand --sse")
-            .with_hint("write AES256, aws:kms or aws:kms:KEY-ID"))
+        Err(not_understood("--sse", text).with_hint("write AES256, aws:kms or aws:kms:KEY-ID"))
     }
 }
 

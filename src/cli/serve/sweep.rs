@@ -146,7 +146,7 @@ fn text_line(swept: &SweptItem, mode: SweepMode) -> String {
     let key = safe(&swept.key);
     let Some(upload) = &swept.upload else {
         return format!(
-            "{:<13}  {:<36}  {:<10}  {:>10}  {key}",
+            "{:<14}  {:<36}  {:<10}  {:>10}  {key}",
             "unknown", "-", "-", "-"
         );
     };

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::ledger_location;
 use crate::cli::args::serve::TokenVerb;
+use crate::cli::hint_commands::quoted;
 use crate::cli::output;
 use crate::cli::settings::Settings;
 use crate::event;
-use crate::report::safe;
+use crate::report::{escape, safe};
 use upload_gateway::{ApiToken, Ledger, LedgerConfig};
 use upload_types::error::Result;
 
@@ -72,14 +73,22 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     }
 }
 
-/// What the token is for, beside the token on standard output.
+/// The use of a token, for standard error. Standard output has the token.
 fn usage(name: &str, location: &LedgerConfig) -> String {
+    let gateway = match location {
+        LedgerConfig::Sqlite(path) => {
+            let ledger = format!("sqlite:{}", path.display());
+            let ledger = escape(&quoted(&[ledger]));
+            format!("`upload serve --auth tokens --ledger {ledger}`")
+        }
+        LedgerConfig::Postgres(_) => "`upload serve --auth tokens` with the same ledger".to_owned(),
+    };
     format!(
         "this is the token of {}; it is not shown again\n\
-         gateway: run `upload serve --auth tokens` on this ledger ({})\n\
+         gateway: run {}\n\
          client: write the token to a file, and run `upload put FILE --backend URL --token-file TOKEN_FILE`",
         safe(name),
-        ledger_location::shown(location)
+        gateway
     )
 }
 

@@ -187,7 +187,7 @@ fn missing_backend_is_a_configuration_error_whose_hint_names_the_forms() {
         "embedded",
         "https://host[/base]",
         "s3://bucket[/prefix]",
-        "--backend embedded",
+        "companion+https://host[/path]",
     ] {
         assert!(error.hint().unwrap().contains(form), "{form}");
     }

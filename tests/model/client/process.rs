@@ -74,7 +74,6 @@ impl Process {
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
             sha256: false,
-            limiter: Arc::default(),
         };
         let (_stop_sender, mut stop) = watch::channel(None);
         let engine = async {
