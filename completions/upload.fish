@@ -87,6 +87,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The con
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
@@ -120,6 +121,7 @@ plain\t'A line at most every 10 seconds'
 none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print JSON lines on standard output, and nothing else there'

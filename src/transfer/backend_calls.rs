@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use upload_types::error::{Kind, Result};
 use upload_types::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginRequest, ClaimRequest, CompletePart,
@@ -31,6 +32,7 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
             content_type: intent.content_type,
             part_size: Some(intent.part_size),
             metadata: intent.metadata,
+            modified: Timestamp::from_nanosecond(intent.version.mtime_ns.into()).ok(),
             holder: Some(upload.holder.clone()),
             parts,
         },

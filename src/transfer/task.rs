@@ -10,7 +10,6 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, Sha256};
 
-use super::whole_file::WholeFile;
 use crate::backend::{Completion, PutOutcome};
 use crate::source::Digests;
 
@@ -55,6 +54,13 @@ pub enum UploadResult {
     Completed(Result<Completion>),
     /// The result of a part, with the generation of the part queue.
     Part(u32, PartResult),
+}
+
+/// The digests of a source that was read once from its start to its end.
+#[derive(Debug)]
+pub struct WholeFile {
+    pub sha256: Sha256,
+    pub parts: Vec<(PartNumber, Sha256)>,
 }
 
 /// The result of a task about parts.

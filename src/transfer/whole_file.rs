@@ -18,16 +18,9 @@ use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
 use super::hashing::count_into;
 use super::resume;
-use super::task::{UploadResult, task_failed};
+use super::task::{UploadResult, WholeFile, task_failed};
 use crate::journal::Upload;
 use crate::source::SourceFile;
-
-/// The digests of a source that was read once.
-#[derive(Debug)]
-pub struct WholeFile {
-    pub sha256: Sha256,
-    pub parts: Vec<(PartNumber, Sha256)>,
-}
 
 /// Reads a source from its start to its end. Returns `None` if a part has another digest than the
 /// known one, or if the source became shorter.

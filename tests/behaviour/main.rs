@@ -22,6 +22,7 @@ mod machine_faults;
 mod memory;
 mod misreported_sources;
 mod network;
+mod object_metadata;
 mod orphans;
 mod output;
 mod postgres_restart;

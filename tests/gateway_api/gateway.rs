@@ -28,6 +28,7 @@ pub fn new_object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     NewObject {
         content_type,
+        name: "",
         token,
         metadata: &NONE,
     }
@@ -251,6 +252,7 @@ pub fn begin_request(size: u64) -> BeginRequest {
         content_type: "video/quicktime".into(),
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),
+        modified: None,
         holder: Some("holder-a".into()),
         parts: None,
     }

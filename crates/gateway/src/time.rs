@@ -1,4 +1,4 @@
-//! Arithmetic on timestamps.
+//! Times: arithmetic, and the precision of the ledger.
 
 use std::time::Duration;
 
@@ -8,4 +8,11 @@ use jiff::Timestamp;
 #[must_use]
 pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
     time.checked_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+/// The time now, without the decimals that neither the ledger nor a receipt keeps.
+#[must_use]
+pub fn now_in_milliseconds() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

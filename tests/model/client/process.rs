@@ -70,6 +70,7 @@ impl Process {
             max_open: 64,
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
+            sha256: false,
         };
         let (_stop_sender, mut stop) = watch::channel(None);
         let engine = async {

@@ -386,7 +386,7 @@ fn object_calls() -> Vec<Call> {
                     "lifetime of the presigned URL in seconds; default one hour",
                 ),
             ],
-            errors: &[Busy, Gone, RateLimited, StoreUnavailable],
+            errors: &[Code::NotReady, Gone, RateLimited, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/url",

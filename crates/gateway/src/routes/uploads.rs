@@ -34,10 +34,13 @@ pub async fn begin(
     headers: HeaderMap,
     JsonBody(request): JsonBody<BeginRequest>,
 ) -> Result<ApiResponse<BeginResponse>, Refusal> {
-    let key = headers
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok())
-        .unwrap_or_default();
+    let missing = || {
+        let detail =
+            "the header Idempotency-Key is missing; send a new random text with each upload";
+        Refusal::with_detail(Code::InvalidRequest, detail)
+    };
+    let key = headers.get("idempotency-key").ok_or_else(missing)?;
+    let key = key.to_str().unwrap_or_default();
     let begun = caller.service.begin(&caller.owner, key, request).await?;
     Ok(begin_response(begun))
 }

@@ -24,6 +24,7 @@ use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault};
+use crate::time::now_in_milliseconds;
 use crate::validation;
 use upload_s3::{Fault, Head};
 use upload_types::crash;
@@ -296,7 +297,7 @@ impl Service {
             unproven: store.profile().unproven(upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
-            finished: Timestamp::now(),
+            finished: now_in_milliseconds(),
         }
     }
 

@@ -208,8 +208,8 @@ impl Service {
     /// an hour, at most seven days).
     ///
     /// # Errors
-    /// `busy` before the upload is ready, `rate_limited`, `gone`, `not_found`, `invalid_request`,
-    /// `store_unavailable`.
+    /// `not_ready` before the upload is ready, `rate_limited`, `gone`, `not_found`,
+    /// `invalid_request`, `store_unavailable`.
     pub async fn url(
         &self,
         owner: &Owner,
@@ -227,11 +227,13 @@ impl Service {
         match upload.state {
             UploadState::Ready => {}
             state if is_gone(state) => return Err(Refusal::new(Code::Gone)),
+            UploadState::Verified => {
+                let detail = "the hooks of the gateway have not accepted the object yet";
+                return Err(Refusal::with_detail(Code::NotReady, detail));
+            }
             _ => {
-                return Err(Refusal::with_detail(
-                    Code::Busy,
-                    "the upload is not ready yet",
-                ));
+                let detail = "the upload is not complete; its client must complete it first";
+                return Err(Refusal::with_detail(Code::NotReady, detail));
             }
         }
         self.sign_rate.take(&owner.0, 1)?;
