@@ -8,7 +8,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
     BatchBegin, BatchComplete, BeginResponse, Receipt, SignedPart, StoredPart, UploadStatus,
 };
-use upload_types::{PartNumber, Sha256};
+use upload_types::{PartNumber, Sha256, UploadId};
 
 use crate::backend::{Completion, PutOutcome};
 use crate::source::Digests;
@@ -31,6 +31,7 @@ pub enum TaskResult {
 pub enum BatchCall {
     Begin(BatchBegin),
     Complete(BatchComplete),
+    Status(UploadId),
 }
 
 /// The result of a task about an upload.

@@ -82,6 +82,7 @@ mod bucket_url;
 mod client;
 mod copy;
 mod fault;
+mod listing;
 mod multipart;
 mod multipart_responses;
 mod object_headers;
@@ -101,6 +102,7 @@ mod uri;
 mod xml;
 
 pub use fault::Fault;
+pub use listing::{ListedObject, ObjectPage};
 pub use multipart::Marker;
 pub use multipart_responses::{parse_complete, parse_create, parse_list};
 pub use object_headers::{Head, MAX_METADATA_BYTES, NewObject, attachment, metadata_text};

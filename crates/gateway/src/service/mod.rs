@@ -26,6 +26,7 @@ mod new_upload;
 mod read;
 mod shared_state;
 mod sign;
+mod statuses;
 mod sweep;
 mod sweep_preview;
 #[cfg(test)]

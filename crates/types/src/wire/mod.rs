@@ -27,7 +27,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const PROTOCOL_HEADER: &str = "x-upload-protocol";
 /// The maximum number of parts in one `sign`.
 pub const MAX_SIGN_PARTS: usize = 1000;
-/// The maximum number of uploads in one `batch`, begins and completes together.
+/// The maximum number of uploads in one `batch`, all calls together.
 pub const MAX_BATCH_UPLOADS: usize = 256;
 /// The maximum size of a JSON body that either side reads.
 pub const MAX_JSON_BYTES: usize = 4 << 20;
@@ -421,6 +421,9 @@ pub struct BatchRequest {
     pub begin: Vec<BatchBegin>,
     #[serde(default)]
     pub complete: Vec<BatchComplete>,
+    /// Uploads of which the status is requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<UploadId>,
 }
 
 /// Request `POST /v1/uploads` within a batch: the body, with the header `Idempotency-Key` as a
@@ -451,6 +454,8 @@ pub struct BatchResponse {
     pub begin: Vec<BatchOutcome<BeginResponse>>,
     #[serde(default)]
     pub complete: Vec<BatchOutcome<CompleteResponse>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<BatchOutcome<UploadStatus>>,
 }
 
 /// The outcome of one call of a batch: `{"status": 201, "response": {…}}` or `{"status": 422,
