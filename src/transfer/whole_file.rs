@@ -79,7 +79,7 @@ impl Engine<'_> {
         upload: &mut ActiveUpload,
         receipt: Option<Box<Receipt>>,
     ) -> impl Future<Output = UploadResult> + Send + 'static {
-        let (source, plan) = (upload.source.clone(), upload.plan.clone());
+        let (source, plan) = (upload.source.clone(), upload.plan);
         let known = upload.parts.to_journal().into_iter();
         let known = known.map(|(number, part)| (number, part.sha256)).collect();
         let read = upload.start_rehash();

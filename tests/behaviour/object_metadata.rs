@@ -52,8 +52,8 @@ fn name_that_is_not_ascii_is_an_encoded_word() {
     let world = World::new();
     let file = world.sandbox.file("写真.jpg", 10);
     let head = head_of(&world, &file, &[]);
-    let word = format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode("写真.jpg"));
-    assert_eq!(head.header("x-amz-meta-name"), Some(word.as_str()));
+    let encoded = format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode("写真.jpg"));
+    assert_eq!(head.header("x-amz-meta-name"), Some(encoded.as_str()));
 }
 
 #[test]

@@ -298,8 +298,7 @@ async fn statuses_in_a_batch_are_those_of_single_calls() {
     let mut uploads = Vec::new();
     for number in 0..8 {
         let name = format!("file-{number}");
-        let begin = small_file(&name);
-        let begun = batch(&gateway, vec![begin], vec![]).await;
+        let begun = batch(&gateway, vec![small_file(&name)], vec![]).await;
         let upload = granted(begun.begin.into_iter().next().unwrap(), 201);
         if number < 7 {
             let complete = put_part(&gateway, &upload, name.as_bytes()).await;
