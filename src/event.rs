@@ -302,7 +302,7 @@ impl Event {
     }
 }
 
-/// What the store has of a source before a run.
+/// The part of a source that the store has before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// Parts of this many bytes together.

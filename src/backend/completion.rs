@@ -1,9 +1,9 @@
-//! Results of requests to complete.
+//! Results of requests to complete, and of batches.
 
 use std::time::Duration;
 
 use upload_types::error::Result;
-use upload_types::wire::{BeginResponse, Receipt};
+use upload_types::wire::{BeginResponse, Receipt, UploadStatus};
 
 /// The result of a request to complete an upload.
 #[derive(Debug, Clone)]
@@ -13,5 +13,10 @@ pub enum Completion {
     Pending(Duration),
 }
 
-/// The results of a batch: of the requests to begin, and of those to complete, in their order.
-pub type BatchResults = (Vec<Result<BeginResponse>>, Vec<Result<Completion>>);
+/// The results of a batch, in the order of the requests of each kind.
+#[derive(Debug, Default)]
+pub struct BatchResults {
+    pub begun: Vec<Result<BeginResponse>>,
+    pub completed: Vec<Result<Completion>>,
+    pub statuses: Vec<Result<UploadStatus>>,
+}

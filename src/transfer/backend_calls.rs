@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use upload_types::error::{Kind, Result};
+use jiff::Timestamp;
+use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginRequest, ClaimRequest, CompletePart,
     CompleteRequest, PartSpec, UploadState,
@@ -31,6 +32,7 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
             content_type: intent.content_type,
             part_size: Some(intent.part_size),
             metadata: intent.metadata,
+            modified: Timestamp::from_nanosecond(intent.version.mtime_ns.into()).ok(),
             holder: Some(upload.holder.clone()),
             parts,
         },
@@ -49,6 +51,7 @@ pub async fn call(backend: &Backend, call: BatchCall) -> UploadResult {
     match call {
         BatchCall::Begin(begin) => UploadResult::Begun(Instant::now(), backend.begin(&begin).await),
         BatchCall::Complete(complete) => UploadResult::Completed(backend.complete(&complete).await),
+        BatchCall::Status(id) => UploadResult::Confirmed(backend.status(&id).await.map(Box::new)),
     }
 }
 
@@ -65,40 +68,59 @@ pub async fn call_batch(
     }
     let requested = Instant::now();
     let mut request = BatchRequest::default();
-    let rows: Vec<(i64, bool)> = calls
-        .iter()
-        .map(|(row, call)| (*row, matches!(call, BatchCall::Begin(_))))
-        .collect();
-    for (_, call) in calls {
+    let mut rows = Vec::with_capacity(calls.len());
+    for (row, call) in calls {
+        rows.push((row, BatchKind::of(&call)));
         match call {
             BatchCall::Begin(begin) => request.begin.push(begin),
             BatchCall::Complete(complete) => request.complete.push(complete),
+            BatchCall::Status(id) => request.status.push(id),
         }
     }
-    match backend.batch(&request).await {
-        Ok((begun, completed)) => {
-            let (mut begun, mut completed) = (begun.into_iter(), completed.into_iter());
-            let results = rows.into_iter().filter_map(|(row, is_begin)| {
-                let result = if is_begin {
-                    UploadResult::Begun(requested, begun.next()?)
-                } else {
-                    UploadResult::Completed(completed.next()?)
-                };
-                Some((row, result))
-            });
-            results.collect()
-        }
+    let results = match backend.batch(&request).await {
+        Ok(results) => results,
         Err(error) => {
-            let results = rows.into_iter().map(|(row, is_begin)| {
-                let error = error.duplicate();
-                let result = if is_begin {
-                    UploadResult::Begun(requested, Err(error))
-                } else {
-                    UploadResult::Completed(Err(error))
-                };
-                (row, result)
-            });
-            results.collect()
+            let failed = |(row, kind): (i64, BatchKind)| (row, kind.failed(requested, &error));
+            return rows.into_iter().map(failed).collect();
+        }
+    };
+    let mut begun = results.begun.into_iter();
+    let mut completed = results.completed.into_iter();
+    let mut statuses = results.statuses.into_iter();
+    let results = rows.into_iter().filter_map(|(row, kind)| {
+        let result = match kind {
+            BatchKind::Begin => UploadResult::Begun(requested, begun.next()?),
+            BatchKind::Complete => UploadResult::Completed(completed.next()?),
+            BatchKind::Status => UploadResult::Confirmed(statuses.next()?.map(Box::new)),
+        };
+        Some((row, result))
+    });
+    results.collect()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum BatchKind {
+    Begin,
+    Complete,
+    Status,
+}
+
+impl BatchKind {
+    fn of(call: &BatchCall) -> Self {
+        match call {
+            BatchCall::Begin(_) => Self::Begin,
+            BatchCall::Complete(_) => Self::Complete,
+            BatchCall::Status(_) => Self::Status,
+        }
+    }
+
+    /// The result of a call whose batch has failed.
+    fn failed(self, requested: Instant, error: &Error) -> UploadResult {
+        let error = error.duplicate();
+        match self {
+            Self::Begin => UploadResult::Begun(requested, Err(error)),
+            Self::Complete => UploadResult::Completed(Err(error)),
+            Self::Status => UploadResult::Confirmed(Err(error)),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Batches calls: while a call is under way, requests to begin and to complete small uploads wait,
-//! and go together in the next call. If no call is under way, a request does not wait. Pure: the
-//! clock is an argument.
+//! Batches calls: while a call is under way, requests to begin and to complete small uploads, and
+//! for the status of uploads, wait, and go together in the next call. If no call is under way, a
+//! request does not wait. Pure: the clock is an argument.
 
 use std::collections::VecDeque;
 use std::time::Instant;

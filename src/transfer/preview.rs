@@ -90,7 +90,7 @@ struct Preview<'a> {
 struct Found<'a> {
     plan: Plan,
     upload: &'a Upload,
-    /// What would not be sent.
+    /// The bytes that would not be sent.
     stored: Stored,
 }
 

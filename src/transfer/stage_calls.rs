@@ -66,6 +66,9 @@ impl Engine<'_> {
                     UploadResult::Rehashed(hashing::is_unchanged(source, parts, read).await)
                 });
             }
+            Stage::Confirming if self.backend.capabilities().durable => {
+                self.batcher.add(upload.row(), Instant::now() + wait);
+            }
             Stage::Confirming => self.defer(upload, async move {
                 sleep(wait).await;
                 UploadResult::Confirmed(match entry.begun_id() {
@@ -125,9 +128,9 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The call that begins or completes an upload. Records first that it is about to complete.
-    /// Returns `None` if the stage has no such call, or if the run is stopping before the upload
-    /// has begun.
+    /// The call that begins or completes an upload, or asks for its status. Records first that it
+    /// is about to complete. Returns `None` if the stage has no such call, or if the run is
+    /// stopping before the upload has begun.
     pub(super) fn batch_call(&mut self, upload: &mut ActiveUpload) -> Result<Option<BatchCall>> {
         match (upload.stage(), &upload.upload.id) {
             (Stage::Beginning, _) if self.stopping.is_none() => {
@@ -152,6 +155,10 @@ impl Engine<'_> {
                     checksum,
                 };
                 Ok(Some(BatchCall::Complete(BatchComplete { id, request })))
+            }
+            (Stage::Confirming, _) => {
+                let id = upload.upload.begun_id()?.clone();
+                Ok(Some(BatchCall::Status(id)))
             }
             _ => Ok(None),
         }

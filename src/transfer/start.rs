@@ -59,7 +59,10 @@ impl Engine<'_> {
         let max_large = self.max_large_uploads();
         let max_small = MAX_SMALL_UPLOADS.min(self.options.max_open);
         let mut count = self.uploads.len();
-        let left = |upload: &ActiveUpload| upload.plan.size() - upload.confirmed_bytes;
+        let left = |upload: &ActiveUpload| match upload.stage() {
+            Stage::Confirming => 0,
+            _ => upload.plan.size() - upload.confirmed_bytes,
+        };
         let mut bytes: u64 = self.uploads.iter().map(|upload| left(upload)).sum();
         let (mut started, mut sources) = (Vec::new(), Vec::new());
         while count < max_large || (count < max_small && bytes < MAX_SMALL_BYTES) {

@@ -8,9 +8,8 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
     BatchBegin, BatchComplete, BeginResponse, Receipt, SignedPart, StoredPart, UploadStatus,
 };
-use upload_types::{PartNumber, Sha256};
+use upload_types::{PartNumber, Sha256, UploadId};
 
-use super::whole_file::WholeFile;
 use crate::backend::{Completion, PutOutcome};
 use crate::source::{Digests, FileVersion};
 
@@ -32,6 +31,7 @@ pub enum TaskResult {
 pub enum BatchCall {
     Begin(BatchBegin),
     Complete(BatchComplete),
+    Status(UploadId),
 }
 
 /// The result of a task about an upload.
@@ -59,6 +59,13 @@ pub enum UploadResult {
     Completed(Result<Completion>),
     /// The result of a part, with the generation of the part queue.
     Part(u32, PartResult),
+}
+
+/// The digests of a source that was read once from its start to its end.
+#[derive(Debug)]
+pub struct WholeFile {
+    pub sha256: Sha256,
+    pub parts: Vec<(PartNumber, Sha256)>,
 }
 
 /// The result of a task about parts.

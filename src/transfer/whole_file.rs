@@ -18,16 +18,9 @@ use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
 use super::hashing::count_into;
 use super::resume;
-use super::task::{UploadResult, task_failed};
+use super::task::{UploadResult, WholeFile, task_failed};
 use crate::journal::Upload;
 use crate::source::SourceFile;
-
-/// The digests of a source that was read once.
-#[derive(Debug)]
-pub struct WholeFile {
-    pub sha256: Sha256,
-    pub parts: Vec<(PartNumber, Sha256)>,
-}
 
 /// Reads a source from its start to its end. Returns `None` if a part has another digest than the
 /// known one, or if the source became shorter.
@@ -86,7 +79,7 @@ impl Engine<'_> {
         upload: &mut ActiveUpload,
         receipt: Option<Box<Receipt>>,
     ) -> impl Future<Output = UploadResult> + Send + 'static {
-        let (source, plan) = (upload.source.clone(), upload.plan.clone());
+        let (source, plan) = (upload.source.clone(), upload.plan);
         let known = upload.parts.to_journal().into_iter();
         let known = known.map(|(number, part)| (number, part.sha256)).collect();
         let read = upload.start_rehash();

@@ -34,6 +34,7 @@ mod memory;
 mod misreported_sources;
 mod moved_sources;
 mod network;
+mod object_metadata;
 mod orphans;
 mod output;
 mod postgres_restart;

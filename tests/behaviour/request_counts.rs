@@ -173,6 +173,34 @@ fn repeated_put_costs_two_requests() {
     });
 }
 
+/// The gateway confirms the objects by pages of the store's listing.
+#[test]
+fn repeated_put_of_many_files_costs_a_few_requests() {
+    let outer = World::new();
+    let world = World::on_store(&outer.store());
+    let files = small_files(&world, 200);
+    cost_of_put(&world, &files);
+    let before = world.part_proxy().traffic();
+    let cost = cost_of_put(&world, &files);
+    // The number of batches depends on timing.
+    assert!(cost.batch + cost.other <= 20, "{cost:?}");
+    assert_eq!((cost.info, cost.begin), (1, 0), "{cost:?}");
+    let store = world.part_proxy().traffic().since(&before);
+    assert_eq!(store.count("PUT"), 0);
+    assert!(
+        store.count("GET") <= 10 && store.count("HEAD") <= 20,
+        "{store:?}"
+    );
+    // The listing shows which object is gone.
+    let lost = outer.store().objects().swap_remove(100);
+    outer.store().delete(&lost);
+    let before = world.part_proxy().traffic();
+    cost_of_put(&world, &files);
+    let store = world.part_proxy().traffic().since(&before);
+    assert_eq!(store.count("PUT"), 1, "{store:?}");
+    assert_eq!(outer.store().objects().len(), files.len());
+}
+
 /// Each file backs off, but there is always another file that is due.
 #[test]
 fn many_files_send_few_requests_to_a_failing_store() {

@@ -42,7 +42,14 @@ async fn batch(
 ) -> BatchResponse {
     expect_json(
         gateway
-            .post("/v1/batch", &BatchRequest { begin, complete })
+            .post(
+                "/v1/batch",
+                &BatchRequest {
+                    begin,
+                    complete,
+                    ..BatchRequest::default()
+                },
+            )
             .await,
         200,
     )
@@ -283,4 +290,47 @@ async fn batch_does_not_complete_uploads_of_another_owner() {
     assert_eq!(rejection(&response.complete[0]), "not_found");
     let second = granted(response.begin.into_iter().next().unwrap(), 201);
     assert_ne!(second.id, first.id, "another owner has another upload");
+}
+
+#[tokio::test]
+async fn statuses_in_a_batch_are_those_of_single_calls() {
+    let gateway = TestGateway::new().await;
+    let mut uploads = Vec::new();
+    for number in 0..8 {
+        let name = format!("file-{number}");
+        let begun = batch(&gateway, vec![small_file(&name)], vec![]).await;
+        let upload = granted(begun.begin.into_iter().next().unwrap(), 201);
+        if number < 7 {
+            let complete = put_part(&gateway, &upload, name.as_bytes()).await;
+            let completed = batch(&gateway, vec![], vec![complete]).await;
+            granted(completed.complete.into_iter().next().unwrap(), 200);
+        }
+        uploads.push(upload);
+    }
+    let store = gateway.store();
+    store.delete(&uploads[2].key).await.unwrap();
+    let path = |id: &UploadId| format!("/v1/uploads/{id}");
+    let ids: Vec<&UploadId> = uploads.iter().map(|upload| &upload.id).collect();
+    let request = json!({"status": [ids[0], "0198c0de-0000-7000-8000-000000000000", "..", ids[1],
+        ids[2], ids[3], ids[4], ids[5], ids[6], ids[7]]});
+    let response: BatchResponse = expect_json(gateway.post("/v1/batch", &request).await, 200).await;
+    let mut statuses = response.status.into_iter();
+    let mut next = || statuses.next().unwrap();
+    let first: UploadStatus = granted(next(), 200);
+    assert_eq!(first.id, *ids[0]);
+    for _ in 0..2 {
+        assert_eq!(rejection(&next()), "not_found");
+    }
+    for id in &ids[1..] {
+        let status: UploadStatus = granted(next(), 200);
+        let single: UploadStatus = expect_json(gateway.get(&path(id)).await, 200).await;
+        assert_eq!(status, single);
+        let expected = match *id {
+            id if id == ids[2] => Some(ObjectState::Missing),
+            id if id == ids[7] => None,
+            _ => Some(ObjectState::Present),
+        };
+        assert_eq!(status.object, expected);
+    }
+    assert!(statuses.next().is_none());
 }

@@ -135,3 +135,18 @@ async fn rejected_begin_names_its_reason_by_code() {
         (400, "invalid_request".into())
     );
 }
+
+#[tokio::test]
+async fn repeated_begin_of_a_touched_source_returns_the_same_upload() {
+    let gateway = TestGateway::new().await;
+    let request = |second| BeginRequest {
+        modified: Some(jiff::Timestamp::from_second(second).unwrap()),
+        ..begin_request(TWO_PARTS)
+    };
+    let first: BeginResponse = expect_json(gateway.begin("key-1", &request(1)).await, 201).await;
+    let again: BeginResponse = expect_json(gateway.begin("key-1", &request(2)).await, 200).await;
+    assert_eq!(again.id, first.id);
+    let path = format!("/v1/uploads/{}", first.id);
+    let status: UploadStatus = expect_json(gateway.get(&path).await, 200).await;
+    assert_eq!(status.metadata["mtime"], "1");
+}

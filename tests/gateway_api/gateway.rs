@@ -18,16 +18,17 @@ pub use upload_types::error::Kind;
 pub use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
     BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, CompletePart, CompleteRequest,
-    CompleteResponse, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl, Receipt,
-    SignRequest, SignResponse, SignedPart, UploadList, UploadState, UploadStatus,
+    CompleteResponse, ObjectState, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl,
+    Receipt, SignRequest, SignResponse, SignedPart, UploadList, UploadState, UploadStatus,
 };
-pub use upload_types::{Checksum, ETag, PartNumber, Sha256};
+pub use upload_types::{Checksum, ETag, PartNumber, Sha256, UploadId};
 
 /// An object without user metadata.
 pub fn new_object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     NewObject {
         content_type,
+        name: "",
         token,
         metadata: &NONE,
     }
@@ -252,6 +253,7 @@ pub fn begin_request(size: u64) -> BeginRequest {
         content_type: "video/quicktime".into(),
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),
+        modified: None,
         holder: Some("holder-a".into()),
         parts: None,
     }

@@ -99,7 +99,7 @@ async fn upload_is_ready_after_every_hook_accepted_it() {
     let url = format!("/v1/uploads/{}/url", upload.id);
     assert_eq!(
         problem_code(gateway.get(&url).await).await,
-        "busy",
+        "not_ready",
         "an upload can be read before the hooks accept it"
     );
     assert_eq!(

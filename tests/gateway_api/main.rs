@@ -10,6 +10,7 @@ mod batch;
 mod begin;
 mod companion;
 mod events;
+mod first_client;
 mod gateway;
 mod hooks;
 mod issuer;

@@ -60,6 +60,7 @@ async fn concurrent_begins_respect_the_quota_of_open_uploads() {
         BatchRequest {
             begin: calls.to_vec(),
             complete: Vec::new(),
+            ..BatchRequest::default()
         }
     };
     let statuses_of = async |keys| {
@@ -227,6 +228,7 @@ async fn signature_rate_is_limited_for_each_owner() {
             &BatchRequest {
                 begin: vec![call],
                 complete: Vec::new(),
+                ..BatchRequest::default()
             },
         )
         .await;

@@ -313,6 +313,7 @@ async fn batch_and_sign_have_the_same_part_limit() {
     let request = BatchRequest {
         begin: begins.to_vec(),
         complete: Vec::new(),
+        ..BatchRequest::default()
     };
     assert_eq!(
         problem_code(gateway.post("/v1/batch", &request).await).await,
@@ -321,6 +322,7 @@ async fn batch_and_sign_have_the_same_part_limit() {
     let request = BatchRequest {
         begin: begins[..1].to_vec(),
         complete: Vec::new(),
+        ..BatchRequest::default()
     };
     expect_json::<BatchResponse>(gateway.post("/v1/batch", &request).await, 200).await;
 }

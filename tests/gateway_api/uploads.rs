@@ -58,7 +58,7 @@ async fn two_parts_become_one_object() {
     assert_eq!(rest.parts, listed.parts[1..]);
     assert_eq!(
         problem_code(gateway.get(&format!("{path}/url")).await).await,
-        "busy"
+        "not_ready"
     );
 
     let receipt: Receipt = expect_json(gateway.complete(&upload, &parts).await, 200).await;

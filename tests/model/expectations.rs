@@ -98,7 +98,7 @@ impl UploadModel {
             Operation::Url => match row.state {
                 UploadState::Ready => same("200"),
                 state if is_over(state) => same("gone"),
-                _ => same("busy"),
+                _ => same("not_ready"),
             },
             _ => same("200"),
         }

@@ -35,6 +35,7 @@ pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
     NewObject {
         content_type,
+        name: "",
         token,
         metadata: &NO_METADATA,
     }

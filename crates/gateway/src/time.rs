@@ -1,4 +1,4 @@
-//! Arithmetic on timestamps.
+//! Times: arithmetic, and the precision of the ledger.
 
 use std::time::Duration;
 
@@ -8,4 +8,10 @@ use jiff::Timestamp;
 #[must_use]
 pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
     time.checked_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+/// A time without the decimals that neither the ledger nor a receipt keeps.
+#[must_use]
+pub fn in_milliseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::problem::Refusal;
+use upload_s3::MAX_METADATA_BYTES;
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
 use upload_types::{Checksum, Sha256};
@@ -14,8 +15,6 @@ pub const MAX_NAME_CHARS: usize = 200;
 /// The metadata key of the token by which a gateway recognizes the object of an upload.
 const RESERVED_METADATA_KEY: &str = "upload-token";
 const MAX_METADATA_KEY_BYTES: usize = 64;
-/// Keys and values together.
-pub const MAX_METADATA_BYTES: usize = 2 << 10;
 /// The maximum length of an idempotency key, a holder, or a content type.
 const MAX_WORD_BYTES: usize = 128;
 /// The maximum length of a file extension that becomes part of a key.
@@ -247,6 +246,7 @@ mod tests {
             content_type: "video/mp4".into(),
             part_size: None,
             metadata: BTreeMap::new(),
+            modified: None,
             holder: None,
             parts: None,
         }

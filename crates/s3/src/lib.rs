@@ -40,7 +40,12 @@
 //! })?;
 //! let key = "uploads/owner/holiday.mov".parse()?;
 //! let metadata = [].into();
-//! let object = NewObject { content_type: "video/quicktime", token: "token", metadata: &metadata };
+//! let object = NewObject {
+//!     content_type: "video/quicktime",
+//!     name: "holiday.mov",
+//!     token: "token",
+//!     metadata: &metadata,
+//! };
 //! let upload_id = store.create(&key, &object).await.map_err(|fault| fault.to_string())?;
 //! let parts = []; // the number, size and SHA-256 of each part
 //! let urls = store.sign_parts(&key, &upload_id, &parts, |_size| Duration::from_mins(15)).await;
@@ -82,6 +87,7 @@ mod client;
 mod clock;
 mod copy;
 mod fault;
+mod listing;
 mod multipart;
 mod multipart_responses;
 mod object_headers;
@@ -102,9 +108,10 @@ mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
 pub use fault::{Fault, Place, Rejection};
+pub use listing::{ListedObject, ObjectPage};
 pub use multipart::Marker;
 pub use multipart_responses::{parse_complete, parse_create, parse_list};
-pub use object_headers::{Head, NewObject, attachment};
+pub use object_headers::{Head, MAX_METADATA_BYTES, NewObject, attachment, metadata_text};
 pub use objects::SignedForm;
 pub use observer::{CallOutcome, Observer, unobserved};
 pub use probe::ProbeDepth;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::HeaderName;
 use jiff::Timestamp;
 
@@ -16,6 +18,12 @@ use crate::uri::encode;
 
 /// The object metadata that holds the token of an upload.
 const TOKEN_HEADER: &str = "x-amz-meta-upload-token";
+/// The metadata key of the name of an upload.
+const NAME_KEY: &str = "name";
+/// S3's limit for the metadata of an object: keys and values together.
+pub const MAX_METADATA_BYTES: usize = 2 << 10;
+/// So many bytes make an encoded word of at most 75 characters, as RFC 2047 requires.
+const ENCODED_WORD_BYTES: usize = 45;
 
 /// The encryption of a new object.
 pub(crate) const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
@@ -39,6 +47,9 @@ const RESERVED_HEADERS: [&str; 11] = [
 #[derive(Debug, Clone, Copy)]
 pub struct NewObject<'a> {
     pub content_type: &'a str,
+    /// The name of the upload, sent as `x-amz-meta-name` unless it is empty, the user's metadata
+    /// has that key, or it does not fit into S3's limit.
+    pub name: &'a str,
     /// The upload's token, by which the gateway recognizes the object.
     pub token: &'a str,
     /// The user's metadata, sent as `x-amz-meta-KEY`: keys and values must be valid in headers.
@@ -52,11 +63,51 @@ impl NewObject<'_> {
             .iter()
             .map(|(key, value)| (format!("x-amz-meta-{key}"), value.clone()));
         let content_type = collapse_spaces(self.content_type);
-        metadata.chain([
-            ("content-type".into(), content_type),
-            (TOKEN_HEADER.into(), self.token.to_owned()),
-        ])
+        metadata
+            .chain([
+                ("content-type".into(), content_type),
+                (TOKEN_HEADER.into(), self.token.to_owned()),
+            ])
+            .chain(self.name_header())
     }
+
+    fn name_header(&self) -> Option<(String, String)> {
+        if self.name.is_empty() || self.metadata.contains_key(NAME_KEY) {
+            return None;
+        }
+        let value = metadata_text(self.name);
+        let size = |key: &str, value: &str| key.len() + value.len();
+        let users: usize = self
+            .metadata
+            .iter()
+            .map(|(key, value)| size(key, value))
+            .sum();
+        let total = users + size("upload-token", self.token) + size(NAME_KEY, &value);
+        let fits = total <= MAX_METADATA_BYTES;
+        fits.then(|| (format!("x-amz-meta-{NAME_KEY}"), value))
+    }
+}
+
+/// A text as the value of a metadata header: words of ASCII are kept, other texts become the
+/// encoded words of RFC 2047, in base64, as S3 itself returns such texts.
+#[must_use]
+pub fn metadata_text(text: &str) -> String {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
+    if text.split(' ').all(is_word) {
+        return text.to_owned();
+    }
+    let mut words = vec![String::new()];
+    for c in text.chars() {
+        match words.last_mut() {
+            Some(word) if word.len() + c.len_utf8() <= ENCODED_WORD_BYTES => word.push(c),
+            _ => words.push(c.to_string()),
+        }
+    }
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode(word)))
+        .collect();
+    words.join(" ")
 }
 
 /// An object as HeadObject describes it.
@@ -157,4 +208,58 @@ pub fn attachment(name: &str) -> String {
         "attachment; filename=\"{ascii}\"; filename*=UTF-8''{}",
         encode(name)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &str, metadata: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = metadata.iter();
+        let object = NewObject {
+            content_type: "a/b",
+            name,
+            token: "t",
+            metadata: &pairs
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect(),
+        };
+        object.headers().collect()
+    }
+
+    #[test]
+    fn name_is_metadata_unless_the_user_sets_it_or_it_does_not_fit() {
+        let name = |name: &str, metadata: &[(&str, &str)]| {
+            headers(name, metadata).remove("x-amz-meta-name")
+        };
+        assert_eq!(name("two words.mov", &[]), Some("two words.mov".into()));
+        assert_eq!(name("", &[]), None);
+        assert_eq!(name("a", &[("name", "mine")]), Some("mine".into()));
+        // "k", "upload-token", "t", "name" and "a" have 19 bytes.
+        let long = |len| "v".repeat(len);
+        assert_eq!(
+            name("a", &[("k", &long(MAX_METADATA_BYTES - 19))]),
+            Some("a".into())
+        );
+        assert_eq!(name("a", &[("k", &long(MAX_METADATA_BYTES - 18))]), None);
+    }
+
+    #[test]
+    fn text_other_than_ascii_words_becomes_encoded_words() {
+        assert_eq!(metadata_text("a b"), "a b");
+        assert_eq!(metadata_text("é"), "=?UTF-8?B?w6k=?=");
+        assert_eq!(metadata_text("a  b"), "=?UTF-8?B?YSAgYg==?=");
+        let text = metadata_text(&"写".repeat(31));
+        let words: Vec<&str> = text.split(' ').collect();
+        assert_eq!(words.len(), 3);
+        assert!(words.iter().all(|word| word.len() <= 75));
+        let decoded: Vec<u8> = words
+            .iter()
+            .flat_map(|word| {
+                let base64 = word.strip_prefix("=?UTF-8?B?").unwrap().strip_suffix("?=");
+                BASE64_STANDARD.decode(base64.unwrap()).unwrap()
+            })
+            .collect();
+        assert_eq!(String::from_utf8(decoded).unwrap(), "写".repeat(31));
+    }
 }

@@ -46,6 +46,24 @@ pub(crate) struct Part {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(crate) struct ListBucketResult {
+    #[serde(default)]
+    pub(crate) is_truncated: bool,
+    #[serde(default, rename = "Contents")]
+    pub(crate) objects: Vec<Object>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Object {
+    pub(crate) key: String,
+    #[serde(default, rename = "ETag")]
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct ListMultipartUploadsResult {
     #[serde(default)]
     pub(crate) is_truncated: bool,

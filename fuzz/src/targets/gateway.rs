@@ -46,7 +46,7 @@ pub fn gateway_json(bytes: &[u8]) {
                 .iter()
                 .map(|(name, value)| name.len() + value.len())
                 .sum();
-            assert!(metadata <= validation::MAX_METADATA_BYTES);
+            assert!(metadata <= upload_s3::MAX_METADATA_BYTES);
             let extension = validation::key_extension(&begin.name).unwrap_or_default();
             assert!(
                 extension.len() <= 16 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())

@@ -352,7 +352,7 @@ pub fn parse_parts(response: &Response, upload: &SavedUpload) -> Result<Vec<Stor
     Ok(stored.collect::<BTreeMap<_, _>>().into_values().collect())
 }
 
-/// What a Companion reports about a completed object.
+/// The report of a Companion about a completed object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CompletedObject {
     pub location: String,

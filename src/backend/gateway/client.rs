@@ -133,7 +133,20 @@ impl Gateway {
                 }
             })
         });
-        Ok((begun.collect(), completed.collect()))
+        let statuses = response.status.into_iter().map(|outcome| {
+            let (status, _) = batch_result(outcome)?;
+            Ok(status)
+        });
+        let mut statuses: Vec<Result<UploadStatus>> = statuses.collect();
+        // An older gateway ignores requests for statuses in a batch.
+        for id in request.status.iter().skip(statuses.len()) {
+            statuses.push(self.status(id).await);
+        }
+        Ok(BatchResults {
+            begun: begun.collect(),
+            completed: completed.collect(),
+            statuses,
+        })
     }
 
     /// `POST /v1/uploads/{id}/claim`

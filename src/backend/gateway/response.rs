@@ -90,6 +90,7 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
         Some(Code::PartPinned | Code::SourceMismatch) => Kind::SourceChanged,
+        Some(Code::NotReady) => Kind::Temporary,
         Some(Code::NotAbortable) => Kind::NotAbortable,
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
@@ -136,6 +137,9 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
              not need it"
         }
         (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
+        (_, Some(Code::NotReady)) => {
+            "run `upload resume ID --wait ready` to complete the upload and to wait for its checks"
+        }
         (_, Some(Code::IdempotencyMismatch)) => {
             "put the file again with another journal: --journal FILE"
         }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::problem::Refusal;
 use crate::validation;
+use upload_s3::metadata_text;
 use upload_types::wire::{BeginRequest, Code, Limits, StoredPart};
 use upload_types::{ETag, PartNumber};
 
@@ -100,6 +99,7 @@ pub fn begin_request(
             .into_iter()
             .filter_map(|(name, value)| Some((header_name(&name)?, header_value(&value)?)))
             .collect(),
+        modified: None,
         holder: None,
         parts: None,
     })
@@ -123,20 +123,9 @@ fn header_name(name: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Converts a metadata value to a header value: words of ASCII are kept, other texts are encoded in
-/// base64 as in RFC 2047. Returns `None` for an empty text.
+/// Converts a metadata value to a header value. Returns `None` for an empty text.
 fn header_value(value: &str) -> Option<String> {
-    if value.is_empty() {
-        return None;
-    }
-    let is_ascii_words = value
-        .split(' ')
-        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()));
-    Some(if is_ascii_words {
-        value.to_owned()
-    } else {
-        format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode(value))
-    })
+    (!value.is_empty()).then(|| metadata_text(value))
 }
 
 /// Parses a part number from 1 to 10000.

@@ -169,7 +169,7 @@ fn gateway_calls() -> Vec<Call> {
             ..call(
                 "post",
                 "/v1/batch",
-                "Begins and completes at most 256 uploads, each with its own outcome",
+                "Begins, completes or describes at most 256 uploads, each with its own outcome",
                 vec![(
                     200,
                     "one outcome for each call",
@@ -397,7 +397,13 @@ fn object_calls() -> Vec<Call> {
                     "lifetime of the presigned URL in seconds; default one hour",
                 ),
             ],
-            errors: &[Busy, Gone, RateLimited, StoreRejected, StoreUnavailable],
+            errors: &[
+                Code::NotReady,
+                Gone,
+                RateLimited,
+                StoreRejected,
+                StoreUnavailable,
+            ],
             ..call(
                 "get",
                 "/v1/uploads/{id}/url",

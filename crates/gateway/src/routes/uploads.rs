@@ -4,6 +4,7 @@
 use axum::extract::{Extension, FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use futures_util::future::join;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,10 +35,13 @@ pub async fn begin(
     headers: HeaderMap,
     JsonBody(request): JsonBody<BeginRequest>,
 ) -> Result<ApiResponse<BeginResponse>, Refusal> {
-    let key = headers
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok())
-        .unwrap_or_default();
+    let missing = || {
+        let detail =
+            "the header Idempotency-Key is missing; send a new random text with each upload";
+        Refusal::with_detail(Code::InvalidRequest, detail)
+    };
+    let key = headers.get("idempotency-key").ok_or_else(missing)?;
+    let key = key.to_str().unwrap_or_default();
     let begun = caller.service.begin(&caller.owner, key, request).await?;
     Ok(begin_response(begun))
 }
@@ -104,13 +108,15 @@ pub struct UnparsedBatch {
     begin: Vec<Value>,
     #[serde(default)]
     complete: Vec<Value>,
+    #[serde(default)]
+    status: Vec<Value>,
 }
 
 pub async fn batch(
     Extension(caller): Extension<Caller>,
     JsonBody(batch): JsonBody<UnparsedBatch>,
 ) -> JsonResult<BatchResponse> {
-    if batch.begin.len() + batch.complete.len() > MAX_BATCH_UPLOADS {
+    if batch.begin.len() + batch.complete.len() + batch.status.len() > MAX_BATCH_UPLOADS {
         return Err(Refusal::with_detail(
             Code::InvalidRequest,
             format!("a batch has at most {MAX_BATCH_UPLOADS} uploads"),
@@ -128,16 +134,31 @@ pub async fn batch(
         ));
     }
     let completes = batch.complete.into_iter().map(parse_call).collect();
-    let (begins, completes) = caller.service.batch(&caller.owner, begins, completes).await;
+    // A malformed id is refused like an unknown one.
+    let id = |id| serde_json::from_value(id).map_err(|_| Refusal::new(Code::NotFound));
+    let ids = batch.status.into_iter().map(id).collect();
+    let ((begins, completes), statuses) = join(
+        caller.service.batch(&caller.owner, begins, completes),
+        caller.service.statuses(&caller.owner, ids),
+    )
+    .await;
     let begin = begins
         .into_iter()
         .map(|result| batch_outcome(result.map(begin_response)));
     let complete = completes
         .into_iter()
         .map(|result| batch_outcome(result.map(complete_response)));
+    let status = statuses.into_iter().map(|result| {
+        batch_outcome(result.map(|status| ApiResponse {
+            status: StatusCode::OK,
+            retry_after: None,
+            body: status,
+        }))
+    });
     Ok(axum::Json(BatchResponse {
         begin: begin.collect(),
         complete: complete.collect(),
+        status: status.collect(),
     }))
 }
 

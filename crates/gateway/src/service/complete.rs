@@ -24,6 +24,7 @@ use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
+use crate::time::in_milliseconds;
 use crate::validation;
 use upload_s3::{Fault, Head};
 use upload_types::crash;
@@ -312,7 +313,7 @@ impl Service {
             unproven: store.profile().unproven(upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
-            finished: self.now(),
+            finished: in_milliseconds(self.now()),
         }
     }
 

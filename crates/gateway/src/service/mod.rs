@@ -27,6 +27,7 @@ mod read;
 mod recover;
 mod shared_state;
 mod sign;
+mod statuses;
 mod sweep;
 mod sweep_preview;
 #[cfg(test)]

@@ -13,9 +13,15 @@ use crate::lease::Renewed;
 use crate::ledger::{NewUpload, UploadKind, UploadSpec};
 use crate::problem::Refusal;
 use crate::validation;
+use upload_s3::MAX_METADATA_BYTES;
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, PartSpec};
 use upload_types::{Key, Sha256, UploadId};
+
+/// The metadata key of the time at which the source was modified.
+const MTIME_KEY: &str = "mtime";
+/// The metadata `upload-token`, key and value.
+const TOKEN_BYTES: usize = 12 + 32;
 
 /// The way in which the bytes of a new upload arrive.
 pub struct Arrival {
@@ -36,6 +42,8 @@ impl NewUpload {
         renewed: Renewed,
     ) -> Result<Self, Refusal> {
         let id = upload_types::new_id();
+        let request_sha256 = request_sha256(&request)?;
+        let modified = request.modified;
         let spec = UploadSpec {
             key: object_key(owner, &id, &request.name)?,
             id: id
@@ -43,10 +51,10 @@ impl NewUpload {
                 .map_err(|error| internal_error(&error))?,
             owner: owner.0.clone(),
             idempotency_key: idempotency_key.to_owned(),
-            request_sha256: request_sha256(&request)?,
+            request_sha256,
             name: request.name,
             content_type: request.content_type,
-            metadata: request.metadata,
+            metadata: with_mtime(request.metadata, modified),
             kind: arrival.kind,
             plan: arrival.plan,
             token: Uuid::new_v4().simple().to_string(),
@@ -59,6 +67,35 @@ impl NewUpload {
             renewed,
         })
     }
+}
+
+/// Adds `mtime` in the form of rclone, unless the metadata has that key or becomes too large.
+fn with_mtime(
+    mut metadata: BTreeMap<String, String>,
+    modified: Option<Timestamp>,
+) -> BTreeMap<String, String> {
+    let Some(modified) = modified.filter(|_| !metadata.contains_key(MTIME_KEY)) else {
+        return metadata;
+    };
+    let value = seconds(modified);
+    let users: usize = metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    if users + MTIME_KEY.len() + value.len() + TOKEN_BYTES <= MAX_METADATA_BYTES {
+        metadata.insert(MTIME_KEY.to_owned(), value);
+    }
+    metadata
+}
+
+/// Seconds since 1970, with as many decimals as needed.
+fn seconds(time: Timestamp) -> String {
+    let nanoseconds = time.as_nanosecond();
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let nanoseconds = nanoseconds.unsigned_abs();
+    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    let text = format!("{sign}{seconds}.{rest:09}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn object_key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
@@ -96,4 +133,36 @@ fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
 pub fn internal_error(error: &dyn std::error::Error) -> Refusal {
     tracing::error!(%error, "could not create the row of an upload");
     Refusal::new(Code::Unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mtime_has_as_many_decimals_as_needed() {
+        for (nanoseconds, expected) in [
+            (1_700_000_000_500_000_000, "1700000000.5"),
+            (1_700_000_000_123_456_789, "1700000000.123456789"),
+            (1_700_000_000_000_000_000, "1700000000"),
+            (100_000_000_000, "100"),
+            (0, "0"),
+            (-1_500_000_000, "-1.5"),
+        ] {
+            let time = Timestamp::from_nanosecond(nanoseconds).unwrap();
+            assert_eq!(seconds(time), expected);
+        }
+    }
+
+    #[test]
+    fn mtime_of_the_user_is_kept_and_an_excess_is_left_out() {
+        let metadata = |key: &str, value: String| BTreeMap::from([(key.to_owned(), value)]);
+        let time = Some(Timestamp::UNIX_EPOCH);
+        let users = metadata("mtime", "mine".into());
+        assert_eq!(with_mtime(users.clone(), time), users);
+        assert_eq!(with_mtime(BTreeMap::new(), None), BTreeMap::new());
+        assert_eq!(with_mtime(BTreeMap::new(), time)["mtime"], "0");
+        let large = metadata("k", "v".repeat(MAX_METADATA_BYTES - TOKEN_BYTES - 6));
+        assert_eq!(with_mtime(large.clone(), time), large);
+    }
 }

@@ -15,7 +15,7 @@ use upload_types::sync::lock;
 use upload_types::wire::{
     Code, ObjectState, PartList, ReadUrl, StoredPart, UploadList, UploadState, UploadStatus,
 };
-use upload_types::{PartNumber, Sha256, SignedUrl};
+use upload_types::{ETag, PartNumber, Sha256, SignedUrl};
 
 const PARTS_PER_PAGE: u32 = 1000;
 /// Even with the largest metadata, a page is smaller than the largest body that a client reads.
@@ -49,18 +49,15 @@ impl Service {
     }
 
     /// Compares the object in the store with the one that was verified.
-    async fn object_state(&self, upload: &Upload) -> Result<ObjectState, Refusal> {
+    pub(super) async fn object_state(&self, upload: &Upload) -> Result<ObjectState, Refusal> {
         let object = self
             .store
             .head(&upload.key)
             .await
             .map_err(|fault| store_failed("check an object", &fault))?;
-        let etag = upload.receipt.as_ref().map(|receipt| &receipt.etag);
         Ok(match object {
             None => ObjectState::Missing,
-            Some(object) if object.size == upload.plan.size() && Some(&object.etag) == etag => {
-                ObjectState::Present
-            }
+            Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
             Some(_) => ObjectState::Replaced,
         })
     }
@@ -206,8 +203,8 @@ impl Service {
     /// an hour, at most seven days).
     ///
     /// # Errors
-    /// `busy` before the upload is ready, `rate_limited`, `gone`, `not_found`, `invalid_request`,
-    /// `store_unavailable`.
+    /// `not_ready` before the upload is ready, `rate_limited`, `gone`, `not_found`,
+    /// `invalid_request`, `store_unavailable`.
     pub async fn url(
         &self,
         owner: &Owner,
@@ -225,11 +222,13 @@ impl Service {
         match upload.state {
             UploadState::Ready => {}
             state if is_gone(state) => return Err(Refusal::new(Code::Gone)),
+            UploadState::Verified => {
+                let detail = "the hooks of the gateway have not accepted the object yet";
+                return Err(Refusal::with_detail(Code::NotReady, detail));
+            }
             _ => {
-                return Err(Refusal::with_detail(
-                    Code::Busy,
-                    "the upload is not ready yet",
-                ));
+                let detail = "the upload is not complete; its client must complete it first";
+                return Err(Refusal::with_detail(Code::NotReady, detail));
             }
         }
         self.sign_rate.take(&owner.0, 1)?;
@@ -255,7 +254,7 @@ impl Service {
     }
 
     /// The status of an upload, without that of its object.
-    fn describe(&self, upload: Upload) -> UploadStatus {
+    pub(super) fn describe(&self, upload: Upload) -> UploadStatus {
         // The sizes of an upload from a browser are unknown until it is complete.
         let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
         let part_count = upload
@@ -286,6 +285,12 @@ impl Service {
             object: None,
         }
     }
+}
+
+/// Whether an object with this size and `ETag` is the one that was verified for the upload.
+pub(super) fn is_recorded(upload: &Upload, size: u64, etag: &ETag) -> bool {
+    let receipt = upload.receipt.as_ref();
+    size == upload.plan.size() && receipt.is_some_and(|receipt| receipt.etag == *etag)
 }
 
 fn is_full_page(count: usize, page: u32) -> bool {

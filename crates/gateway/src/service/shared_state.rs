@@ -222,6 +222,7 @@ impl Upload {
     pub(super) fn new_object(&self) -> NewObject<'_> {
         NewObject {
             content_type: &self.content_type,
+            name: &self.name,
             token: &self.token,
             metadata: &self.metadata,
         }

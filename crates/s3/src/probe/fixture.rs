@@ -26,6 +26,7 @@ pub(super) const SOURCE_BODY: &[u8] = b"an object that no presigned PUT may copy
 static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
 pub(super) static PROBE_OBJECT: NewObject<'static> = NewObject {
     content_type: "application/octet-stream",
+    name: "",
     token: "probe",
     metadata: &NO_METADATA,
 };

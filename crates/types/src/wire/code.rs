@@ -41,6 +41,7 @@ codes! {
     LeaseLost           "lease_lost"           409 "another client has taken this upload over"
     PartPinned          "part_pinned"          409 "this part was signed with another SHA-256"
     Busy                "busy"                 409 "another call is working on this upload"
+    NotReady            "not_ready"            409 "the upload is not ready"
     NotAbortable        "not_abortable"        409 "the upload can no longer be aborted"
     Gone                "gone"                 410 "the upload was aborted, has expired, or was rejected"
     TooLarge            "too_large"            413 "too large"

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::{Checksum, Md5, Sha256};
 use crate::etag::ETag;
@@ -27,7 +27,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const PROTOCOL_HEADER: &str = "x-upload-protocol";
 /// The maximum number of parts in one `sign`.
 pub const MAX_SIGN_PARTS: usize = 1000;
-/// The maximum number of uploads in one `batch`, begins and completes together.
+/// The maximum number of uploads in one `batch`, all calls together.
 pub const MAX_BATCH_UPLOADS: usize = 256;
 /// The maximum size of a JSON body that either side reads.
 pub const MAX_JSON_BYTES: usize = 4 << 20;
@@ -186,6 +186,11 @@ pub struct BeginRequest {
     pub part_size: Option<u64>,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// When the source was last modified. It becomes the metadata `mtime` of the object, in
+    /// seconds since 1970 with decimals, unless `metadata` has that key. A repeated request may
+    /// have another time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<Timestamp>,
     /// Claims the upload for this holder in the same call, as `ClaimRequest` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
@@ -393,8 +398,16 @@ pub struct CompleteRequest {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CompletePart {
     pub number: PartNumber,
+    /// The ETag of the part, with or without the quotes that S3 sends.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[serde(deserialize_with = "etag_as_sent")]
     pub etag: ETag,
     pub sha256: Sha256,
+}
+
+/// Reads an `ETag` in the form in which S3 sends it, in quotes, or without them.
+fn etag_as_sent<'de, D: Deserializer<'de>>(from: D) -> Result<ETag, D::Error> {
+    ETag::from_header(&String::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
 /// Response 202 to `complete`: the outcome is not known yet; repeat the request.
@@ -414,6 +427,9 @@ pub struct BatchRequest {
     pub begin: Vec<BatchBegin>,
     #[serde(default)]
     pub complete: Vec<BatchComplete>,
+    /// Uploads of which the status is requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<UploadId>,
 }
 
 /// Request `POST /v1/uploads` within a batch: the body, with the header `Idempotency-Key` as a
@@ -444,6 +460,8 @@ pub struct BatchResponse {
     pub begin: Vec<BatchOutcome<BeginResponse>>,
     #[serde(default)]
     pub complete: Vec<BatchOutcome<CompleteResponse>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<BatchOutcome<UploadStatus>>,
 }
 
 /// The outcome of one call of a batch: `{"status": 201, "response": {…}}` or `{"status": 422,

@@ -26,6 +26,7 @@ impl Fixture {
             content_type: "application/octet-stream".into(),
             part_size: None,
             metadata: BTreeMap::new(),
+            modified: None,
             holder: None,
             parts: None,
         };

@@ -255,6 +255,7 @@ impl Fixture {
             content_type: "application/octet-stream".into(),
             part_size: Some(u64::try_from(PART).unwrap()),
             metadata: BTreeMap::new(),
+            modified: None,
             holder: None,
             parts: None,
         }
