@@ -3,7 +3,7 @@
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `secret_file`,
 //!   `permissions`, `settings`
 //! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
-//!   `receipt_file`, `receipt_target`, `resource_limits`
+//!   `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
 //!   `upload_line`, `object_verifier`
 //! - verbs: `put`, `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`,
@@ -42,6 +42,7 @@ mod receipt_file;
 mod receipt_target;
 mod resource_limits;
 mod resume;
+mod run_state;
 mod secret_file;
 #[cfg(feature = "gateway")]
 mod serve;

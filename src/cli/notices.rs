@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::settings::Settings;
-use crate::report::LogWriter;
+use crate::report::{LogWriter, stderr_columns, wrap};
 
 #[derive(Debug, Clone)]
 pub struct Notices {
@@ -19,8 +19,12 @@ impl Notices {
 
     pub fn show(&self, text: &str) {
         if !self.is_quiet {
+            let text = match stderr_columns() {
+                Some(columns) => wrap(text, columns),
+                None => text.to_owned(),
+            };
             // One write only, because each write redraws the bars. Standard error may be closed.
-            let line = format!("{text}\n");
+            let line = text + "\n";
             let _ = self.writer.clone().write_all(line.as_bytes());
         }
     }

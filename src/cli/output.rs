@@ -6,7 +6,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::report::{LogWriter, escape, safe};
+use crate::report::{LogWriter, escape, safe, stderr_columns, wrap};
 use upload_types::error::{Error, Kind, Result};
 
 /// Writes text to standard output. A closed standard output is not an error.
@@ -61,10 +61,18 @@ pub fn eprint_line(text: &str) {
 
 /// Writes an error and its hint to standard error.
 pub fn eprint_error(error: &Error) {
-    eprint_line(&format!("error: {}", safe(&error.to_string())));
+    eprint_wrapped(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
         // Not cut: a hint may contain a command.
-        eprint_line(&format!("hint: {}", escape(hint)));
+        eprint_wrapped(&format!("hint: {}", escape(hint)));
+    }
+}
+
+/// Writes a line to standard error; on a terminal it is broken at words.
+fn eprint_wrapped(text: &str) {
+    match stderr_columns() {
+        Some(columns) => eprint_line(&wrap(text, columns)),
+        None => eprint_line(text),
     }
 }
 
@@ -79,7 +87,7 @@ pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
         eprint_error(error);
         error.kind().exit_code()
     } else {
-        eprint_line(&format!("error: {error:#}"));
+        eprint_wrapped(&format!("error: {error:#}"));
         Kind::Other.exit_code()
     }
 }

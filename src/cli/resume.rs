@@ -33,21 +33,23 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         let at_backend = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
         output::eprint_line(&format!("nothing to resume{at_backend}"));
     }
-    session.announce(uploads.iter().map(|upload| upload.intent.version.size));
-    let mut by_backend: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    let mut by_backend: BTreeMap<String, Vec<Upload>> = BTreeMap::new();
     for upload in uploads {
-        by_backend
-            .entry(upload.intent.backend.clone())
-            .or_default()
-            .push(Item::Resume(Box::new(upload)));
+        let backend = upload.intent.backend.clone();
+        by_backend.entry(backend).or_default().push(upload);
     }
+    session.announce(by_backend.values().flatten().map(|upload| {
+        let intent = &upload.intent;
+        (intent.path.as_path(), intent.version.size)
+    }));
     let targets = by_backend
         .keys()
         .map(|backend| settings.recorded_target(backend, flags.backend.as_deref(), &connection))
         .collect::<Result<Vec<_>>>()?;
     check_one_gets_credentials(&targets)?;
-    for (target, items) in targets.iter().zip(by_backend.into_values()) {
-        session.run(target, items).await;
+    for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
+        let items = uploads.into_iter().map(Box::new).map(Item::Resume);
+        session.run(target, items.collect()).await;
     }
     Ok(session.close())
 }

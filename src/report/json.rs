@@ -29,8 +29,8 @@ impl Json {
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         match &event {
-            // The `exit` line has the number of sources.
-            Event::Sources { .. } => return lines,
+            // Only for the other reporters.
+            Event::Sources { .. } | Event::Connecting { .. } => return lines,
             Event::Progress { item, .. } => {
                 let throttle = self.progress.entry(*item).or_default();
                 let is_early = throttle

@@ -34,7 +34,7 @@ use super::part_states::PartStates;
 use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
-use crate::event::Event;
+use crate::event::{Event, Phase};
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
 
@@ -291,6 +291,21 @@ impl ActiveUpload {
             confirmed: self.confirmed_bytes,
             size,
             rate: self.rate.update(now, sent),
+            phase: self.phase(),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Preparing => Phase::Hashing,
+            Stage::Rehashing | Stage::FinalCheck => {
+                Phase::Checking(self.rehashed_bytes.load(Ordering::Relaxed))
+            }
+            Stage::Confirming | Stage::Aborting | Stage::Beginning | Stage::Rejoining => {
+                Phase::Asking
+            }
+            Stage::Sending => Phase::Sending,
+            Stage::Completing => Phase::Completing,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
 use crate::backend::Backend;
-use crate::event::Event;
+use crate::event::{Event, Forecast};
 use crate::journal::{Journal, Upload};
 use crate::source::SourceFile;
 
@@ -55,19 +55,21 @@ pub async fn preview(
         }
         Choice::Continue(index) => preview.continued(&candidates[index]).await?,
     };
-    let (plan, id, skipped) = match found {
+    let (plan, id, skipped, forecast) = match found {
         Some(Found {
             plan,
             upload,
             skipped,
-        }) => (plan, upload.id.clone(), skipped),
+            forecast,
+        }) => (plan, upload.id.clone(), skipped, forecast),
         None => (
             Plan::new(version.size, put.part_size, &info.limits).map_err(plan_error)?,
             None,
             0,
+            Forecast::WouldSend,
         ),
     };
-    Ok(Event::plan(item, id, &put.path, &plan, skipped))
+    Ok(Event::plan(item, id, &put.path, &plan, skipped).as_forecast(forecast))
 }
 
 struct Preview<'a> {
@@ -82,6 +84,7 @@ struct Found<'a> {
     upload: &'a Upload,
     /// Bytes that would not be sent.
     skipped: u64,
+    forecast: Forecast,
 }
 
 impl<'a> Found<'a> {
@@ -91,6 +94,7 @@ impl<'a> Found<'a> {
             plan: plan(upload)?,
             upload,
             skipped: upload.intent.version.size,
+            forecast: Forecast::AlreadyStored,
         }))
     }
 }
@@ -119,6 +123,7 @@ impl Preview<'_> {
                 plan: plan(upload)?,
                 upload,
                 skipped: 0,
+                forecast: Forecast::WouldSend,
             }));
         };
         let Some(status) = unless_gone(self.backend.status(id).await)? else {
@@ -140,6 +145,7 @@ impl Preview<'_> {
             plan,
             upload,
             skipped: ranges.map(|range| range.len).sum(),
+            forecast: Forecast::WouldSend,
         }))
     }
 

@@ -13,7 +13,7 @@ use super::verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
     ResumeArgs, StatusArgs, UrlArgs,
 };
-use crate::report::escape;
+use crate::report::{escape, stderr_columns, wrap};
 
 /// Uploads files in parts, resumes interrupted uploads, and verifies what the store holds
 #[derive(Parser)]
@@ -87,12 +87,18 @@ impl CommandLine {
             .and_then(|matches| Self::from_arg_matches(&matches));
         parsed.unwrap_or_else(|error| {
             let text = error.render().to_string();
-            let escaped: Vec<String> = text.lines().map(escape).collect();
-            if escaped.iter().map(String::as_str).eq(text.lines()) {
+            // Help is fitted to the terminal by clap, errors are not.
+            let columns = stderr_columns().filter(|_| error.use_stderr());
+            let shown = text.lines().map(|line| {
+                let line = escape(line);
+                columns.map_or_else(|| line.clone(), |columns| wrap(&line, columns))
+            });
+            let shown: Vec<String> = shown.collect();
+            if shown.iter().map(String::as_str).eq(text.lines()) {
                 error.exit();
             }
             // An argument may be a hostile file name that a shell pattern matched.
-            let _ = writeln!(io::stderr(), "{}", escaped.join("\n"));
+            let _ = writeln!(io::stderr(), "{}", shown.join("\n"));
             std::process::exit(error.exit_code());
         })
     }
