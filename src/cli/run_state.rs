@@ -55,9 +55,10 @@ impl RunState {
                 if let Some((_, known)) = state.unfinished.get_mut(item) {
                     *known = Some(upload.clone());
                 }
-                let bytes = match skipped {
-                    true => &mut state.bytes_skipped,
-                    false => &mut state.bytes_sent,
+                let bytes = if *skipped {
+                    &mut state.bytes_skipped
+                } else {
+                    &mut state.bytes_sent
                 };
                 *bytes = bytes.saturating_add(*size);
             }

@@ -82,14 +82,16 @@ impl Session {
         output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, log);
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
         let notices = Notices::new(settings, writer);
-        let (thread, reported) = report::start(reporter, &options, receiver);
+        let (thread, end) = report::start(reporter, &options, receiver);
         let state = RunState::default();
         let last_events = events.clone();
         let (run, resume_command) = (state.clone(), commands.resume());
         let stop = listen(&limiter, &notices, move |signal| {
             let last = run.end(signal, &resume_command);
-            last.into_iter().for_each(|event| last_events.emit(event));
-            reported.wait();
+            for event in last {
+                last_events.emit(event);
+            }
+            end.wait();
         })?;
         let threads = vec![thread];
         Ok(Self {

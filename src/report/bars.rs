@@ -24,11 +24,11 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// The most rows of sources; further sources count in the total only.
 const MAX_ROWS: usize = 6;
 /// Columns for the name, if there are as many.
-const MIN_NAME_COLUMNS: usize = 15;
+const MIN_NAME_COLUMNS: usize = 16;
 /// Columns for the share (`100% of 1023 MiB`).
 const SHARE_COLUMNS: usize = 16;
 /// Columns of the smallest bar, with its ends.
-const MIN_BAR_COLUMNS: usize = 5;
+const MIN_BAR_COLUMNS: usize = 4;
 /// Columns for the rate of one source of several (`1023 MiB/s`).
 const RATE_COLUMNS: usize = 10;
 /// On a narrower screen, a row of several has neither bar nor rate.
@@ -94,11 +94,11 @@ impl Bars {
         let columns = stderr_columns();
         output.notices(wording::notice(event, &self.sources, verbose, columns));
         match (event, item) {
-            (Event::Plan { forecast: None, .. } | Event::Progress { .. }, Some(item)) => {
-                if self.shown.len() < MAX_ROWS && !self.sources.name(item).is_empty() {
-                    self.shown.insert(item);
-                    self.has_rows = true;
-                }
+            (Event::Plan { forecast: None, .. } | Event::Progress { .. }, Some(item))
+                if self.shown.len() < MAX_ROWS && !self.sources.name(item).is_empty() =>
+            {
+                self.shown.insert(item);
+                self.has_rows = true;
             }
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
                 self.shown.remove(&item);
@@ -163,9 +163,10 @@ impl Bars {
     fn rows(&mut self, columns: usize, now: Instant) -> Vec<String> {
         // A row that fills the last column could be broken by the terminal.
         let columns = columns.saturating_sub(1);
-        let motion = match self.connection.is_moving(now) {
-            true => Motion::Moving,
-            false => Motion::Standing,
+        let motion = if self.connection.is_moving(now) {
+            Motion::Moving
+        } else {
+            Motion::Standing
         };
         let shown = self.shown.iter().filter_map(|item| self.sources.get(*item));
         let mut rows: Vec<String> = if self.sources.has_several() {

@@ -35,6 +35,10 @@ pub struct Connection {
     sending: Option<(Instant, Instant)>,
     /// The last failure, if nothing has moved since.
     failure: Option<Failure>,
+    /// A failure before the last movement, of a part that may still wait for its next attempt.
+    earlier_failure: Option<Failure>,
+    /// A host did not answer since the last movement.
+    is_unreached: bool,
     /// The loss is reported.
     is_lost: bool,
 }
@@ -80,6 +84,8 @@ impl Connection {
             moved_at: now,
             sending: None,
             failure: None,
+            earlier_failure: None,
+            is_unreached: false,
             is_lost: false,
         }
     }
@@ -100,7 +106,8 @@ impl Connection {
                 ..
             } => {
                 self.sending = None;
-                let earlier = self.failure.take();
+                self.is_unreached |= unreached.is_some();
+                let earlier = self.failure.take().or(self.earlier_failure.take());
                 let mut next_attempts = earlier.map_or_else(Vec::new, |it| it.next_attempts);
                 next_attempts.retain(|at| *at > now);
                 next_attempts.push(now + Duration::from_millis(*wait_ms));
@@ -178,17 +185,25 @@ impl Connection {
 
     fn on_moved(&mut self, now: Instant) -> Option<Change> {
         let pause = now.saturating_duration_since(self.moved_at);
-        let failure = self.failure.take();
+        let has_failed = self.failure.is_some();
+        if let Some(failure) = self.failure.take() {
+            // The host has answered.
+            self.earlier_failure = Some(Failure {
+                host: None,
+                ..failure
+            });
+        }
+        let is_restored = std::mem::take(&mut self.is_unreached);
         self.moved_at = now;
         if !std::mem::take(&mut self.is_lost) {
             return None;
         }
-        let text = match failure {
-            Some(Failure { host: Some(_), .. }) => {
-                Some(format!("connection restored after {}", duration(pause)))
-            }
-            None if pause < MIN_REPORTED_SILENCE => None,
-            _ => Some(format!("progress again after {}", duration(pause))),
+        let is_reported = has_failed || pause >= MIN_REPORTED_SILENCE;
+        let pause = duration(Duration::from_secs(pause.as_secs()));
+        let text = if is_restored {
+            Some(format!("connection restored after {pause}"))
+        } else {
+            is_reported.then(|| format!("progress again after {pause}"))
         };
         Some(Change::Restored(text))
     }
@@ -196,6 +211,10 @@ impl Connection {
     /// Takes the time. Returns the beginning of a loss, and the end of one that no event shows.
     pub fn tick(&mut self, now: Instant) -> Option<Change> {
         let pause = now.saturating_duration_since(self.moved_at);
+        if self.failure.is_none() && pause >= SILENCE_DELAY {
+            let is_due = |failure: &mut Failure| failure.next_attempts.iter().any(|at| *at > now);
+            self.failure = self.earlier_failure.take_if(is_due);
+        }
         let next_attempt = self
             .failure
             .as_ref()
@@ -252,12 +271,11 @@ impl Connection {
         };
         let next_attempt = failure.next_attempt(now);
         let wait = next_attempt.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
-        let next = match wait.as_secs() {
-            0 => "trying again now".to_owned(),
-            _ => {
-                let wait = duration(Duration::from_secs(wait.as_secs()));
-                format!("still trying (next attempt in {wait})")
-            }
+        let next = if wait.as_secs() == 0 {
+            "trying again now".to_owned()
+        } else {
+            let wait = duration(Duration::from_secs(wait.as_secs()));
+            format!("still trying (next attempt in {wait})")
         };
         let subject = match &failure.host {
             Some(host) => format!("no connection to {host}"),
@@ -407,6 +425,21 @@ mod tests {
         let checking = progress(60, 0, Phase::Checking(5));
         connection.record(&checking, at(9100));
         assert_eq!(connection.tick(at(60_000)), None);
+    }
+
+    #[test]
+    fn silence_before_the_next_attempt_names_that_attempt() {
+        let (mut connection, at) = sending();
+        connection.record(&retry(Some("h"), 20), at(0));
+        connection.record(&progress(60, 10, Phase::Sending), at(1000));
+        assert_eq!(connection.tick(at(7000)), Some(Change::Lost));
+        assert_eq!(
+            connection.line(at(7000)).unwrap(),
+            "no progress for 6s; still trying (next attempt in 13s): Connection refused"
+        );
+        let restored = connection.record(&progress(70, 20, Phase::Sending), at(20_000));
+        let text = "progress again after 19s".to_owned();
+        assert_eq!(restored, Some(Change::Restored(Some(text))));
     }
 
     #[test]

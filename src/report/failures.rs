@@ -103,9 +103,10 @@ impl Failures {
 fn error_of(path: &str, message: &str, hint: Option<&str>) -> Vec<Message> {
     // Most errors about a file name it.
     let is_named = path.is_empty() || occurrences(message, path).next().is_some();
-    let text = match is_named {
-        true => safe(message),
-        false => format!("{}: {}", safe(path), safe(message)),
+    let text = if is_named {
+        safe(message)
+    } else {
+        format!("{}: {}", safe(path), safe(message))
     };
     let error = Message::Error(text);
     // Not cut: a hint may contain a command.
@@ -129,7 +130,8 @@ fn without_path(message: &str, path: &str) -> String {
     text + &message[rest..]
 }
 
-/// The positions at which a message names a path. The letters of a short path may be part of another word.
+/// The positions at which a message names a path. The letters of a short path may be part of
+/// another word.
 fn occurrences(message: &str, path: &str) -> impl Iterator<Item = usize> {
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     message.match_indices(path).filter_map(move |(at, found)| {

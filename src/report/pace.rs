@@ -44,17 +44,20 @@ impl Pace {
         }
     }
 
-    /// The time in which `bytes_left` are confirmed at the recent pace. `None` before the first
-    /// confirmation, at the end, and if it is too long to be meaningful.
-    pub fn time_left(&self, now: Instant, bytes_left: u64) -> Option<Duration> {
+    /// The time in which `left` bytes are confirmed at the recent pace. `None` if the pace is not
+    /// meaningful yet, because many more bytes are `in_flight`, and at the end.
+    pub fn time_left(&self, now: Instant, left: u64, in_flight: u64) -> Option<Duration> {
         let ((start, before), (_, after)) = (self.samples.front()?, self.samples.back()?);
-        let confirmed = u128::from(after.checked_sub(*before).filter(|bytes| *bytes > 0)?);
+        let confirmed = after
+            .checked_sub(*before)
+            .filter(|bytes| *bytes > 0 && *bytes >= in_flight / 2)?;
+        let confirmed = u128::from(confirmed);
         let elapsed = now.saturating_duration_since(*start).as_millis();
-        let millis = u64::try_from(u128::from(bytes_left) * elapsed / confirmed).ok()?;
-        let left = Duration::from_secs(millis / 1000);
+        let millis = u64::try_from(u128::from(left) * elapsed / confirmed).ok()?;
+        let time = Duration::from_secs(millis / 1000);
         (Duration::from_secs(1)..=MAX_TIME_LEFT)
-            .contains(&left)
-            .then_some(left)
+            .contains(&time)
+            .then_some(time)
     }
 }
 
@@ -70,19 +73,29 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::default();
         pace.record(start, 0);
-        assert_eq!(pace.time_left(at(30), 100 * MIB), None);
+        assert_eq!(pace.time_left(at(30), 100 * MIB, 0), None);
         // 1 MiB/s in parts of 8 MiB, then 4 MiB/s.
         for second in [8, 16, 24, 32, 40, 48, 56, 64] {
             pace.record(at(second), second * MIB);
         }
-        let left = pace.time_left(at(64), 100 * MIB).unwrap();
+        let left = pace.time_left(at(64), 100 * MIB, 32 * MIB).unwrap();
         assert!((99..=101).contains(&left.as_secs()), "{left:?}");
         for second in 65..140 {
             pace.record(at(second), (64 + (second - 64) * 4) * MIB);
         }
-        let left = pace.time_left(at(140), 400 * MIB).unwrap();
+        let left = pace.time_left(at(140), 400 * MIB, 32 * MIB).unwrap();
         assert!((95..=105).contains(&left.as_secs()), "{left:?}");
-        assert_eq!(pace.time_left(at(140), 0), None);
+        assert_eq!(pace.time_left(at(140), 0, 0), None);
+    }
+
+    #[test]
+    fn few_small_files_are_no_pace_for_a_large_one() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.record(start, 0);
+        pace.record(start + Duration::from_secs(2), 1000);
+        let now = start + Duration::from_secs(3);
+        assert_eq!(pace.time_left(now, 200 * MIB, 32 * MIB), None);
     }
 
     #[test]
@@ -94,7 +107,8 @@ mod tests {
         }
         let now = start + Duration::from_mins(18);
         assert_eq!(
-            pace.time_left(now, 8 * MIB).map(|left| left.as_secs()),
+            pace.time_left(now, 8 * MIB, 8 * MIB)
+                .map(|left| left.as_secs()),
             Some(120)
         );
     }
@@ -106,6 +120,6 @@ mod tests {
         pace.record(start, 0);
         pace.record(start + Duration::from_secs(2), 64 * MIB);
         pace.record(start + Duration::from_secs(4), 0);
-        assert_eq!(pace.time_left(start + Duration::from_secs(5), MIB), None);
+        assert_eq!(pace.time_left(start + Duration::from_secs(5), MIB, 0), None);
     }
 }

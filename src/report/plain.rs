@@ -121,9 +121,10 @@ impl Plain {
             return None;
         }
         self.progress_at = now;
-        let motion = match self.connection.is_moving(now) {
-            true => Motion::Moving,
-            false => Motion::Standing,
+        let motion = if self.connection.is_moving(now) {
+            Motion::Moving
+        } else {
+            Motion::Standing
         };
         let line = if self.sources.has_several() {
             wording::progress(&self.sources.total(now), motion, now)

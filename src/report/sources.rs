@@ -54,7 +54,8 @@ impl SourceState {
     /// The time that is left at the recent pace.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
         let left = self.size.saturating_sub(self.confirmed);
-        self.pace.time_left(now, left)
+        let in_flight = self.sent.saturating_sub(self.confirmed);
+        self.pace.time_left(now, left, in_flight)
     }
 
     fn confirm(&mut self, bytes: u64, now: Instant) {
@@ -187,9 +188,10 @@ impl Sources {
                     source.resumed = receipt.size;
                 }
                 source.confirm(receipt.size, now);
-                source.end = Some(match already_stored {
-                    true => End::AlreadyStored,
-                    false => End::Uploaded,
+                source.end = Some(if *already_stored {
+                    End::AlreadyStored
+                } else {
+                    End::Uploaded
                 });
                 Some(*item)
             }

@@ -121,6 +121,14 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
         let _ = write!(text, "; {} failed", exit.failed);
     }
     let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
+    let is_resumed = |source: &&SourceState| source.end == Some(End::Uploaded);
+    let resumed = sources
+        .all()
+        .filter(is_resumed)
+        .fold(0, |sum: u64, source| sum.saturating_add(source.resumed));
+    if resumed > 0 {
+        let _ = write!(text, "; resumed: {} were stored", size(resumed));
+    }
     // A command at the end of a line is easy to copy.
     if exit.is_resumable {
         let command = escape(exit.resume_command);
