@@ -79,9 +79,16 @@ pub struct EventSource {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// The number and size of all sources, if known before each is opened. Not serialised.
+    /// The paths of all sources in the order of their items, and their size together. Not
+    /// serialised.
     #[serde(skip)]
-    Sources { count: usize, bytes: u64 },
+    Sources { paths: Vec<String>, bytes: u64 },
+    /// The first request to a backend. Not serialised.
+    #[serde(skip)]
+    Connecting {
+        /// The host as messages name it; `None` if the backend runs in this process.
+        host: Option<String>,
+    },
     /// A source was opened and its parts were planned.
     Plan {
         #[serde(rename = "source")]
@@ -99,6 +106,9 @@ pub enum Event {
         resumed_bytes: u64,
         /// The object exists already.
         already_stored: bool,
+        /// `None` in a real run.
+        #[serde(skip)]
+        forecast: Option<Forecast>,
     },
     /// Progress in bytes of the source. A reporter may drop any of them, except the last one of an
     /// upload.
@@ -116,6 +126,8 @@ pub enum Event {
         size: u64,
         /// Bytes written to the network per second, recently.
         rate: u64,
+        #[serde(skip)]
+        phase: Phase,
     },
     /// The store acknowledged a part, and the journal has recorded it.
     Part {
@@ -147,6 +159,9 @@ pub enum Event {
         wait_ms: u64,
         #[serde(skip)]
         message: String,
+        /// The host that did not answer; `None` if the attempt failed for another reason.
+        #[serde(skip)]
+        unreached: Option<String>,
     },
     /// The source has changed since its upload began. The next events show whether a new upload
     /// begins or this one fails.
@@ -234,6 +249,28 @@ pub enum Event {
     },
 }
 
+/// The work on an upload at the time of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Hashes the source before the upload begins.
+    Hashing,
+    /// Has read this many bytes of a touched source again.
+    Checking(u64),
+    /// Waits for the backend to begin, or to report what is stored.
+    Asking,
+    #[default]
+    Sending,
+    /// Waits for the backend to complete the object.
+    Completing,
+}
+
+/// The result of a dry run for one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forecast {
+    WouldSend,
+    AlreadyStored,
+}
+
 impl Event {
     /// The plan of an upload of the source at `path`.
     #[must_use]
@@ -261,6 +298,7 @@ impl Event {
                 Stored::Object => plan.size(),
             },
             already_stored: stored == Stored::Object,
+            forecast: None,
         }
     }
 
@@ -283,7 +321,17 @@ impl Event {
             kind: error.kind().name(),
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             message: error.to_string(),
+            unreached: error.unreached().map(str::to_owned),
         }
+    }
+
+    /// The same plan, as the result of a dry run.
+    #[must_use]
+    pub fn as_forecast(mut self, result: Forecast) -> Self {
+        if let Self::Plan { forecast, .. } = &mut self {
+            *forecast = Some(result);
+        }
+        self
     }
 
     /// The end of a run that failed before its first source.

@@ -65,8 +65,13 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ("governor", &["crates/gateway/src/limits/rate.rs"]),
     ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
     ("hyper", &["crates/gateway/src/listener.rs"]),
-    ("hyper_util", &["crates/gateway/src/listener.rs"]),
-    ("indicatif", &["src/report/bars.rs"]),
+    (
+        "hyper_util",
+        &[
+            "crates/gateway/src/listener.rs",
+            "crates/net/src/network.rs",
+        ],
+    ),
     ("jsonwebtoken", &["crates/gateway/src/auth/"]),
     ("libc", &["crates/lease/"]),
     ("prometheus_client", &["crates/gateway/src/metrics.rs"]),

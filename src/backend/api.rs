@@ -97,16 +97,21 @@ impl Api {
         body: Option<Bytes>,
     ) -> Result<Response> {
         add_user_headers(&mut headers, &self.connections.options().headers);
-        let mut request = self.connections.api().request(method, url).headers(headers);
+        let request = self.connections.api().request(method, url.clone());
+        let mut request = request.headers(headers);
         let len = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         crash::point("backend.call.request");
         let timeouts = self.connections.timeouts();
-        let response = http::send(request, timeouts.response(len), "reach the backend").await?;
-        crash::point("backend.call.response");
-        let response = http::read_response(response, MAX_JSON_BYTES, timeouts).await?;
+        let exchange = async {
+            let response = http::send(request, timeouts.response(len), "reach the backend").await?;
+            crash::point("backend.call.response");
+            http::read_response(response, MAX_JSON_BYTES, timeouts).await
+        };
+        let response = exchange.await;
+        let response = response.map_err(|error| self.connections.name_host(&url, error))?;
         self.connections.clock().observe(&response);
         Ok(response)
     }

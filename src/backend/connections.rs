@@ -88,6 +88,30 @@ impl Connections {
         &self.0.options
     }
 
+    /// The host of a URL as messages name it, with the proxy that requests to it use.
+    fn host(&self, url: &Url) -> String {
+        let host = url.host_str().unwrap_or_default();
+        let port = url
+            .port()
+            .map_or_else(String::new, |port| format!(":{port}"));
+        let proxy = self.0.options.network.proxy_of(url);
+        let proxy = proxy.map_or_else(String::new, |proxy| format!(" through proxy {proxy}"));
+        format!("{host}{port}{proxy}")
+    }
+
+    /// Adds the host to the error of a request without a response.
+    pub fn name_host(&self, url: &Url, error: Error) -> Error {
+        match error.kind() {
+            Kind::Temporary => error.with_unreached(self.host(url)),
+            _ => error,
+        }
+    }
+
+    /// The host of the backend as messages name it; `None` if the backend runs in this process.
+    pub fn backend_host(&self) -> Option<String> {
+        (!self.0.options.in_process).then(|| self.host(&self.0.backend))
+    }
+
     pub fn timeouts(&self) -> Timeouts {
         Timeouts::new(self.0.options.stall_after)
     }

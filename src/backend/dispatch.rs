@@ -75,6 +75,13 @@ impl Backend {
         }
     }
 
+    /// The host of the backend as messages name it, with the proxy that is used; `None` if the
+    /// backend runs in this process.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        self.store().backend_host()
+    }
+
     fn store(&self) -> &StoreClient {
         match self {
             Self::Gateway(gateway) => gateway.store(),

@@ -3,7 +3,7 @@
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
 //! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
-//!   `receipt_file`, `receipt_target`, `resource_limits`
+//!   `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
 //!   `upload_line`, `upload_table`, `status_text`, `object_verifier`
 //! - verbs: `put` (`destination`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`,
@@ -46,6 +46,7 @@ mod receipt_target;
 mod repeat;
 mod resource_limits;
 mod resume;
+mod run_state;
 mod secret_file;
 #[cfg(feature = "gateway")]
 mod serve;

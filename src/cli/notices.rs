@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::settings::Settings;
-use crate::report::{LogWriter, escape};
+use crate::report::{LogWriter, escape, stderr_columns, wrap};
 
 #[derive(Debug, Clone)]
 pub struct Notices {
@@ -30,8 +30,13 @@ impl Notices {
     }
 
     fn write(&self, text: &str) {
+        let text = escape(text);
+        let text = match stderr_columns() {
+            Some(columns) => wrap(&text, columns),
+            None => text,
+        };
         // One write only, because each write redraws the bars.
-        let line = format!("{}\n", escape(text));
+        let line = text + "\n";
         let _ = self.writer.clone().write_all(line.as_bytes());
     }
 }

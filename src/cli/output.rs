@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::log_queue::{self, LogQueue};
-use crate::report::{LogWriter, escape, safe};
+use crate::report::{LogWriter, escape, safe, stderr_columns, wrap};
 use upload_types::error::{Error, Kind, Result};
 
 /// The width of a terminal that does not report one.
@@ -77,11 +77,22 @@ pub fn eprint_line(text: &str) {
 
 /// Writes an error and its hint to standard error.
 pub fn eprint_error(error: &Error) {
-    eprint_line(&format!("error: {}", safe(&error.to_string())));
+    eprint_wrapped(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
         // Not cut: a hint may contain a command. Some hints list forms, one per indented line.
-        let lines: Vec<String> = hint.split("\n  ").map(escape).collect();
-        eprint_line(&format!("hint: {}", lines.join("\n  ")));
+        let lines = format!("hint: {hint}");
+        for (index, line) in lines.split("\n  ").enumerate() {
+            let indentation = if index == 0 { "" } else { "  " };
+            eprint_wrapped(&format!("{indentation}{}", escape(line)));
+        }
+    }
+}
+
+/// Writes a line to standard error; on a terminal it is broken at words.
+fn eprint_wrapped(text: &str) {
+    match stderr_columns() {
+        Some(columns) => eprint_line(&wrap(text, columns)),
+        None => eprint_line(text),
     }
 }
 
@@ -97,7 +108,7 @@ pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
         eprint_error(error);
         error.kind().exit_code()
     } else {
-        eprint_line(&format!("error: {}", safe(&format!("{error:#}"))));
+        eprint_wrapped(&format!("error: {}", safe(&format!("{error:#}"))));
         Kind::Other.exit_code()
     }
 }

@@ -37,12 +37,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
     let transfer = settings.transfer(&flags.transfer)?;
-    let mut report = settings.report();
-    if options.dry_run {
-        // The plans, which otherwise need `-v`, are the result of a dry run.
-        report.verbose = report.verbose.max(1);
-    }
-    let mut session = Session::open(settings, report, &transfer, commands)?;
+    let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let sources = options
         .paths
         .iter()
@@ -50,10 +45,10 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
     let puts = puts(&options);
-    session.announce(
-        puts.iter()
-            .map(|put| put.path.metadata().map_or(0, |metadata| metadata.len())),
-    );
+    session.announce(puts.iter().map(|put| {
+        let size = put.path.metadata().map_or(0, |metadata| metadata.len());
+        (put.path.as_path(), size)
+    }));
     let items = puts.into_iter().map(Item::Put).collect();
     if options.dry_run {
         dry_run(&mut session, &target, items).await;

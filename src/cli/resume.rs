@@ -33,7 +33,6 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         let at_backend = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
         output::eprint_line(&format!("nothing to resume{at_backend}"));
     }
-    session.announce(uploads.iter().map(|upload| upload.intent.version.size));
     let mut by_backend: BTreeMap<_, Vec<Upload>> = BTreeMap::new();
     for upload in uploads {
         let backend = (
@@ -42,6 +41,10 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         );
         by_backend.entry(backend).or_default().push(upload);
     }
+    session.announce(by_backend.values().flatten().map(|upload| {
+        let intent = &upload.intent;
+        (intent.path.as_path(), intent.version.size)
+    }));
     let targets = by_backend
         .values()
         .filter_map(|uploads| uploads.first())
@@ -51,10 +54,8 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         .collect::<Result<Vec<_>>>()?;
     check_one_gets_credentials(&targets)?;
     for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
-        let resume = |upload| Item::Resume(Box::new(upload));
-        session
-            .run(target, uploads.into_iter().map(resume).collect())
-            .await;
+        let items = uploads.into_iter().map(Box::new).map(Item::Resume);
+        session.run(target, items.collect()).await;
     }
     Ok(session.close())
 }

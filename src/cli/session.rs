@@ -16,6 +16,7 @@ use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
 use super::receipt_target::ReceiptTarget;
+use super::run_state::RunState;
 use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
@@ -57,6 +58,7 @@ pub struct Session {
     /// The first item of the current backend.
     first_item: usize,
     threads: Vec<JoinHandle<Result<()>>>,
+    state: RunState,
     notices: Notices,
     /// The backends of this run that were named for `proof: none`.
     unproven: BTreeSet<String>,
@@ -82,11 +84,21 @@ impl Session {
         output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, log);
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
         let notices = Notices::new(settings, writer);
-        let stop = listen(&limiter, &notices)?;
-        let threads = vec![report::start(reporter, &options, receiver)];
+        let (thread, end) = report::start(reporter, &options, receiver);
+        let state = RunState::default();
+        let last_events = events.clone();
+        let (run, resume_command) = (state.clone(), commands.resume());
+        let stop = listen(&limiter, &notices, move |signal| {
+            let last = run.end(signal, &resume_command);
+            for event in last {
+                last_events.emit(event);
+            }
+            end.wait();
+        })?;
+        let threads = vec![thread];
         Ok(Self {
             journal,
-            sink: events.clone(),
+            sink: recording(&events, &state),
             events,
             stop,
             give_up: give_up(transfer.give_up_after),
@@ -100,6 +112,7 @@ impl Session {
             items: 0,
             first_item: 0,
             threads,
+            state,
             notices,
             unproven: BTreeSet::new(),
         })
@@ -127,7 +140,7 @@ impl Session {
             .collect();
         let (events, thread) = receipt_file::tee(target, &protected, self.events.clone())?;
         self.threads.push(thread);
-        self.sink = events.clone();
+        self.sink = recording(&events, &self.state);
         self.events = events;
         Ok(())
     }
@@ -149,13 +162,14 @@ impl Session {
         self.sink.emit(event);
     }
 
-    /// Announces the sources and their sizes, before the first is opened.
-    pub fn announce(&self, sizes: impl IntoIterator<Item = u64>) {
-        let (mut count, mut bytes) = (0, 0_u64);
-        for size in sizes {
-            (count, bytes) = (count + 1, bytes.saturating_add(size));
+    /// Announces the sources and their sizes in the order of the items, before the first is opened.
+    pub fn announce<'a>(&self, sources: impl IntoIterator<Item = (&'a Path, u64)>) {
+        let (mut paths, mut bytes) = (Vec::new(), 0_u64);
+        for (path, size) in sources {
+            paths.push(path.display().to_string());
+            bytes = bytes.saturating_add(size);
         }
-        self.emit(Event::Sources { count, bytes });
+        self.emit(Event::Sources { paths, bytes });
     }
 
     /// Connects to the backend of these items. If that fails, every item fails.
@@ -164,7 +178,7 @@ impl Session {
         target: &Target,
         items: &[Item],
     ) -> Option<(BackendHandle, BackendInfo)> {
-        self.sink = completing_hints(&self.events, &self.commands, target);
+        self.sink = completing_hints(&self.events, &self.state, &self.commands, target);
         self.first_item = self.items;
         self.items += items.len();
         let handle = match self.open_backend(target).await {
@@ -334,11 +348,24 @@ impl Session {
     }
 }
 
-/// A sender that completes the commands in the hints of failures.
-fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Target) -> EventSender {
+/// A sender that keeps the state of the run.
+fn recording(events: &EventSender, state: &RunState) -> EventSender {
+    let state = state.clone();
+    events.editing(move |event| state.record(event))
+}
+
+/// A sender that keeps the state of the run, and completes the commands in the hints of failures.
+fn completing_hints(
+    events: &EventSender,
+    state: &RunState,
+    commands: &HintCommands,
+    target: &Target,
+) -> EventSender {
     let commands = commands.clone();
     let backend = backend_flags(&target.name(), target.s3_service().as_ref());
+    let state = state.clone();
     events.editing(move |event| {
+        state.record(event);
         let Event::Failed {
             upload,
             path,
@@ -359,18 +386,23 @@ fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Targ
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard
 /// error.
-fn listen(limiter: &Arc<Limiter>, notices: &Notices) -> Result<watch::Receiver<Option<u8>>> {
+fn listen(
+    limiter: &Arc<Limiter>,
+    notices: &Notices,
+    on_exit: impl FnOnce(u8) + Clone + Send + 'static,
+) -> Result<watch::Receiver<Option<u8>>> {
     let rate_notices = notices.clone();
     rate_signals::follow(Arc::clone(limiter), move |limit| {
         let limit = limit.map_or_else(|| "none".to_owned(), report::text::rate);
         rate_notices.show(&format!("rate limit: {limit}"));
     })?;
     let stop_notices = notices.clone();
-    signals::listen(STOP_TIMEOUT, move || {
+    let on_first = move || {
         stop_notices.show(
             "stopping: waiting up to 5 s for requests in flight; send the signal again to exit at once",
         );
-    })
+    };
+    signals::listen(STOP_TIMEOUT, on_first, on_exit)
 }
 
 fn give_up(after: Option<Duration>) -> GiveUp {

@@ -13,16 +13,19 @@ use upload_types::error::{Error, Kind, Result};
 const SIGNAL_EXIT_CODE: i32 = 128;
 /// The longest wait for the notice: writing to a stopped terminal blocks.
 const NOTICE_TIMEOUT: Duration = Duration::from_millis(100);
+/// The longest wait for the last report, for the same reason.
+const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first`, and the receiver then
-/// gets its number. The process exits at once at a second signal, or if it is still running
-/// `time_limit` after the first; journal and ledger stay intact.
+/// gets its number. At a second signal, or if the process is still running `time_limit` after the
+/// first, `on_exit` reports the end, and the process exits; journal and ledger stay intact.
 ///
 /// # Errors
 /// [`Kind::Other`] if the process cannot listen for signals.
 pub fn listen(
     time_limit: Duration,
     on_first: impl FnOnce() + Send + 'static,
+    on_exit: impl FnOnce(u8) + Clone + Send + 'static,
 ) -> Result<watch::Receiver<Option<u8>>> {
     let mut interrupt = subscribe(SignalKind::interrupt())?;
     let mut terminate = subscribe(SignalKind::terminate())?;
@@ -36,22 +39,29 @@ pub fn listen(
                 () = receive(&mut terminate) => 15,
                 () = receive(&mut hangup) => 1,
             };
-            let code = SIGNAL_EXIT_CODE + i32::from(number);
+            let exit = exit(number, on_exit.clone());
             let Some(on_first) = on_first.take() else {
-                std::process::exit(code)
+                return exit.await;
             };
-            tokio::spawn(async move {
-                tokio::time::sleep(time_limit).await;
-                std::process::exit(code);
-            });
             let notice = tokio::task::spawn_blocking(on_first);
             let _ = tokio::time::timeout(NOTICE_TIMEOUT, notice).await;
             if sender.send(Some(number)).is_err() {
-                std::process::exit(code);
+                return exit.await;
             }
+            tokio::spawn(async move {
+                tokio::time::sleep(time_limit).await;
+                exit.await;
+            });
         }
     });
     Ok(receiver)
+}
+
+/// Reports the end, and exits as a process that the signal ended.
+async fn exit(number: u8, on_exit: impl FnOnce(u8) + Send + 'static) {
+    let report = tokio::task::spawn_blocking(move || on_exit(number));
+    let _ = tokio::time::timeout(REPORT_TIMEOUT, report).await;
+    std::process::exit(SIGNAL_EXIT_CODE + i32::from(number));
 }
 
 /// Subscribes to a signal; `None` if the process was started with the signal ignored.

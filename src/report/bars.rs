@@ -1,117 +1,138 @@
-//! The reporter for terminals: a bar for each source in progress, one for the total, and a line for
-//! each source that ended.
+//! The reporter for terminals: a row for each source in progress, two for the total, and one line
+//! that is kept up to date while nothing moves.
 //!
-//! The only file that uses indicatif. Not here: the sentences (`wording`).
+//! Not here: the sentences (`wording`, `connection`), and drawing (`live_rows`).
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::mem;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::connection::{Change, Connection};
+use super::failures::Failures;
+use super::fitting::{shorten_and_pad, wrap};
+use super::live_rows::{LiveRows, LogWriter, stderr_columns};
 use super::options::Verbosity;
 use super::output::Output;
 use super::sources::{SourceState, Sources};
-use super::text::{escape, fit};
-use super::wording;
+use super::summary;
+use super::text::{cut, escape, fit};
+use super::wording::{self, Motion};
 use crate::event::Event;
 
-const MAX_REDRAWS_PER_SECOND: u8 = 10;
-/// The time between two updates of the total: with thousands of sources, adding them up at each
+/// The time between two updates of the rows. With thousands of sources, adding them up at each
 /// event is too slow.
-const TOTAL_INTERVAL: Duration = Duration::from_millis(100);
-/// The most bars at once; further sources count in the total only.
-const MAX_BARS: usize = 6;
-/// Columns for the name.
-const NAME_COLUMNS: usize = 24;
-/// Columns in front of the bar: name, gap and share.
-const HEAD_COLUMNS: usize = 44;
-/// Columns of these for the share (`100% of 1023 MiB`) and the gap.
-const SHARE_COLUMNS: usize = 18;
-/// Columns of the smallest bar with its gap and its ends.
-const MIN_BAR_COLUMNS: usize = 8;
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
+/// The most rows of sources; further sources count in the total only.
+const MAX_ROWS: usize = 6;
+/// Columns for the name, if there are as many.
+const MIN_NAME_COLUMNS: usize = 16;
+/// Columns for the share (`100% of 1023 MiB`).
+const SHARE_COLUMNS: usize = 16;
+/// Columns of the smallest bar, with its ends.
+const MIN_BAR_COLUMNS: usize = 4;
+/// Columns for the rate of one source of several (`1023 MiB/s`).
+const RATE_COLUMNS: usize = 10;
+/// On a narrower screen, a row of several has neither bar nor rate.
+const MIN_COLUMNS_FOR_RATE: usize = 64;
+/// The most rows of the line about a lost connection.
+const MAX_CONNECTION_ROWS: usize = 3;
+/// Columns of a screen that does not report its width.
+const DEFAULT_COLUMNS: usize = 80;
 
 #[derive(Debug)]
 pub struct Bars {
-    screen: MultiProgress,
+    screen: LiveRows,
     sources: Sources,
+    failures: Failures,
+    connection: Connection,
     verbosity: Verbosity,
-    by_item: BTreeMap<usize, ProgressBar>,
-    total: Option<ProgressBar>,
-    total_at: Instant,
+    /// The sources that have a row.
+    shown: BTreeSet<usize>,
+    /// A source has a row, or had one.
+    has_rows: bool,
+    drawn_at: Option<Instant>,
 }
 
 impl Bars {
     pub fn new(verbosity: Verbosity, now: Instant) -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(MAX_REDRAWS_PER_SECOND);
-        Self::on_target(target, verbosity, now)
+        Self::on_screen(LiveRows::new(), verbosity, now)
     }
 
     /// A reporter without a screen.
     #[cfg(test)]
     pub(super) fn hidden(verbosity: Verbosity, now: Instant) -> Self {
-        Self::on_target(ProgressDrawTarget::hidden(), verbosity, now)
+        Self::on_screen(LiveRows::hidden(), verbosity, now)
     }
 
-    fn on_target(target: ProgressDrawTarget, verbosity: Verbosity, now: Instant) -> Self {
+    fn on_screen(screen: LiveRows, verbosity: Verbosity, now: Instant) -> Self {
         Self {
-            screen: MultiProgress::with_draw_target(target),
+            screen,
             sources: Sources::new(now),
+            failures: Failures::default(),
+            connection: Connection::new(now),
             verbosity,
-            by_item: BTreeMap::new(),
-            total: None,
-            total_at: now,
+            shown: BTreeSet::new(),
+            has_rows: false,
+            drawn_at: None,
         }
     }
 
     /// A writer of text above the bars.
     pub fn log_writer(&self) -> LogWriter {
-        LogWriter(Some(self.screen.clone()))
+        LogWriter::above(self.screen.clone())
     }
 
     /// Updates the bars, and returns the text to show above them.
     pub fn on(&mut self, event: &Event, now: Instant) -> Output {
-        let item = self.sources.record(event);
+        let item = self.sources.record(event, now);
         let mut output = Output::default();
+        let restored = self.connection.record(event, now);
+        output.notices(restored.and_then(restored_line));
         if let Event::Completed { receipt, .. } = event {
             output.data.push(escape(&receipt.location));
         }
-        output.failure = wording::failure(event);
-        let notice = wording::notice(event, &self.sources, self.verbosity.verbose);
-        output.notices.extend(notice);
+        let verbose = self.verbosity.verbose;
+        let columns = stderr_columns();
+        output.notices(wording::notice(event, &self.sources, verbose, columns));
         match (event, item) {
-            (Event::Plan { .. } | Event::Progress { .. } | Event::Waiting { .. }, Some(item)) => {
-                self.draw(item);
+            (Event::Plan { forecast: None, .. } | Event::Progress { .. }, Some(item))
+                if self.shown.len() < MAX_ROWS && !self.sources.name(item).is_empty() =>
+            {
+                self.shown.insert(item);
+                self.has_rows = true;
             }
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
-                if let Some(bar) = self.by_item.remove(&item) {
-                    bar.finish_and_clear();
-                    self.screen.remove(&bar);
-                }
-                output.notices.extend(self.outcome(item));
+                self.shown.remove(&item);
+                output.notices(wording::outcome(
+                    &self.sources,
+                    item,
+                    self.verbosity,
+                    columns,
+                ));
             }
             (Event::Exit { .. }, _) => {
                 self.clear();
-                let summary = wording::summary(event, &self.sources, now);
-                output.notices.extend(summary);
+                output.messages.extend(self.failures.groups());
+                let summary = summary::summary(event, &self.sources, now);
+                output.notices(summary.map(|summary| summary.line));
             }
             _ => {}
         }
-        self.draw_total(now);
+        self.failures
+            .count_messages(output.messages.len() + output.data.len());
+        let failures = self.failures.record(event, self.sources.has_several());
+        output.messages.extend(failures);
+        if !matches!(event, Event::Exit { .. }) {
+            self.draw_if_due(now);
+        }
         output
     }
 
-    /// The line that replaces a bar. Returns `None` for a source that failed before it was opened,
-    /// which has only its error, and for a single success, which the summary reports.
-    fn outcome(&self, item: usize) -> Option<String> {
-        let source = self.sources.get(item)?;
-        let has_line = if source.failed {
-            source.size > 0
-        } else {
-            self.sources.has_several()
-        };
-        has_line.then(|| wording::outcome(source))
+    /// Updates the rows that depend on the time.
+    pub fn tick(&mut self, now: Instant) -> Output {
+        let mut output = Output::default();
+        output.notices(self.connection.tick(now).and_then(restored_line));
+        self.draw_if_due(now);
+        output
     }
 
     /// Runs `write` while the bars are off the screen.
@@ -121,110 +142,168 @@ impl Bars {
 
     /// Removes every bar from the screen.
     pub fn clear(&mut self) {
-        let bars = mem::take(&mut self.by_item).into_values();
-        for bar in bars.chain(self.total.take()) {
-            bar.finish_and_clear();
+        self.shown.clear();
+        self.has_rows = false;
+        self.screen.clear();
+    }
+
+    fn draw_if_due(&mut self, now: Instant) {
+        let is_recent = self
+            .drawn_at
+            .is_some_and(|at| now.saturating_duration_since(at) < REDRAW_INTERVAL);
+        if !is_recent {
+            self.drawn_at = Some(now);
+            let columns = stderr_columns().unwrap_or(DEFAULT_COLUMNS);
+            let rows = self.rows(columns, now);
+            self.screen.draw(rows);
         }
     }
 
-    fn draw(&mut self, item: usize) {
-        let Some(source) = self.sources.get(item).filter(|source| !source.ended) else {
-            return;
+    /// The rows for a screen of this width.
+    fn rows(&mut self, columns: usize, now: Instant) -> Vec<String> {
+        // A row that fills the last column could be broken by the terminal.
+        let columns = columns.saturating_sub(1);
+        let motion = if self.connection.is_moving(now) {
+            Motion::Moving
+        } else {
+            Motion::Standing
         };
-        if let Some(bar) = self.by_item.get(&item) {
-            update(bar, source);
-        } else if self.by_item.len() < MAX_BARS && !source.name.is_empty() {
-            let bar = new_bar();
-            update(&bar, source);
-            let bar = match &self.total {
-                Some(total) => self.screen.insert_before(total, bar),
-                None => self.screen.add(bar),
-            };
-            self.by_item.insert(item, bar);
+        let shown = self.shown.iter().filter_map(|item| self.sources.get(*item));
+        let mut rows: Vec<String> = if self.sources.has_several() {
+            shown.map(|source| row(source, motion, columns)).collect()
+        } else {
+            shown
+                .flat_map(|source| bar_and_motion(source, motion, columns, now))
+                .collect()
+        };
+        if self.sources.has_several() && self.has_rows {
+            let total = self.sources.total(now);
+            rows.extend(bar_and_motion(&total, motion, columns, now));
         }
-    }
-
-    fn draw_total(&mut self, now: Instant) {
-        let is_recent = now.saturating_duration_since(self.total_at) < TOTAL_INTERVAL;
-        let is_current = self.total.is_some() && is_recent;
-        if !self.sources.has_several() || self.by_item.is_empty() || is_current {
-            return;
+        if let Some(line) = self.connection.line(now) {
+            rows.retain(|row| !row.is_empty());
+            let line = wrap(&line, columns);
+            let lines = line.lines().take(MAX_CONNECTION_ROWS);
+            rows.extend(lines.map(|line| cut(line, columns)));
         }
-        self.total_at = now;
-        let screen = &self.screen;
-        let total = self.total.get_or_insert_with(|| screen.add(new_bar()));
-        update(total, &self.sources.total());
+        rows
     }
 }
 
-fn update(bar: &ProgressBar, source: &SourceState) {
-    bar.set_length(source.size.max(1));
-    let screen_columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-    let (name_columns, head_columns) = layout(screen_columns);
-    let name = fit(&source.name, name_columns);
-    let head = format!("{name}  {}", wording::share(source));
-    bar.set_prefix(fit(&head, head_columns));
-    bar.set_message(wording::motion(source));
-    // An empty source is complete from the start.
-    bar.set_position(if source.size == 0 {
-        1
-    } else {
-        source.confirmed
-    });
+fn restored_line(change: Change) -> Option<String> {
+    match change {
+        Change::Lost => None,
+        Change::Restored(line) => line,
+    }
 }
 
-/// Columns for the name, and for everything in front of the bar; 0 is a screen of unknown width.
-fn layout(screen_columns: u16) -> (usize, usize) {
-    let head = match screen_columns {
-        0 => HEAD_COLUMNS,
-        columns => HEAD_COLUMNS.min(usize::from(columns).saturating_sub(MIN_BAR_COLUMNS)),
+/// A source of several: name, share, bar and rate.
+fn row(source: &SourceState, motion: Motion, columns: usize) -> String {
+    if columns < MIN_COLUMNS_FOR_RATE {
+        return cut(&head(source, columns, columns), columns);
+    }
+    let bar_columns = columns - RATE_COLUMNS - 1;
+    let rate = wording::short_motion(source, motion);
+    let rate = fit(&rate, RATE_COLUMNS);
+    format!("{} {rate}", with_bar(source, bar_columns))
+        .trim_end()
+        .to_owned()
+}
+
+/// The only source, or all sources together: one row with the bar, and one with rate and time left.
+fn bar_and_motion(
+    source: &SourceState,
+    motion: Motion,
+    columns: usize,
+    now: Instant,
+) -> [String; 2] {
+    let motion = wording::motion(source, motion, now);
+    [
+        with_bar(source, columns),
+        cut(&format!("    {motion}"), columns).trim_end().to_owned(),
+    ]
+}
+
+fn with_bar(source: &SourceState, columns: usize) -> String {
+    let name_columns = (columns * 3 / 10)
+        .max(MIN_NAME_COLUMNS)
+        .min(columns.saturating_sub(2 + SHARE_COLUMNS + 1 + MIN_BAR_COLUMNS));
+    let head_columns = name_columns + 2 + SHARE_COLUMNS;
+    let head = head(source, name_columns, head_columns);
+    match columns.checked_sub(head_columns + 1) {
+        Some(bar_columns @ 3..) => format!("{head} {}", bar(source, bar_columns)),
+        _ => cut(&head, columns),
+    }
+}
+
+/// Name and share, in `columns`. The name has at most `name_columns`.
+fn head(source: &SourceState, name_columns: usize, columns: usize) -> String {
+    let share = wording::share(source);
+    let rest = columns.saturating_sub(SHARE_COLUMNS + 2);
+    let name = shorten_and_pad(&source.name, name_columns.min(rest));
+    fit(&format!("{name}  {share}"), columns)
+}
+
+/// A bar in `columns`: `=` for bytes that the store has confirmed, `-` for bytes that were sent and
+/// are not yet confirmed. An empty source is complete from the start.
+fn bar(source: &SourceState, columns: usize) -> String {
+    let columns = columns.saturating_sub(2);
+    let scale = |bytes: u64| match source.size {
+        0 => columns,
+        size => {
+            let share = u128::from(bytes.min(size)) * columns as u128 / u128::from(size);
+            usize::try_from(share).unwrap_or(columns)
+        }
     };
-    (NAME_COLUMNS.min(head.saturating_sub(SHARE_COLUMNS)), head)
-}
-
-/// A bar that is not on a screen yet.
-fn new_bar() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style())
-}
-
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix} [{wide_bar}]\n    {wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
-}
-
-/// Standard error for log lines, which appear above the bars, if there are any. Writing never
-/// fails: a reader of the log that has ended must not end anything else.
-#[derive(Debug, Clone, Default)]
-pub struct LogWriter(Option<MultiProgress>);
-
-impl Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || {
-            let _ = io::stderr().write_all(bytes);
-        };
-        match &self.0 {
-            Some(screen) => screen.suspend(write),
-            None => write(),
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = io::stderr().flush();
-        Ok(())
-    }
+    let confirmed = scale(source.confirmed);
+    let sent = scale(source.sent).max(confirmed) - confirmed;
+    format!(
+        "[{}{}{}]",
+        "=".repeat(confirmed),
+        "-".repeat(sent),
+        " ".repeat(columns - confirmed - sent)
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fitting::width;
     use super::*;
 
+    fn source() -> SourceState {
+        SourceState {
+            name: "cards/2026-11/MVI_0003.MOV".into(),
+            size: 1000 << 20,
+            sent: 600 << 20,
+            confirmed: 200 << 20,
+            rate: 1023 << 20,
+            ..SourceState::default()
+        }
+    }
+
     #[test]
-    fn narrow_screen_shortens_the_name_first() {
-        let full = (NAME_COLUMNS, HEAD_COLUMNS);
-        assert_eq!((layout(0), layout(80)), (full, full));
-        assert_eq!(layout(40), (14, 32));
-        assert_eq!((layout(20), layout(1)), ((0, 12), (0, 0)));
+    fn bar_shows_bytes_that_are_sent_and_not_confirmed() {
+        assert_eq!(bar(&source(), 12), "[==----    ]");
+        let empty = SourceState::default();
+        assert_eq!(bar(&empty, 6), "[====]");
+    }
+
+    #[test]
+    fn rows_fit_every_width_and_keep_the_end_of_the_name() {
+        let now = Instant::now();
+        for columns in 1..200 {
+            let mut rows = vec![row(&source(), Motion::Moving, columns)];
+            rows.extend(bar_and_motion(&source(), Motion::Moving, columns, now));
+            for row in rows {
+                assert!(width(&row) <= columns, "{columns}: {row:?}");
+            }
+        }
+        for columns in [39, 79] {
+            let row = with_bar(&source(), columns);
+            assert!(row.contains("003.MOV  20% of 1000 MiB"), "{row:?}");
+            assert!(row.ends_with(']'), "{row:?}");
+        }
+        let row = row(&source(), Motion::Moving, 79);
+        assert!(row.ends_with(" 1023 MiB/s"), "{row:?}");
     }
 }

@@ -31,8 +31,8 @@ impl Json {
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         match &event {
-            // The `exit` line has the number of sources.
-            Event::Sources { .. } => return lines,
+            // Only for the other reporters: the `exit` line has the number of sources.
+            Event::Sources { .. } | Event::Connecting { .. } => return lines,
             Event::Progress { item, .. } if !self.planned.contains(item) => return lines,
             Event::Progress { item, .. } => {
                 let throttle = self.progress.entry(*item).or_default();

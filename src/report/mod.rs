@@ -6,18 +6,26 @@
 //! rest.
 
 mod bars;
+mod connection;
+mod errors;
+mod failures;
+mod fitting;
 mod json;
+mod live_rows;
 mod options;
 mod output;
+mod pace;
 mod plain;
 mod reporter;
 mod sources;
+mod summary;
 #[cfg(test)]
 mod tests;
 pub mod text;
 mod wording;
 
-pub use bars::LogWriter;
+pub use fitting::wrap;
+pub use live_rows::{LogWriter, stderr_columns};
 pub use options::{Color, Options, Progress, Screen};
-pub use reporter::{Reporter, start};
+pub use reporter::{Reported, Reporter, start};
 pub use text::{escape, safe};

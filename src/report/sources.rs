@@ -1,22 +1,25 @@
-//! The state of each source, gathered from the events, for the bars and the plain reporter.
+//! The state of each source, gathered from the events, for the reporters.
 //!
-//! Not here: sentences (`wording`), and when they are shown (`plain`, `bars`).
+//! Not here: sentences (`wording`, `summary`), and when they are shown (`plain`, `bars`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::failures::INTERRUPTED;
+use super::pace::Pace;
 use super::text::safe;
-use crate::event::Event;
+use crate::event::{Event, Forecast, Phase};
+use upload_types::UploadId;
+
+/// Runs with more sources report each of them only with `-v`, except for failures.
+const MAX_SHORT_REPORT: usize = 20;
 
 /// One source of the run.
 #[derive(Debug, Clone, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, several of which may be true at once"
-)]
 pub struct SourceState {
-    /// Empty until the plan is known.
+    /// The path as it was given; empty until it is known.
     pub name: String,
+    pub upload: Option<UploadId>,
     pub size: u64,
     pub parts: u32,
     /// Bytes that the store had before this run.
@@ -24,31 +27,62 @@ pub struct SourceState {
     pub hashed: u64,
     pub sent: u64,
     pub confirmed: u64,
+    /// A byte was sent in this run.
+    pub has_sent: bool,
     /// Recent bytes per second.
     pub rate: u64,
-    /// The upload was complete before this run.
-    pub already: bool,
+    pub phase: Phase,
+    pub pace: Pace,
+    /// The result of a dry run.
+    pub forecast: Option<Forecast>,
     /// The object is complete; the checks of the backend are running.
     pub waiting: bool,
-    pub ended: bool,
-    pub failed: bool,
+    pub end: Option<End>,
+}
+
+/// How a source ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Uploaded,
+    /// The upload was complete before this run.
+    AlreadyStored,
+    Failed,
+    Interrupted,
+}
+
+impl SourceState {
+    /// The time that is left at the recent pace.
+    pub fn time_left(&self, now: Instant) -> Option<Duration> {
+        let left = self.size.saturating_sub(self.confirmed);
+        let in_flight = self.sent.saturating_sub(self.confirmed);
+        self.pace.time_left(now, left, in_flight)
+    }
+
+    fn confirm(&mut self, bytes: u64, now: Instant) {
+        self.confirmed = bytes;
+        self.pace.record(now, bytes.saturating_sub(self.resumed));
+    }
 }
 
 /// All sources of the run, by item number.
 #[derive(Debug)]
 pub struct Sources {
     known: BTreeMap<usize, SourceState>,
-    /// Announced at the start: number and bytes of all sources.
-    expected: (usize, u64),
+    /// Announced at the start: the paths and the bytes of all sources.
+    paths: Vec<String>,
+    bytes: u64,
     started_at: Instant,
+    total_pace: Pace,
 }
 
 impl Sources {
     pub fn new(now: Instant) -> Self {
         Self {
             known: BTreeMap::new(),
-            expected: (0, 0),
+            paths: Vec::new(),
+            bytes: 0,
             started_at: now,
+            total_pace: Pace::default(),
         }
     }
 
@@ -56,7 +90,11 @@ impl Sources {
         self.known.get(&item)
     }
 
-    /// The name of a source; empty until its plan is known.
+    pub fn all(&self) -> impl Iterator<Item = &SourceState> {
+        self.known.values()
+    }
+
+    /// The name of a source; empty if it is not known.
     pub fn name(&self, item: usize) -> &str {
         self.get(item).map_or("", |source| source.name.as_str())
     }
@@ -65,79 +103,119 @@ impl Sources {
         self.count() > 1
     }
 
+    /// Whether each source may have a line of its own without `-v`.
+    pub fn has_short_report(&self) -> bool {
+        self.count() <= MAX_SHORT_REPORT
+    }
+
     pub fn elapsed(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.started_at)
     }
 
-    fn count(&self) -> usize {
-        self.known.len().max(self.expected.0)
+    pub fn count(&self) -> usize {
+        self.known.len().max(self.paths.len())
+    }
+
+    fn entry(&mut self, item: usize) -> &mut SourceState {
+        let path = self.paths.get(item);
+        self.known.entry(item).or_insert_with(|| SourceState {
+            name: path.map_or_else(String::new, |path| safe(path)),
+            ..SourceState::default()
+        })
     }
 
     /// Records an event; returns the item that it is about.
-    pub fn record(&mut self, event: &Event) -> Option<usize> {
+    pub fn record(&mut self, event: &Event, now: Instant) -> Option<usize> {
         match event {
-            Event::Sources { count, bytes } => {
-                self.expected = (*count, *bytes);
+            Event::Sources { paths, bytes } => {
+                (self.paths, self.bytes) = (paths.clone(), *bytes);
                 None
             }
             Event::Plan {
                 item,
+                upload,
                 path,
                 size,
                 parts,
                 resumed_bytes,
+                forecast,
                 ..
             } => {
-                let plan = SourceState {
-                    name: file_name(path),
+                let mut plan = SourceState {
+                    name: safe(path),
+                    upload: upload.clone(),
                     size: *size,
                     parts: *parts,
                     resumed: *resumed_bytes,
-                    confirmed: *resumed_bytes,
+                    forecast: *forecast,
                     ..SourceState::default()
                 };
+                plan.confirm(*resumed_bytes, now);
                 self.known.insert(*item, plan);
                 Some(*item)
             }
             Event::Progress {
                 item,
+                upload,
                 hashed,
                 sent,
                 confirmed,
                 size,
                 rate,
+                phase,
                 ..
             } => {
-                let source = self.known.entry(*item).or_default();
-                (source.hashed, source.sent, source.confirmed) = (*hashed, *sent, *confirmed);
-                (source.size, source.rate) = (*size, *rate);
+                let source = self.entry(*item);
+                (source.hashed, source.sent) = (*hashed, *sent);
+                (source.size, source.rate, source.phase) = (*size, *rate, *phase);
+                source.upload.clone_from(upload);
+                source.has_sent |= *sent > source.resumed;
+                source.confirm(*confirmed, now);
                 Some(*item)
             }
             Event::Completed {
                 item,
+                path,
                 receipt,
                 already_stored,
                 ..
             } => {
-                let source = self.known.entry(*item).or_default();
+                let source = self.entry(*item);
                 if source.name.is_empty() {
-                    source.name = file_name(receipt.key.as_str());
+                    source.name = safe(path);
                 }
-                (source.size, source.confirmed, source.rate) = (receipt.size, receipt.size, 0);
-                (source.parts, source.already, source.ended) =
-                    (receipt.parts, *already_stored, true);
+                (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
+                if *already_stored {
+                    source.resumed = receipt.size;
+                }
+                source.confirm(receipt.size, now);
+                source.end = Some(if *already_stored {
+                    End::AlreadyStored
+                } else {
+                    End::Uploaded
+                });
                 Some(*item)
             }
-            Event::Failed { item, path, .. } => {
-                let source = self.known.entry(*item).or_default();
+            Event::Failed {
+                item,
+                upload,
+                path,
+                kind,
+                ..
+            } => {
+                let source = self.entry(*item);
                 if source.name.is_empty() {
-                    source.name = file_name(path);
+                    source.name = safe(path);
                 }
-                (source.rate, source.ended, source.failed) = (0, true, true);
+                (source.rate, source.upload) = (0, upload.clone());
+                source.end = Some(match *kind {
+                    INTERRUPTED => End::Interrupted,
+                    _ => End::Failed,
+                });
                 Some(*item)
             }
             Event::Waiting { item, .. } => {
-                self.known.entry(*item).or_default().waiting = true;
+                self.entry(*item).waiting = true;
                 Some(*item)
             }
             Event::Part { item, .. }
@@ -146,29 +224,20 @@ impl Sources {
             | Event::Restarted { item, .. }
             | Event::Blocked { item, .. }
             | Event::Moved { item, .. } => Some(*item),
-            Event::Exit { .. } => None,
+            Event::Connecting { .. } | Event::Exit { .. } => None,
         }
     }
 
-    /// The only source of the run, if it is complete.
-    pub fn only_completed(&self) -> Option<&SourceState> {
-        let mut sources = self.known.values();
-        match (sources.next(), sources.next()) {
-            (Some(source), None) if source.ended && !source.failed => Some(source),
-            _ => None,
-        }
-    }
-
-    /// The bytes of all known sources.
-    pub fn size(&self) -> u64 {
-        self.known
-            .values()
-            .fold(0, |sum: u64, source| sum.saturating_add(source.size))
+    /// The number of sources that ended in this way.
+    pub fn ended(&self, end: End) -> usize {
+        let ended = self.known.values();
+        ended.filter(|source| source.end == Some(end)).count()
     }
 
     /// The sum of all sources. Its name has the number of those that have ended.
-    pub fn total(&self) -> SourceState {
+    pub fn total(&mut self, now: Instant) -> SourceState {
         let mut total = SourceState::default();
+        let mut ended = 0;
         for source in self.known.values() {
             total.size = total.size.saturating_add(source.size);
             total.resumed = total.resumed.saturating_add(source.resumed);
@@ -178,20 +247,14 @@ impl Sources {
             total.sent = total.sent.saturating_add(source.sent.max(source.confirmed));
             total.confirmed = total.confirmed.saturating_add(source.confirmed);
             total.rate = total.rate.saturating_add(source.rate);
+            total.has_sent |= source.has_sent || source.end.is_some();
+            ended += usize::from(source.end.is_some());
         }
-        total.size = total.size.max(self.expected.1);
-        let ended = self.known.values().filter(|source| source.ended).count();
+        total.size = total.size.max(self.bytes);
         total.name = format!("{ended} of {} files", self.count());
+        let confirmed = total.confirmed.saturating_sub(total.resumed);
+        self.total_pace.record(now, confirmed);
+        total.pace = self.total_pace.clone();
         total
     }
-}
-
-/// The last component of a path, made safe; the whole path if it has none.
-fn file_name(path: &str) -> String {
-    let name = path
-        .trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .filter(|name| !name.is_empty());
-    safe(name.unwrap_or(path))
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use super::bars::Bars;
 use super::json::Json;
 use super::options::{Colors, Verbosity};
-use super::output::Output;
+use super::output::{Message, Output};
 use super::plain::Plain;
 use super::sources::Sources;
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::{Proof, Receipt};
 use upload_types::{Checksum, Sha256, UploadId};
 
@@ -39,6 +39,7 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         parts: 256,
         resumed_bytes,
         already_stored: false,
+        forecast: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn progress(item: usize, confirmed: u64) -> Event {
         confirmed,
         size: 2 * GIB,
         rate: 64 << 20,
+        phase: Phase::Sending,
     }
 }
 
@@ -139,7 +141,7 @@ fn report(verbosity: Verbosity, progress: Progress, events: &[Event]) -> (String
         now += Duration::from_secs(1);
         let output = plain.on(event, now);
         out += &output.stdout();
-        err += &output.stderr(Colors::Off);
+        err += &output.stderr(Colors::Off, None);
     }
     (out, err)
 }
@@ -153,12 +155,12 @@ fn plain_reports_a_resumed_upload() {
     assert_eq!(out, "embedded:uploads/o/0.mov\n");
     assert_eq!(
         err,
-        "resumed: holiday.mov: 1.5 GiB of 2.0 GiB are already stored\n\
-         holiday.mov: 81% of 2.0 GiB, 64.0 MiB/s, 6s left, sent 81%, hashed 81%, resumed 1.5 GiB\n\
-         holiday.mov: 89% of 2.0 GiB, 64.0 MiB/s, 3s left, sent 89%, hashed 89%, resumed 1.5 GiB\n\
-         holiday.mov: 96% of 2.0 GiB, 64.0 MiB/s, 1s left, sent 96%, hashed 96%, resumed 1.5 GiB\n\
-         uploaded holiday.mov: 2.0 GiB in 256 parts, sent 512 MiB in 33s (15.5 MiB/s)\n\
-         resumed: 1.5 GiB of 2.0 GiB were already stored\n"
+        "resumed: /films/holiday.mov: 1.5 GiB of 2.0 GiB are already stored\n\
+         /films/holiday.mov: 81% of 2.0 GiB, 64.0 MiB/s, 27s left, resumed 1.5 GiB\n\
+         /films/holiday.mov: 89% of 2.0 GiB, 64.0 MiB/s, 14s left, resumed 1.5 GiB\n\
+         /films/holiday.mov: 96% of 2.0 GiB, 64.0 MiB/s, 4s left, resumed 1.5 GiB\n\
+         uploaded /films/holiday.mov: 2.0 GiB in 256 parts, sent 512 MiB in 33s (15.5 MiB/s); \
+         resumed: 1.5 GiB were stored\n"
     );
 }
 
@@ -183,8 +185,8 @@ fn plain_reports_several_sources_in_one_progress_line() {
             "uploaded b.mov, 2.0 GiB",
             "error: a.mov: could not read part 3:\\u{a}\\u{1b}[31mdisk on fire",
             "hint: check the disk",
-            "uploaded 1 of 2 files, sent 2.0 GiB in 25s (81.9 MiB/s)",
-            "to continue the unfinished uploads: upload --journal j.db resume",
+            "uploaded 1 of 2 files; 1 failed; sent 2.0 GiB in 25s (81.9 MiB/s); \
+             to continue the unfinished uploads: upload --journal j.db resume",
         ]
     );
 }
@@ -278,14 +280,21 @@ fn file_names_are_escaped() {
 #[test]
 fn colors_and_bars_depend_on_options_and_screen() {
     let output = Output {
-        failure: Some(("no".into(), Some("do".into()))),
+        messages: vec![Message::Error("no".into()), Message::Hint("do this".into())],
         ..Output::default()
     };
-    assert_eq!(output.stderr(Colors::Off), "error: no\nhint: do\n");
+    assert_eq!(
+        output.stderr(Colors::Off, None),
+        "error: no\nhint: do this\n"
+    );
+    assert_eq!(
+        output.stderr(Colors::Off, Some(9)),
+        "error: no\nhint: do\nthis\n"
+    );
+    let colored = output.stderr(Colors::On, Some(80));
     assert!(
-        output
-            .stderr(Colors::On)
-            .starts_with("\x1b[1;31merror:\x1b[0m no\n")
+        colored.starts_with("\x1b[1;31merror:\x1b[0m no\n"),
+        "{colored:?}"
     );
 
     let terminal = Options {
@@ -365,44 +374,188 @@ fn bar_that_ends_leaves_a_line() {
     let now = Instant::now();
     let mut bars = Bars::hidden(NORMAL, now);
     let first = bars.on(&plan(0, "a.mov", GIB), now);
+    let notice = |text: &str| [Message::Notice(text.into())];
     assert_eq!(
-        first.notices,
-        ["resumed: a.mov: 1.0 GiB of 2.0 GiB are already stored"]
+        first.messages,
+        notice("resumed: a.mov: 1.0 GiB of 2.0 GiB are already stored")
     );
-    for item in 1..40 {
+    for item in 1..10 {
         bars.on(&plan(item, "more", 0), now);
     }
     let end = bars.on(&completed(0), now);
-    assert_eq!(end.notices, ["uploaded a.mov, 2.0 GiB, resumed 1.0 GiB"]);
+    assert_eq!(
+        end.messages,
+        notice("uploaded a.mov, 2.0 GiB, resumed 1.0 GiB")
+    );
     assert_eq!(end.data, ["embedded:uploads/o/0.mov"]);
 }
 
 #[test]
 fn total_includes_sources_that_are_not_opened_yet() {
-    let mut sources = Sources::new(Instant::now());
-    sources.record(&Event::Sources {
-        count: 301,
+    let now = Instant::now();
+    let mut sources = Sources::new(now);
+    let announced = Event::Sources {
+        paths: (0..301).map(|number| format!("{number}.mov")).collect(),
         bytes: 602 * GIB,
-    });
+    };
+    sources.record(&announced, now);
     assert!(sources.has_several());
-    sources.record(&plan(0, "a", 0));
-    sources.record(&plan(1, "b", 0));
-    sources.record(&completed(0));
-    let total = sources.total();
+    sources.record(&plan(0, "a", 0), now);
+    sources.record(&plan(1, "b", 0), now);
+    sources.record(&completed(0), now);
+    let total = sources.total(now);
     assert_eq!(
         (total.name.as_str(), total.size, total.confirmed),
         ("1 of 301 files", 602 * GIB, 2 * GIB)
     );
     assert!(
-        Json::default()
-            .on(
-                Event::Sources {
-                    count: 301,
-                    bytes: 1
-                },
-                Instant::now()
-            )
-            .is_empty(),
+        Json::default().on(announced, now).is_empty(),
         "`sources` has no line of JSON"
+    );
+}
+
+/// The last line of a run without a terminal.
+fn last_line(events: &[Event]) -> String {
+    let (_, err) = report(NORMAL, Progress::Plain, events);
+    err.lines().next_back().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn summary_counts_agree() {
+    let mut events = vec![completed(0), already_completed(1), already_completed(2)];
+    events.extend([failed(3, "d.mov"), exit(4, 3, 2 * GIB, 4 * GIB)]);
+    let line = last_line(&events);
+    assert!(
+        line.starts_with("uploaded 1 of 4 files; 2 are already uploaded; 1 failed; sent 2.0 GiB"),
+        "{line}"
+    );
+    let line = last_line(&[
+        already_completed(0),
+        already_completed(1),
+        exit(2, 2, 0, 4 * GIB),
+    ]);
+    assert_eq!(line, "2 of 2 files are already uploaded; nothing was sent");
+}
+
+#[test]
+fn interruption_is_no_failure_and_names_the_command() {
+    let interrupted = |item: usize, upload| Event::Failed {
+        item,
+        upload,
+        path: format!("{item}.mov"),
+        kind: "interrupted",
+        message: "interrupted".into(),
+        hint: Some("to continue: upload resume".into()),
+    };
+    let plans = [plan(0, "a.mov", GIB), plan(1, "b.mov", GIB)];
+    let mut events = plans.to_vec();
+    events.extend([interrupted(0, Some(id())), interrupted(1, Some(id()))]);
+    events.push(exit(2, 0, 0, 0));
+    let (_, err) = report(QUIET, Progress::Plain, &events);
+    assert_eq!(
+        err,
+        "stopped: 2 of 2 files unfinished, 2.0 GiB of them stored; \
+         to continue: upload --journal j.db resume\n"
+    );
+    let one = [
+        plan(0, "a.mov", GIB),
+        interrupted(0, Some(id())),
+        exit(1, 0, 0, 0),
+    ];
+    assert_eq!(
+        last_line(&one),
+        format!(
+            "stopped: a.mov is unfinished, 1.0 GiB of 2.0 GiB are stored; \
+             to continue: upload --journal j.db resume {}",
+            id()
+        )
+    );
+    let before_begin = [interrupted(0, None), exit(1, 0, 0, 0)];
+    assert_eq!(
+        last_line(&before_begin),
+        "stopped: 0.mov is unfinished; to continue, run the command again"
+    );
+}
+
+#[test]
+fn dry_run_summary_has_the_bytes_that_would_be_sent() {
+    let events = [
+        plan(0, "a.mov", 0).as_forecast(Forecast::WouldSend),
+        plan(1, "b.mov", GIB).as_forecast(Forecast::WouldSend),
+        plan(2, "c.mov", 2 * GIB).as_forecast(Forecast::AlreadyStored),
+        exit(0, 0, 0, 0),
+    ];
+    assert_eq!(
+        last_line(&events),
+        "would send 2 files, 3.0 GiB; 1 file is already uploaded"
+    );
+}
+
+#[test]
+fn many_files_have_lines_of_their_own_with_verbose_only() {
+    let announced = Event::Sources {
+        paths: vec!["a.mov".to_owned(); 300],
+        bytes: 0,
+    };
+    let plans = (0..300).map(|item| plan(item, "a.mov", GIB));
+    let mut events: Vec<Event> = [announced].into_iter().chain(plans).collect();
+    events.extend((0..300).map(completed));
+    events.push(exit(300, 300, 300 * GIB, 300 * GIB));
+    let (out, err) = report(NORMAL, Progress::Plain, &events);
+    assert_eq!(
+        (out.lines().count(), err.lines().count()),
+        (300, 1),
+        "{err}"
+    );
+    let verbose = Verbosity {
+        quiet: false,
+        verbose: 1,
+    };
+    let (_, err) = report(verbose, Progress::Plain, &events);
+    assert_eq!(err.lines().count(), 601);
+}
+
+#[test]
+fn lost_connection_has_one_line_a_minute_and_one_at_its_end() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut plain = Plain::new(NORMAL, Progress::None, start);
+    plain.on(&plan(0, "a.mov", 0), start);
+    plain.on(&progress(0, 1 << 20), start);
+    let mut lines = Vec::new();
+    for second in 1..150 {
+        let retry = Event::Retry {
+            item: 0,
+            source: Some(0),
+            upload: None,
+            path: None,
+            number: None,
+            attempt: 1,
+            kind: "temporary",
+            wait_ms: 5000,
+            message: "could not send a part: Connection refused (os error 111)".into(),
+            unreached: Some("store.example".into()),
+        };
+        for event in [retry, progress(0, 1 << 20)] {
+            lines.extend(plain.on(&event, at(second)).messages);
+        }
+        lines.extend(plain.tick(at(second)).messages);
+    }
+    lines.extend(plain.on(&progress(0, 2 << 20), at(150)).messages);
+    let line = |text: &str| Message::Notice(text.into());
+    assert_eq!(
+        lines,
+        [
+            line(
+                "no connection to store.example for 3s; still trying (next attempt in 3s): Connection refused"
+            ),
+            line(
+                "no connection to store.example for 1m 03s; still trying (next attempt in 1s): Connection refused"
+            ),
+            line(
+                "no connection to store.example for 2m 03s; still trying (next attempt in 1s): Connection refused"
+            ),
+            line("connection restored after 2m 30s"),
+        ]
     );
 }

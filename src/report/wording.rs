@@ -1,22 +1,30 @@
-//! The sentences of the bars and of the plain reporter. Pure: events and states in, text out.
+//! The sentences about one source. Pure: events and states in, text out.
 //!
-//! Not here: when and where a sentence is shown (`plain`, `bars`).
+//! Not here: when and where a sentence is shown (`plain`, `bars`), failures (`failures`), and the
+//! end of the run (`summary`).
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::sources::{SourceState, Sources};
-use super::text::{duration, escape, percent, rate, safe, size};
-use crate::event::Event;
+use super::fitting::{shorten, width};
+use super::options::Verbosity;
+use super::sources::{End, SourceState, Sources};
+use super::text::{duration, percent, rate, safe, size};
+use crate::event::{Event, Forecast, Phase};
 
 const WAITING: &str = "waiting for the backend's checks";
-/// A retry is shown from this attempt on, or with `-v`: most failures end after one or two
-/// attempts.
-const SHOWN_ATTEMPTS: u32 = 3;
 /// A duration below this is not shown, because it would read `0s`.
 const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
-/// The rate over a shorter time is not meaningful.
-const MIN_RATE_DURATION: Duration = Duration::from_secs(1);
+
+/// Columns that a name keeps on the narrowest screen.
+const MIN_NAME_COLUMNS: usize = 12;
+
+/// Whether bytes are moving. While they are not, a rate and a time left mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Motion {
+    Moving,
+    Standing,
+}
 
 /// How much of a source the store has: `81% of 2.0 GiB`.
 pub fn share(source: &SourceState) -> String {
@@ -28,82 +36,108 @@ pub fn share(source: &SourceState) -> String {
 }
 
 /// How a source progresses, the most important first: a narrow screen cuts the end.
-pub fn motion(source: &SourceState) -> String {
-    if source.waiting {
-        return WAITING.to_owned();
+pub fn motion(source: &SourceState, motion: Motion, now: Instant) -> String {
+    if let Some(work) = work(source) {
+        return work;
     }
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    if source.rate > 0 {
-        let _ = write!(text, "{}, ", rate(source.rate));
-        let seconds_left = source
-            .size
-            .saturating_sub(source.confirmed)
-            .checked_div(source.rate)
-            .filter(|seconds| *seconds > 0);
-        if let Some(seconds) = seconds_left {
-            let _ = write!(text, "{} left, ", duration(Duration::from_secs(seconds)));
-        }
+    let mut facts = Vec::new();
+    if source.rate > 0 && motion == Motion::Moving {
+        facts.push(rate(source.rate));
+        let left = source.time_left(now);
+        facts.extend(left.map(|left| format!("{} left", duration(left))));
     }
-    // Bytes that the store had before this run count as hashed and sent.
-    let sent = percent(source.sent.max(source.confirmed), source.size);
-    let hashed = percent(source.hashed.max(source.confirmed), source.size);
-    let _ = write!(text, "sent {sent}%, hashed {hashed}%");
     if source.resumed > 0 {
-        let _ = write!(text, ", resumed {}", size(source.resumed));
+        facts.push(format!("resumed {}", size(source.resumed)));
+    }
+    facts.join(", ")
+}
+
+/// The rate of one source of several, or its work, in a few columns. The time left of a source that
+/// waits for others means nothing.
+pub fn short_motion(source: &SourceState, motion: Motion) -> String {
+    match source.phase {
+        _ if source.waiting => "waiting".to_owned(),
+        Phase::Hashing | Phase::Checking(_) => "hashing".to_owned(),
+        Phase::Completing => "completing".to_owned(),
+        Phase::Asking | Phase::Sending if source.rate > 0 && motion == Motion::Moving => {
+            rate(source.rate)
+        }
+        Phase::Asking | Phase::Sending => String::new(),
+    }
+}
+
+/// The work on a source while no byte of it is sent.
+fn work(source: &SourceState) -> Option<String> {
+    let hashing = |bytes| format!("hashing: {}% read", percent(bytes, source.size));
+    match source.phase {
+        _ if source.waiting => Some(WAITING.to_owned()),
+        Phase::Hashing => Some(hashing(source.hashed)),
+        Phase::Checking(bytes) => Some(format!(
+            "the file was touched, {}",
+            hashing(bytes.min(source.size))
+        )),
+        Phase::Completing => Some("completing the upload".to_owned()),
+        // The first parts are hashed before they are sent.
+        Phase::Sending if !source.has_sent && (1..source.size).contains(&source.hashed) => {
+            Some(hashing(source.hashed))
+        }
+        Phase::Asking | Phase::Sending => None,
+    }
+}
+
+/// A progress line: name, share and motion.
+pub fn progress(source: &SourceState, is_moving: Motion, now: Instant) -> String {
+    let mut text = format!("{}{}", prefix(&source.name), share(source));
+    let motion = motion(source, is_moving, now);
+    if !motion.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", {motion}");
     }
     text
 }
 
-/// A progress line: name, share and motion.
-pub fn progress(source: &SourceState) -> String {
-    format!(
-        "{}{}, {}",
-        prefix(&source.name),
-        share(source),
-        motion(source)
-    )
-}
-
-/// The end of one source of several.
-pub fn outcome(source: &SourceState) -> String {
-    let name = &source.name;
-    if source.failed {
-        format!("failed {name} at {}", share(source))
-    } else if source.already {
-        format!("{name} is already uploaded, {}", size(source.size))
-    } else if source.resumed > 0 {
-        format!(
-            "uploaded {name}, {}, resumed {}",
-            size(source.size),
-            size(source.resumed)
-        )
-    } else {
-        format!("uploaded {name}, {}", size(source.size))
-    }
-}
-
-/// The message and the hint of a failure.
-pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
-    let Event::Failed {
-        path,
-        message,
-        hint,
-        ..
-    } = event
-    else {
-        return None;
+/// The end of one source of several, in a line of `columns`. Returns `None` if it did not succeed:
+/// failures have lines of their own. The summary reports a single source.
+pub fn outcome(
+    sources: &Sources,
+    item: usize,
+    verbosity: Verbosity,
+    columns: Option<usize>,
+) -> Option<String> {
+    let has_line = sources.has_several() && (sources.has_short_report() || verbosity.verbose > 0);
+    let source = sources.get(item).filter(|_| has_line)?;
+    let whole = size(source.size);
+    let (before, after) = match source.end? {
+        End::AlreadyStored => ("", format!(" is already uploaded, {whole}")),
+        End::Uploaded if source.resumed > 0 => {
+            let resumed = size(source.resumed);
+            ("uploaded ", format!(", {whole}, resumed {resumed}"))
+        }
+        End::Uploaded => ("uploaded ", format!(", {whole}")),
+        End::Failed | End::Interrupted => return None,
     };
-    // Most errors about a file name it.
-    let is_named = path.is_empty() || message.contains(path.as_str());
-    let path = if is_named { "" } else { path };
-    let text = format!("{}{}", prefix(&safe(path)), safe(message));
-    // Not cut: a hint may contain a command.
-    Some((text, hint.as_deref().map(escape)))
+    Some(in_columns(before, &source.name, &after, columns))
 }
 
-/// The line for an event of a source that has not ended.
-pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
+/// A line with a name, which is shortened if the line is too long for the screen.
+fn in_columns(before: &str, name: &str, after: &str, columns: Option<usize>) -> String {
+    let name = match columns {
+        Some(columns) => {
+            let others = width(before) + width(after);
+            shorten(name, columns.saturating_sub(others).max(MIN_NAME_COLUMNS))
+        }
+        None => name.to_owned(),
+    };
+    format!("{before}{name}{after}")
+}
+
+/// The line for an event of a source that has not ended, on a screen of `columns`.
+pub fn notice(
+    event: &Event,
+    sources: &Sources,
+    verbose: u8,
+    columns: Option<usize>,
+) -> Option<String> {
     match event {
         Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
         Event::Restarted { path, message, .. } => Some(format!(
@@ -124,40 +158,42 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
             safe(old_path),
             safe(path)
         )),
-        Event::Retry { attempt, .. } if verbose > 0 || *attempt >= SHOWN_ATTEMPTS => {
-            retry(event, sources)
-        }
+        Event::Retry { .. } if verbose > 0 => retry(event, sources),
         Event::Waiting { item, .. } if verbose > 0 || !sources.has_several() => {
             Some(format!("{}{WAITING}", prefix(sources.name(*item))))
         }
+        Event::Plan {
+            item,
+            forecast: Some(forecast),
+            ..
+        } => sources.get(*item).map(|source| preview(source, *forecast)),
         // A source that is already stored completely is reported at its end.
         Event::Plan {
             item,
             resumed_bytes,
             size: whole,
             ..
-        } if (1..*whole).contains(resumed_bytes) => Some(format!(
-            "resumed: {}{} of {} are already stored",
-            prefix(sources.name(*item)),
-            size(*resumed_bytes),
-            size(*whole)
-        )),
+        } if (verbose > 0 || sources.has_short_report()) && (1..*whole).contains(resumed_bytes) => {
+            let (stored, whole) = (size(*resumed_bytes), size(*whole));
+            let after = format!(": {stored} of {whole} are already stored");
+            Some(in_columns(
+                "resumed: ",
+                sources.name(*item),
+                &after,
+                columns,
+            ))
+        }
         Event::Plan {
             item,
             size: whole,
             parts: count,
-            resumed_bytes,
             ..
-        } if verbose > 0 => {
-            let is_stored = *whole > 0 && resumed_bytes == whole;
-            Some(format!(
-                "{}{} in {}{}",
-                prefix(sources.name(*item)),
-                size(*whole),
-                parts(*count),
-                if is_stored { ", already stored" } else { "" }
-            ))
-        }
+        } if verbose > 0 => Some(format!(
+            "{}{} in {}",
+            prefix(sources.name(*item)),
+            size(*whole),
+            parts(*count)
+        )),
         Event::Part {
             number,
             size: bytes,
@@ -168,6 +204,20 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
             Some(format!("part {number}, {}: {how}", size(*bytes)))
         }
         _ => None,
+    }
+}
+
+/// The line of a dry run for one source.
+fn preview(source: &SourceState, forecast: Forecast) -> String {
+    let (name, whole) = (prefix(&source.name), size(source.size));
+    match forecast {
+        Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),
+        Forecast::WouldSend if source.resumed > 0 => format!(
+            "{name}{whole} in {}, {} already stored",
+            parts(source.parts),
+            size(source.resumed)
+        ),
+        Forecast::WouldSend => format!("{name}{whole} in {}", parts(source.parts)),
     }
 }
 
@@ -209,80 +259,7 @@ fn retry(event: &Event, sources: &Sources) -> Option<String> {
     ))
 }
 
-/// The last lines: bytes sent, and bytes that resuming saved. Empty for a single source of which
-/// nothing was sent or already stored.
-pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Vec<String> {
-    let Event::Exit {
-        uploads,
-        completed,
-        bytes_sent,
-        bytes_skipped,
-        resumable,
-        resume_command,
-        ..
-    } = event
-    else {
-        return Vec::new();
-    };
-    let sent = sent(*bytes_sent, sources.elapsed(now));
-    let mut lines = Vec::new();
-    let only = sources
-        .only_completed()
-        .filter(|_| *uploads == 1 && *completed == 1);
-    match only {
-        Some(source) if source.already && *bytes_sent == 0 => {
-            return vec![format!(
-                "{} is already uploaded; nothing was sent",
-                source.name
-            )];
-        }
-        Some(source) => lines.push(format!(
-            "uploaded {}: {} in {}, {sent}",
-            source.name,
-            size(source.size),
-            parts(source.parts)
-        )),
-        None if *uploads > 1 => {
-            lines.push(format!("uploaded {completed} of {uploads} files, {sent}"));
-        }
-        None if *bytes_sent > 0 => lines.push(sent),
-        None => {}
-    }
-    if *bytes_skipped > 0 {
-        let whole = sources.size().max(*bytes_skipped);
-        lines.push(format!(
-            "resumed: {} of {} were already stored",
-            size(*bytes_skipped),
-            size(whole)
-        ));
-    }
-    // The failure of a single source has its own hint.
-    if *resumable && *uploads > 1 {
-        lines.push(format!(
-            "to continue the unfinished uploads: {}",
-            escape(resume_command)
-        ));
-    }
-    lines
-}
-
-fn sent(bytes: u64, time: Duration) -> String {
-    if bytes == 0 {
-        return "nothing was sent".to_owned();
-    }
-    let mut text = format!("sent {}", size(bytes));
-    // Writing to a string cannot fail.
-    if time >= MIN_SHOWN_DURATION {
-        let _ = write!(text, " in {}", duration(time));
-    }
-    if time >= MIN_RATE_DURATION {
-        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let _ = write!(text, " ({})", rate(bytes.saturating_mul(1000) / millis));
-    }
-    text
-}
-
-fn parts(count: u32) -> String {
+pub fn parts(count: u32) -> String {
     if count == 1 {
         "1 part".to_owned()
     } else {
@@ -304,17 +281,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summary_has_no_meaningless_duration_or_rate() {
-        let sent_in = |millis| sent(6 << 20, Duration::from_millis(millis));
-        assert_eq!(sent_in(13), "sent 6.0 MiB");
-        assert_eq!(sent_in(400), "sent 6.0 MiB in 0.4s");
-        assert_eq!(sent_in(2000), "sent 6.0 MiB in 2s (3.0 MiB/s)");
-        assert_eq!(sent(0, Duration::from_secs(9)), "nothing was sent");
-    }
-
-    #[test]
     fn lines_about_an_unnamed_source_begin_with_their_content() {
-        let sources = Sources::new(Instant::now());
+        let now = Instant::now();
+        let sources = Sources::new(now);
         let event = Event::Retry {
             item: 0,
             source: None,
@@ -325,15 +294,36 @@ mod tests {
             kind: "temporary",
             wait_ms: 20,
             message: "could not reach the backend".into(),
+            unreached: None,
         };
         assert_eq!(
-            notice(&event, &sources, 0).as_deref(),
+            notice(&event, &sources, 1, None).as_deref(),
             Some("retry: could not reach the backend; trying again now (attempt 3 failed)")
         );
         let unnamed = SourceState {
             size: 6,
             ..SourceState::default()
         };
-        assert_eq!(progress(&unnamed), "0% of 6 B, sent 0%, hashed 0%");
+        assert_eq!(progress(&unnamed, Motion::Moving, now), "0% of 6 B");
+    }
+
+    #[test]
+    fn standing_source_has_neither_rate_nor_time_left() {
+        let now = Instant::now();
+        let mut source = SourceState {
+            size: 100,
+            sent: 20,
+            rate: 10,
+            ..SourceState::default()
+        };
+        source.pace.record(now, 0);
+        source.pace.record(now + Duration::from_secs(1), 10);
+        source.confirmed = 10;
+        let at = now + Duration::from_secs(1);
+        assert_eq!(motion(&source, Motion::Moving, at), "10 B/s, 9s left");
+        assert_eq!(motion(&source, Motion::Standing, at), "");
+        assert_eq!(short_motion(&source, Motion::Moving), "10 B/s");
+        source.phase = Phase::Checking(50);
+        assert!(motion(&source, Motion::Moving, at).contains("50%"));
     }
 }

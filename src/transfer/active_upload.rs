@@ -35,7 +35,7 @@ use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
 use super::source_watch::SourceWatch;
-use crate::event::{Event, EventSource};
+use crate::event::{Event, EventSource, Phase};
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
 
@@ -333,6 +333,21 @@ impl ActiveUpload {
             confirmed: self.confirmed_bytes,
             size,
             rate: self.rate.update(now, sent),
+            phase: self.phase(),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Preparing => Phase::Hashing,
+            Stage::Rehashing | Stage::FinalCheck => {
+                Phase::Checking(self.rehashed_bytes.load(Ordering::Relaxed))
+            }
+            Stage::Confirming | Stage::Aborting | Stage::Beginning | Stage::Rejoining => {
+                Phase::Asking
+            }
+            Stage::Sending => Phase::Sending,
+            Stage::Completing => Phase::Completing,
         }
     }
 }

@@ -27,6 +27,9 @@ pub async fn handshake(
     events: &EventSender,
     stop: &mut watch::Receiver<Option<u8>>,
 ) -> Result<BackendInfo> {
+    events.emit(Event::Connecting {
+        host: backend.host(),
+    });
     let start = Instant::now();
     let mut failures = Failures::default();
     let stopped = |signal| Err(interrupted(signal, &options.resume_command, None));

@@ -19,7 +19,7 @@ use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
 use crate::backend::Backend;
-use crate::event::{Event, Stored};
+use crate::event::{Event, Forecast, Stored};
 use crate::journal::{Journal, Upload};
 use crate::source::SourceFile;
 
@@ -76,7 +76,11 @@ pub async fn preview(
             Stored::Bytes(0),
         ),
     };
-    Ok(Event::plan(item, id, &put.path, &plan, stored))
+    let forecast = match stored {
+        Stored::Object => Forecast::AlreadyStored,
+        Stored::Bytes(_) => Forecast::WouldSend,
+    };
+    Ok(Event::plan(item, id, &put.path, &plan, stored).as_forecast(forecast))
 }
 
 struct Preview<'a> {

@@ -18,13 +18,13 @@ use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{MIB, PART, files};
 
-/// The last hint on standard error.
+/// The last hint on standard error, or the line that says how to continue a stopped run.
 #[track_caller]
 fn hint(output: &Output) -> &str {
-    let mut hints = output
-        .stderr()
-        .lines()
-        .filter_map(|line| line.strip_prefix("hint: "));
+    let mut hints = output.stderr().lines().filter_map(|line| {
+        let stopped = line.starts_with("stopped: ").then_some(line);
+        line.strip_prefix("hint: ").or(stopped)
+    });
     hints
         .next_back()
         .unwrap_or_else(|| panic!("no hint: {output}"))

@@ -400,13 +400,18 @@ fn dry_run_distinguishes_uploaded_files_from_new_ones() {
     let put = world.put(&files[0]).arg(&files[1]).arg("--dry-run");
     let output = put.run().succeeds();
     assert_eq!(world.bytes_put(), before);
-    let line = |name: &str| {
-        let stderr = output.stderr();
-        let mut lines = stderr.lines().filter(|line| line.starts_with(name));
-        lines.next().unwrap().to_owned()
+    let line = |file: &Path| {
+        let name = file.to_str().unwrap();
+        let mut lines = output
+            .stderr()
+            .lines()
+            .filter(|line| line.starts_with(name));
+        lines.next().unwrap()
     };
-    assert!(line("old").contains("already stored"), "{output}");
-    assert!(!line("new").contains("already stored"), "{output}");
+    assert!(line(&files[0]).contains("already"), "{output}");
+    assert!(!line(&files[1]).contains("already"), "{output}");
+    let summary = output.stderr().lines().next_back().unwrap();
+    assert!(summary.contains("1 file, 1000 B"), "{output}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 pub mod aws;
 pub mod command;
 pub mod companion;
+pub mod emulator;
 pub mod events;
 pub mod files;
 pub mod gateway;

@@ -4,7 +4,9 @@
 //! Not here: reading the settings. The command line does it.
 
 use std::fmt;
+use std::sync::Arc;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
 use url::Url;
 
@@ -31,6 +33,8 @@ pub struct Network {
     roots: Roots,
     /// Replaces the proxy from the environment.
     proxy: Option<Proxy>,
+    /// The same proxy, for messages.
+    matcher: Option<Arc<Matcher>>,
 }
 
 /// Does not show the proxy, whose URL may have a password.
@@ -49,16 +53,40 @@ impl Network {
     /// The reason, if the proxy cannot be used. It never contains the URL, which may contain a
     /// password.
     pub fn new(roots: Roots, proxy: Option<&Url>) -> Result<Self, String> {
-        let proxy = proxy.map(|url| {
-            let proxy =
-                Proxy::all(url.as_str()).map_err(|_| "its address is not a URL".to_owned())?;
-            let bypassed = first_set(&NO_PROXY_VARIABLES).unwrap_or_default();
-            let bypassed = NoProxy::from_string(&format!("{LOOPBACK_HOSTS},{bypassed}"));
-            Ok::<_, String>(proxy.no_proxy(bypassed))
-        });
+        let Some(url) = proxy else {
+            return Ok(Self {
+                roots,
+                ..Self::default()
+            });
+        };
+        let proxy = Proxy::all(url.as_str()).map_err(|_| "its address is not a URL".to_owned())?;
+        let bypassed = first_set(&NO_PROXY_VARIABLES).unwrap_or_default();
+        let bypassed = format!("{LOOPBACK_HOSTS},{bypassed}");
+        let matcher = Matcher::builder().all(url.as_str()).no(bypassed.as_str());
         Ok(Self {
             roots,
-            proxy: proxy.transpose()?,
+            proxy: Some(proxy.no_proxy(NoProxy::from_string(&bypassed))),
+            matcher: Some(Arc::new(matcher.build())),
+        })
+    }
+
+    /// The proxy for requests to this URL, as `HOST:PORT`; `None` without a proxy.
+    #[must_use]
+    pub fn proxy_of(&self, url: &Url) -> Option<String> {
+        if AddressClass::of_url(url).bypasses_proxy() {
+            return None;
+        }
+        // Only scheme and host decide. The rest of the URL may be secret.
+        let host = url.host_str()?;
+        let target = format!("{}://{host}", url.scheme()).parse().ok()?;
+        let proxy = match &self.matcher {
+            Some(matcher) => matcher.intercept(&target),
+            None => Matcher::from_system().intercept(&target),
+        }?;
+        let host = proxy.uri().host()?;
+        Some(match proxy.uri().port_u16() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
         })
     }
 
@@ -114,4 +142,21 @@ impl Network {
 fn first_set(names: &[&str]) -> Option<String> {
     let values = names.iter().filter_map(|name| std::env::var(name).ok());
     values.into_iter().find(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_proxy_without_its_password() {
+        let proxy: Url = "http://user:secret@proxy.example:3128".parse().unwrap();
+        let network = Network::new(Roots::default(), Some(&proxy)).unwrap();
+        let of = |url: &str| network.proxy_of(&url.parse().unwrap());
+        let through = Some("proxy.example:3128".to_owned());
+        assert_eq!(of("https://store.example/key?X-Amz-Signature=1"), through);
+        assert_eq!(of("http://127.0.0.1:9000/"), None);
+        assert_eq!(of("https://localhost/"), None);
+        assert_eq!(of("http://169.254.169.254/"), None);
+    }
 }

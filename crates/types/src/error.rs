@@ -150,6 +150,8 @@ pub struct Error {
     what: String,
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// The host that did not answer.
+    unreached: Option<String>,
 }
 
 impl Error {
@@ -159,6 +161,7 @@ impl Error {
             what: what.into(),
             hint: None,
             source: None,
+            unreached: None,
         }
     }
 
@@ -193,7 +196,23 @@ impl Error {
             what: self.to_string(),
             hint: self.hint.clone(),
             source: None,
+            unreached: self.unreached.clone(),
         }
+    }
+
+    /// Notes that a host did not answer, or broke off the connection. The text of the error does
+    /// not name it.
+    #[must_use]
+    pub fn with_unreached(mut self, host: impl Into<String>) -> Self {
+        self.unreached = Some(host.into());
+        self
+    }
+
+    /// The host that did not answer, with the proxy, if one was in use. `None` if the failure has
+    /// another cause.
+    #[must_use]
+    pub fn unreached(&self) -> Option<&str> {
+        self.unreached.as_deref()
     }
 
     #[must_use]

@@ -62,6 +62,10 @@ impl StoreClient {
         *lock(&self.known_stores) = stores;
     }
 
+    pub fn backend_host(&self) -> Option<String> {
+        self.connections.backend_host()
+    }
+
     pub fn known_stores(&self) -> Vec<String> {
         lock(&self.known_stores).clone()
     }
@@ -123,20 +127,22 @@ impl StoreClient {
     ) -> Result<Response> {
         let timeouts = self.connections.timeouts();
         let client = self.connections.store(&url)?;
-        let request = client.put(url).headers(headers).body(Body::wrap(body));
+        let request = client.put(url.clone()).headers(headers);
+        let request = request.body(Body::wrap(body));
         let exchange = async {
             let response = request.send().await;
             let response = response.map_err(|error| http::request_error("send a part", error))?;
             crash::point("backend.put.response");
             http::read_response(response, MAX_RESPONSE_BYTES, timeouts).await
         };
-        tokio::select! {
+        let response = tokio::select! {
             response = exchange => response,
             () = until_stalled(sent, len, timeouts) => {
                 let what = "the connection to the store made no progress";
                 Err(Error::new(Kind::Temporary, what))
             }
-        }
+        };
+        response.map_err(|error| self.connections.name_host(&url, error))
     }
 
     /// Requests an object and returns it for reading.

@@ -15,7 +15,7 @@ use super::verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
     ResumeArgs, StatusArgs, UrlArgs,
 };
-use crate::report::escape;
+use crate::report::{escape, stderr_columns, wrap};
 use upload_types::error::Kind;
 
 const VERSION_EXAMPLES: &str = "\
@@ -109,13 +109,19 @@ impl CommandLine {
                 return code;
             }
             let text = error.render().to_string();
-            let escaped: Vec<String> = text.lines().map(escape).collect();
+            // Help is fitted to the terminal by clap, errors are not.
+            let columns = stderr_columns().filter(|_| error.use_stderr());
+            let shown = text.lines().map(|line| {
+                // An argument may be a hostile file name that a shell pattern matched.
+                let line = escape(line);
+                columns.map_or_else(|| line.clone(), |columns| wrap(&line, columns))
+            });
+            let shown: Vec<String> = shown.collect();
             // The stream may be closed.
-            let _ = if escaped.iter().map(String::as_str).eq(text.lines()) {
+            let _ = if shown.iter().map(String::as_str).eq(text.lines()) {
                 error.print()
             } else {
-                // An argument may be a hostile file name that a shell pattern matched.
-                writeln!(io::stderr(), "{}", escaped.join("\n"))
+                writeln!(io::stderr(), "{}", shown.join("\n"))
             };
             code
         })

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::json_lines::{EVENTS, FieldDoc, RECEIPT};
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
-use crate::event::{Event, to_json_line};
+use crate::event::{Event, Phase, to_json_line};
 use upload_types::wire::{Proof, Receipt};
 use upload_types::{Checksum, PartNumber, Sha256};
 
@@ -84,6 +84,7 @@ fn events() -> Vec<Event> {
             parts: 0,
             resumed_bytes: 0,
             already_stored: false,
+            forecast: None,
         },
         Event::Progress {
             item,
@@ -94,6 +95,7 @@ fn events() -> Vec<Event> {
             confirmed: 0,
             size: 0,
             rate: 0,
+            phase: Phase::Sending,
         },
         Event::Part {
             item,
@@ -115,6 +117,7 @@ fn events() -> Vec<Event> {
             kind: "",
             wait_ms: 0,
             message: message.clone(),
+            unreached: None,
         },
         Event::Changed {
             item,

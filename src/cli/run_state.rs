@@ -1,0 +1,126 @@
+//! The state of a run for its end at a second signal, when the engine cannot report it any more:
+//! the events that end each unfinished source and the run.
+//!
+//! Not here: the signals (`signals`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use crate::event::Event;
+use upload_types::UploadId;
+use upload_types::error::Kind;
+use upload_types::sync::lock;
+
+/// Clones share the state.
+#[derive(Debug, Clone, Default)]
+pub struct RunState(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The path and, once it has begun, the upload of each source that has not ended.
+    unfinished: BTreeMap<usize, (String, Option<UploadId>)>,
+    ended: BTreeSet<usize>,
+    completed: u64,
+    bytes_sent: u64,
+    bytes_skipped: u64,
+}
+
+impl RunState {
+    /// Takes an event before it is reported.
+    pub fn record(&self, event: &Event) {
+        let state = &mut *lock(&self.0);
+        match event {
+            Event::Sources { paths, .. } => {
+                let paths = paths.iter().map(|path| (path.clone(), None)).enumerate();
+                state.unfinished.extend(paths);
+            }
+            Event::Plan {
+                item, upload, path, ..
+            } => {
+                let source = (path.clone(), upload.clone());
+                state.unfinished.insert(*item, source);
+            }
+            Event::Progress { item, upload, .. } => {
+                if let Some((_, known)) = state.unfinished.get_mut(item) {
+                    known.clone_from(upload);
+                }
+            }
+            Event::Part {
+                item,
+                upload,
+                size,
+                skipped,
+                ..
+            } => {
+                if let Some((_, known)) = state.unfinished.get_mut(item) {
+                    *known = Some(upload.clone());
+                }
+                let bytes = if *skipped {
+                    &mut state.bytes_skipped
+                } else {
+                    &mut state.bytes_sent
+                };
+                *bytes = bytes.saturating_add(*size);
+            }
+            Event::Completed { item, .. } => {
+                state.completed += 1;
+                state.end(*item);
+            }
+            Event::Failed { item, .. } => state.end(*item),
+            Event::Moved { item, path, .. } => {
+                if let Some((known, _)) = state.unfinished.get_mut(item) {
+                    known.clone_from(path);
+                }
+            }
+            Event::Connecting { .. }
+            | Event::Retry { .. }
+            | Event::Changed { .. }
+            | Event::Blocked { .. }
+            | Event::Restarted { .. }
+            | Event::Waiting { .. }
+            | Event::Exit { .. } => {}
+        }
+    }
+
+    /// The last events of a run that a signal ends at once.
+    pub fn end(&self, signal: u8, resume_command: &str) -> Vec<Event> {
+        let kind = Kind::Interrupted(signal);
+        let state = lock(&self.0);
+        let mut events = Vec::new();
+        for (item, (path, upload)) in &state.unfinished {
+            events.push(Event::Failed {
+                item: *item,
+                upload: upload.clone(),
+                path: path.clone(),
+                kind: kind.name(),
+                message: "interrupted; nothing is lost".to_owned(),
+                hint: upload
+                    .as_ref()
+                    .map(|id| format!("to continue: {resume_command} {id}")),
+            });
+        }
+        let unfinished = state.unfinished.len() as u64;
+        let ended = state.ended.len() as u64;
+        events.push(Event::Exit {
+            code: kind.exit_code(),
+            uploads: ended + unfinished,
+            completed: state.completed,
+            failed: ended + unfinished - state.completed,
+            bytes_sent: state.bytes_sent,
+            bytes_skipped: state.bytes_skipped,
+            resumable: state
+                .unfinished
+                .values()
+                .any(|(_, upload)| upload.is_some()),
+            resume_command: resume_command.to_owned(),
+        });
+        events
+    }
+}
+
+impl State {
+    fn end(&mut self, item: usize) {
+        self.unfinished.remove(&item);
+        self.ended.insert(item);
+    }
+}

@@ -1,0 +1,203 @@
+//! The failures of a run: one line for each cause when it first occurs, and at the end the paths of
+//! each cause together, so that a long run does not hide them.
+//!
+//! Not here: interruptions, which are no failures (`summary`).
+
+use super::output::Message;
+use super::text::{escape, safe};
+use crate::event::Event;
+
+/// The most paths that are listed for a cause. `--json` has all.
+const MAX_LISTED: usize = 20;
+/// Failures that were reported within this many messages before the end are not repeated there.
+const MAX_RECENT: usize = 10;
+
+/// The `kind` of the failure of an interrupted upload.
+pub const INTERRUPTED: &str = "interrupted";
+
+#[derive(Debug, Default)]
+pub struct Failures {
+    causes: Vec<Cause>,
+    /// A failure was not reported when it occurred.
+    has_unreported: bool,
+    /// Messages since the first failure.
+    messages_since: usize,
+}
+
+/// The failures that have the same message, apart from the path.
+#[derive(Debug)]
+struct Cause {
+    message: String,
+    /// `None` if each file has another hint.
+    hint: Option<String>,
+    paths: Vec<String>,
+}
+
+impl Failures {
+    /// Takes an event. Returns the lines that report a failure: the failure of a single source, and
+    /// the first one of each cause.
+    pub fn record(&mut self, event: &Event, has_several: bool) -> Vec<Message> {
+        let Event::Failed {
+            path,
+            kind,
+            message,
+            hint,
+            ..
+        } = event
+        else {
+            return Vec::new();
+        };
+        if *kind == INTERRUPTED {
+            return Vec::new();
+        }
+        let cause = without_path(message, path);
+        let known = self.causes.iter_mut().find(|known| known.message == cause);
+        if let (Some(known), true) = (known, has_several) {
+            known.paths.push(safe(path));
+            if known.hint != *hint {
+                known.hint = None;
+            }
+            self.has_unreported = true;
+            return Vec::new();
+        }
+        self.causes.push(Cause {
+            message: cause,
+            hint: hint.clone(),
+            paths: vec![safe(path)],
+        });
+        error_of(path, message, hint.as_deref())
+    }
+
+    /// Counts messages about other things. They may hide earlier failures.
+    pub fn count_messages(&mut self, count: usize) {
+        if !self.causes.is_empty() {
+            self.messages_since += count;
+        }
+    }
+
+    /// The failures of several sources by cause, for the end of the run. Empty if all were reported
+    /// just before.
+    pub fn groups(&self) -> Vec<Message> {
+        if !self.has_unreported && self.messages_since <= MAX_RECENT {
+            return Vec::new();
+        }
+        let mut messages = Vec::new();
+        for cause in &self.causes {
+            let count = cause.paths.len();
+            let files = if count == 1 { "file" } else { "files" };
+            let text = safe(&cause.message);
+            messages.push(Message::Error(format!("{count} {files}: {text}")));
+            let listed = cause.paths.iter().take(MAX_LISTED).cloned();
+            messages.extend(listed.map(Message::Detail));
+            if let Some(more @ 1..) = count.checked_sub(MAX_LISTED) {
+                messages.push(Message::Detail(format!("… and {more} more")));
+            }
+            let hint = cause.hint.as_deref().map(escape);
+            messages.extend(hint.map(Message::Hint));
+        }
+        messages
+    }
+}
+
+/// The message and the hint of one failure.
+fn error_of(path: &str, message: &str, hint: Option<&str>) -> Vec<Message> {
+    // Most errors about a file name it.
+    let is_named = path.is_empty() || occurrences(message, path).next().is_some();
+    let text = if is_named {
+        safe(message)
+    } else {
+        format!("{}: {}", safe(path), safe(message))
+    };
+    let error = Message::Error(text);
+    // Not cut: a hint may contain a command.
+    let hint = hint.map(escape).map(Message::Hint);
+    [error].into_iter().chain(hint).collect()
+}
+
+/// The message without the path of its file, so that the same failures of several files are equal.
+fn without_path(message: &str, path: &str) -> String {
+    if path.is_empty() {
+        return message.to_owned();
+    }
+    let message = message
+        .strip_prefix(&format!("{path}: "))
+        .unwrap_or(message);
+    let (mut text, mut rest) = (String::new(), 0);
+    for at in occurrences(message, path) {
+        text = text + &message[rest..at] + "the file";
+        rest = at + path.len();
+    }
+    text + &message[rest..]
+}
+
+/// The positions at which a message names a path. The letters of a short path may be part of
+/// another word.
+fn occurrences(message: &str, path: &str) -> impl Iterator<Item = usize> {
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    message.match_indices(path).filter_map(move |(at, found)| {
+        let before = message[..at].chars().next_back();
+        let after = message[at + found.len()..].chars().next();
+        (!is_word(before) && !is_word(after)).then_some(at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(path: &str, message: &str, hint: Option<&str>) -> Event {
+        Event::Failed {
+            item: 0,
+            upload: None,
+            path: path.into(),
+            kind: "no_source",
+            message: message.into(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn same_failures_are_reported_once_and_listed_at_the_end() {
+        let mut failures = Failures::default();
+        let messages = (0..100).flat_map(|file| {
+            let path = format!("dir/{file}.mov");
+            let message = format!("could not open {path}: no such file");
+            failures.record(&failed(&path, &message, Some("check the path")), true)
+        });
+        let messages: Vec<_> = messages.collect();
+        assert_eq!(
+            messages,
+            [
+                Message::Error("could not open dir/0.mov: no such file".into()),
+                Message::Hint("check the path".into())
+            ]
+        );
+        let groups = failures.groups();
+        assert_eq!(groups.len(), 1 + MAX_LISTED + 1 + 1);
+        let first = "100 files: could not open the file: no such file";
+        assert_eq!(groups[0], Message::Error(first.into()));
+        assert_eq!(groups[1], Message::Detail("dir/0.mov".into()));
+        assert_eq!(groups[21], Message::Detail("… and 80 more".into()));
+    }
+
+    #[test]
+    fn different_hints_of_one_cause_are_omitted() {
+        let mut failures = Failures::default();
+        for (path, id) in [("a", "1"), ("b", "2")] {
+            let hint = format!("to continue: upload resume {id}");
+            failures.record(&failed(path, "gave up", Some(&hint)), true);
+        }
+        let groups = failures.groups();
+        assert_eq!(groups.len(), 3, "{groups:?}");
+    }
+
+    #[test]
+    fn recent_failure_is_not_repeated() {
+        let mut failures = Failures::default();
+        failures.record(&failed("a", "gave up", None), true);
+        failures.count_messages(MAX_RECENT);
+        assert_eq!(failures.groups(), []);
+        failures.count_messages(1);
+        assert_eq!(failures.groups().len(), 2);
+    }
+}

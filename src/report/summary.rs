@@ -1,0 +1,257 @@
+//! The last lines of a run: what was uploaded, what was there already, what failed, and how to
+//! continue. Pure.
+//!
+//! Not here: the failures by cause (`failures`).
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use super::sources::{End, SourceState, Sources};
+use super::text::{duration, escape, rate, size};
+use super::wording::parts;
+use crate::event::{Event, Forecast};
+
+/// A duration below this is not shown, because it would read `0s`.
+const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
+/// The rate over a shorter time is not meaningful.
+const MIN_RATE_DURATION: Duration = Duration::from_secs(1);
+
+/// The facts of the `exit` event.
+struct Exit<'a> {
+    completed: usize,
+    failed: usize,
+    bytes_sent: u64,
+    is_resumable: bool,
+    resume_command: &'a str,
+    elapsed: Duration,
+}
+
+/// The summary of a run, and whether it is shown with `--quiet`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub line: String,
+    pub is_interruption: bool,
+}
+
+/// The last line. `None` if there is nothing to add to the error of a single source.
+pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary> {
+    let Event::Exit {
+        uploads,
+        completed,
+        failed,
+        bytes_sent,
+        resumable,
+        resume_command,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let exit = Exit {
+        completed: count(*completed),
+        failed: count(*failed),
+        bytes_sent: *bytes_sent,
+        is_resumable: *resumable,
+        resume_command,
+        elapsed: sources.elapsed(now),
+    };
+    let is_interruption = sources.ended(End::Interrupted) > 0;
+    let line = if is_interruption {
+        Some(stopped(&exit, sources))
+    } else if sources.all().any(|source| source.forecast.is_some()) {
+        Some(dry_run(&exit, sources))
+    } else if *uploads == 1 {
+        sources
+            .all()
+            .next()
+            .and_then(|source| single(&exit, source))
+    } else if *uploads > 1 {
+        Some(several(&exit, sources))
+    } else {
+        None
+    };
+    line.map(|line| Summary {
+        line,
+        is_interruption,
+    })
+}
+
+fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
+    let name = &source.name;
+    match source.end? {
+        End::AlreadyStored if exit.bytes_sent == 0 => {
+            Some(format!("{name} is already uploaded; nothing was sent"))
+        }
+        End::Uploaded | End::AlreadyStored => {
+            let mut text = format!(
+                "uploaded {name}: {} in {}, {}",
+                size(source.size),
+                parts(source.parts),
+                sent(exit.bytes_sent, exit.elapsed)
+            );
+            if source.resumed > 0 {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "; resumed: {} were stored", size(source.resumed));
+            }
+            Some(text)
+        }
+        End::Failed if source.confirmed > 0 && !source.waiting => Some(format!(
+            "not uploaded: {name}; {} of {} are stored",
+            size(source.confirmed),
+            size(source.size)
+        )),
+        End::Failed | End::Interrupted => None,
+    }
+}
+
+fn several(exit: &Exit<'_>, sources: &Sources) -> String {
+    let already = sources.ended(End::AlreadyStored);
+    let uploaded = exit.completed.saturating_sub(already);
+    let all = exit.completed + exit.failed;
+    let mut text = match (uploaded, already) {
+        (0, already @ 1..) => format!("{already} of {all} files are already uploaded"),
+        (_, 0) => format!("uploaded {uploaded} of {all} files"),
+        (_, already) => {
+            format!("uploaded {uploaded} of {all} files; {already} are already uploaded")
+        }
+    };
+    if exit.failed > 0 {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; {} failed", exit.failed);
+    }
+    let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
+    let is_resumed = |source: &&SourceState| source.end == Some(End::Uploaded);
+    let resumed = sources
+        .all()
+        .filter(is_resumed)
+        .fold(0, |sum: u64, source| sum.saturating_add(source.resumed));
+    if resumed > 0 {
+        let _ = write!(text, "; resumed: {} were stored", size(resumed));
+    }
+    // A command at the end of a line is easy to copy.
+    if exit.is_resumable {
+        let command = escape(exit.resume_command);
+        let _ = write!(text, "; to continue the unfinished uploads: {command}");
+    }
+    text
+}
+
+/// The summary after a signal: it is no failure that a user stops a run.
+fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
+    let unfinished: Vec<&SourceState> = sources
+        .all()
+        .filter(|source| source.end == Some(End::Interrupted))
+        .collect();
+    let stored = unfinished
+        .iter()
+        .fold(0, |sum: u64, source| sum.saturating_add(source.confirmed));
+    let has_begun = unfinished.iter().all(|source| source.upload.is_some());
+    let mut text = match unfinished.as_slice() {
+        [source] if source.waiting => format!(
+            "stopped: {} is stored, but its checks have not ended",
+            source.name
+        ),
+        [source] if !sources.has_several() => {
+            let stored = match source.confirmed {
+                // The store was not asked yet.
+                _ if source.parts == 0 => String::new(),
+                0 => ", nothing is stored yet".to_owned(),
+                bytes => format!(", {} of {} are stored", size(bytes), size(source.size)),
+            };
+            format!("stopped: {} is unfinished{stored}", source.name)
+        }
+        _ => {
+            let (count, all) = (unfinished.len(), sources.count());
+            let stored = match stored {
+                0 => String::new(),
+                bytes => format!(", {} of them stored", size(bytes)),
+            };
+            format!("stopped: {count} of {all} files unfinished{stored}")
+        }
+    };
+    // Writing to a string cannot fail.
+    let counts = [
+        (sources.ended(End::Uploaded), "uploaded"),
+        (sources.ended(End::AlreadyStored), "already uploaded"),
+        (sources.ended(End::Failed), "failed"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, "; {count} {what}");
+    }
+    let command = escape(exit.resume_command);
+    let _ = match unfinished.as_slice() {
+        [source] if has_begun => match &source.upload {
+            Some(id) => write!(text, "; to continue: {command} {id}"),
+            None => Ok(()),
+        },
+        _ if has_begun => write!(text, "; to continue: {command}"),
+        _ => write!(text, "; to continue, run the command again"),
+    };
+    text
+}
+
+fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
+    let would_send = |source: &&SourceState| source.forecast == Some(Forecast::WouldSend);
+    let new = sources.all().filter(would_send).count();
+    let bytes = sources
+        .all()
+        .filter(would_send)
+        .fold(0, |sum: u64, source| {
+            sum.saturating_add(source.size.saturating_sub(source.resumed))
+        });
+    let is_stored = |source: &&SourceState| source.forecast == Some(Forecast::AlreadyStored);
+    let stored = sources.all().filter(is_stored).count();
+    let mut text = match new {
+        0 => "would send nothing".to_owned(),
+        new => format!("would send {}, {}", files(new), size(bytes)),
+    };
+    // Writing to a string cannot fail.
+    let _ = match stored {
+        0 => Ok(()),
+        1 => write!(text, "; 1 file is already uploaded"),
+        stored => write!(text, "; {stored} files are already uploaded"),
+    };
+    if exit.failed > 0 {
+        let _ = write!(text, "; {} failed", exit.failed);
+    }
+    text
+}
+
+fn files(count: usize) -> String {
+    if count == 1 {
+        "1 file".to_owned()
+    } else {
+        format!("{count} files")
+    }
+}
+
+fn sent(bytes: u64, time: Duration) -> String {
+    if bytes == 0 {
+        return "nothing was sent".to_owned();
+    }
+    let mut text = format!("sent {}", size(bytes));
+    // Writing to a string cannot fail.
+    if time >= MIN_SHOWN_DURATION {
+        let _ = write!(text, " in {}", duration(time));
+    }
+    if time >= MIN_RATE_DURATION {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let _ = write!(text, " ({})", rate(bytes.saturating_mul(1000) / millis));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_has_no_meaningless_duration_or_rate() {
+        let sent_in = |millis| sent(6 << 20, Duration::from_millis(millis));
+        assert_eq!(sent_in(13), "sent 6.0 MiB");
+        assert_eq!(sent_in(400), "sent 6.0 MiB in 0.4s");
+        assert_eq!(sent_in(2000), "sent 6.0 MiB in 2s (3.0 MiB/s)");
+        assert_eq!(sent(0, Duration::from_secs(9)), "nothing was sent");
+    }
+}
