@@ -56,7 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The file name that the backend records, for a single file [default: the name of the file]')
             [CompletionResult]::new('--part-size', '--part-size', [CompletionResultType]::ParameterName, 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]')
             [CompletionResult]::new('--content-type', '--content-type', [CompletionResultType]::ParameterName, 'The content type [default: from the extension of the name, else application/octet-stream]')
-            [CompletionResult]::new('--meta', '--meta', [CompletionResultType]::ParameterName, 'Store metadata with the object; repeatable')
+            [CompletionResult]::new('--meta', '--meta', [CompletionResultType]::ParameterName, 'Store metadata with the object; repeatable. Keys become lower case, as in S3')
             [CompletionResult]::new('--if-changed', '--if-changed', [CompletionResultType]::ParameterName, 'What to do if a file changes during its upload')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Parts in flight of all files together, 1 to 256, or auto [default: auto]')
             [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]')
@@ -143,7 +143,6 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'List finished uploads too')
-            [CompletionResult]::new('--ids', '--ids', [CompletionResultType]::ParameterName, 'Print one line per upload, for completions: id, tab, state and file')
             [CompletionResult]::new('--orphans', '--orphans', [CompletionResultType]::ParameterName, 'List orphans too: uploads that the backend has in progress and the journal does not know')
             [CompletionResult]::new('--allow-insecure-http', '--allow-insecure-http', [CompletionResultType]::ParameterName, 'Permit http:// backends and stores that are not on this machine')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]')
@@ -269,7 +268,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;url' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Ask this gateway instead of the backend of the upload')
-            [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long the URL is valid, such as 15m or 7d [default: chosen by the backend]')
+            [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]')
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
@@ -401,7 +400,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Make a token and print it; it cannot be printed again')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, validity, name')
-            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token')
             break
         }
         'upload;serve;token;add' {

@@ -52,7 +52,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --name 'The file name that the backend records, for a single file [default: the name of the file]'
             cand --part-size 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]'
             cand --content-type 'The content type [default: from the extension of the name, else application/octet-stream]'
-            cand --meta 'Store metadata with the object; repeatable'
+            cand --meta 'Store metadata with the object; repeatable. Keys become lower case, as in S3'
             cand --if-changed 'What to do if a file changes during its upload'
             cand --jobs 'Parts in flight of all files together, 1 to 256, or auto [default: auto]'
             cand --limit-rate 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]'
@@ -137,7 +137,6 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --config 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]'
             cand --profile 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]'
             cand --all 'List finished uploads too'
-            cand --ids 'Print one line per upload, for completions: id, tab, state and file'
             cand --orphans 'List orphans too: uploads that the backend has in progress and the journal does not know'
             cand --allow-insecure-http 'Permit http:// backends and stores that are not on this machine'
             cand --s3-path-style 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
@@ -258,7 +257,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;url'= {
             cand --backend 'Ask this gateway instead of the backend of the upload'
-            cand --expires 'How long the URL is valid, such as 15m or 7d [default: chosen by the backend]'
+            cand --expires 'How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]'
             cand --give-up-after 'Give up if the backend has not answered after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
@@ -387,7 +386,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand add 'Make a token and print it; it cannot be printed again'
             cand list 'List tokens: id, creation, validity, name'
-            cand revoke 'Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire'
+            cand revoke 'Revoke a token'
         }
         &'upload;serve;token;add'= {
             cand --expires 'How long the token is valid, such as 90d [default: until it is revoked]'

@@ -57,7 +57,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l backend -d 'The ba
 complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The file name that the backend records, for a single file [default: the name of the file]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do if a file changes during its upload' -r -f -a "fail\t'Exit with code 65'
 restart\t'Begin again with the new content, at most 3 times'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
@@ -152,7 +152,6 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'List finished uploads too'
-complete -c upload -n "__fish_upload_using_subcommand list" -l ids -d 'Print one line per upload, for completions: id, tab, state and file'
 complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'List orphans too: uploads that the backend has in progress and the journal does not know'
 complete -c upload -n "__fish_upload_using_subcommand list" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
@@ -268,7 +267,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Sho
 complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand url" -l backend -d 'Ask this gateway instead of the backend of the upload' -r -f
-complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is valid, such as 15m or 7d [default: chosen by the backend]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
@@ -410,7 +409,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it; it cannot be printed again'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, creation, validity, name'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
