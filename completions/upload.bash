@@ -55,6 +55,9 @@ _upload() {
             upload,url)
                 cmd="upload__subcmd__url"
                 ;;
+            upload,version)
+                cmd="upload__subcmd__version"
+                ;;
             upload__subcmd__serve,sweep)
                 cmd="upload__subcmd__serve__subcmd__sweep"
                 ;;
@@ -77,7 +80,7 @@ _upload() {
 
     case "${cmd}" in
         upload)
-            opts="-q -v -h -V --journal --json --quiet --verbose --color --progress --config --profile --help --version put resume list status abort prune cat url config serve completions man help"
+            opts="-q -v -h -V --journal --json --quiet --verbose --color --progress --config --profile --help --version put resume list status abort prune cat url config serve completions man version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -133,13 +136,17 @@ _upload() {
             return 0
             ;;
         upload__subcmd__abort)
-            opts="-q -v -h --backend --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --backend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --give-up-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -250,12 +257,16 @@ _upload() {
             return 0
             ;;
         upload__subcmd__cat)
-            opts="-q -v -h --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --give-up-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --token-file)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -552,7 +563,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__help)
-            opts="-q -v -h --journal --json --quiet --verbose --color --progress --config --profile --help put resume list status abort prune cat url config serve completions man"
+            opts="-q -v -h --journal --json --quiet --verbose --color --progress --config --profile --help put resume list status abort prune cat url config serve completions man version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -608,13 +619,17 @@ _upload() {
             return 0
             ;;
         upload__subcmd__list)
-            opts="-q -v -h --all --orphans --backend --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --all --ids --orphans --backend --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --backend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --give-up-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -788,7 +803,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__prune)
-            opts="-q -v -h --older-than --dry-run --orphans --backend --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --older-than --dry-run --orphans --backend --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -799,6 +814,10 @@ _upload() {
                     return 0
                     ;;
                 --backend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --give-up-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -909,7 +928,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -982,7 +1001,7 @@ _upload() {
                     return 0
                     ;;
                 --wait)
-                    COMPREPLY=($(compgen -W "none ready" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto none ready" -- "${cur}"))
                     return 0
                     ;;
                 --wait-timeout)
@@ -1096,7 +1115,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__resume)
-            opts="-q -v -h --backend --jobs --limit-rate --receipt --receipt-append --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1149,7 +1168,7 @@ _upload() {
                     return 0
                     ;;
                 --wait)
-                    COMPREPLY=($(compgen -W "none ready" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto none ready" -- "${cur}"))
                     return 0
                     ;;
                 --wait-timeout)
@@ -2031,12 +2050,16 @@ _upload() {
             return 0
             ;;
         upload__subcmd__status)
-            opts="-q -v -h --remote --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --remote --parts --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --give-up-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --token-file)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -2144,7 +2167,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__url)
-            opts="-q -v -h --backend --expires --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --expires --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2155,6 +2178,10 @@ _upload() {
                     return 0
                     ;;
                 --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --give-up-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2215,6 +2242,62 @@ _upload() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto bar plain none" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        upload__subcmd__version)
+            opts="-q -v -h --journal --json --quiet --verbose --color --progress --config --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --journal)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -2267,8 +2350,96 @@ _upload() {
     esac
 }
 
+_upload_free_flags="--allow-origin --allow-type --backend --cdn --companion --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --lease --ledger --limit-rate --listen --max-size --meta --metrics-listen --name --older-than --on-reject --part-size --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-region --sse --stall-after --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
+_upload_path_flags="--ca-cert --config --dir --events-secret-file --hook-secret-file --journal --receipt --receipt-append --store-credentials --token-file"
+_upload_choice_flags="--auth --color --if-changed --jwt-algorithm --log-format --progress --store-checksum --store-probe --wait"
+
+# The verbs or fixed values after the verbs "$1".
+_upload_words() {
+    case "$1" in
+        "") echo "put resume list status abort prune cat url config serve completions man version help" ;;
+        " serve") echo "token sweep" ;;
+        " serve token") echo "add list revoke" ;;
+        " completions") echo "bash zsh fish powershell elvish" ;;
+        " help") echo "put resume list status abort prune cat url config serve completions man version" ;;
+    esac
+}
+
+# The script above completes flags and their fixed values. The functions below complete verbs, files,
+# upload ids and backends.
+
+# Whether a word is in a list.
+_upload_is_in() {
+    [[ " $2 " == *" $1 "* ]]
+}
+
+# Nothing completes the word: not the names of files either.
+_upload_nothing() {
+    COMPREPLY=()
+    compopt +o default +o bashdefault 2>/dev/null
+}
+
+_upload_backends() {
+    # Without the part before the last colon, which the shell takes as a word of its own.
+    local value="$1" kept="" backends="embedded https:// companion+https:// s3://"
+    [[ $COMP_WORDBREAKS == *:* ]] && kept="${value%"${value##*:}"}"
+    _upload_nothing
+    COMPREPLY=($(compgen -W "$backends" -- "$value"))
+    COMPREPLY=("${COMPREPLY[@]#"$kept"}")
+    [[ ${COMPREPLY[*]} == *//* ]] && compopt -o nospace 2>/dev/null
+}
+
+_upload_complete() {
+    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
+    local line="${COMP_LINE:0:COMP_POINT}" i word path="" about_verbs="" words=""
+    # The last word and the one before it, as spaces separate them.
+    local last="${line##*[[:space:]]}" before
+    before="${line%"$last"}"
+    before="${before%"${before##*[![:space:]]}"}"
+    before="${before##*[[:space:]]}"
+    COMPREPLY=()
+
+    if [[ $before == --backend || $last == --backend=* ]]; then
+        _upload_backends "${last#--backend=}"
+        return
+    fi
+    if _upload_is_in "$before" "$_upload_free_flags"; then
+        _upload_nothing
+        return
+    fi
+    # Without an answer, the shell completes the names of files.
+    if _upload_is_in "$before" "$_upload_path_flags"; then
+        return
+    fi
+    if [[ $cur == -* ]] || _upload_is_in "$prev" "$_upload_choice_flags"; then
+        _upload "$@"
+        return
+    fi
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if [[ $word == -* ]]; then
+            _upload_is_in "$word" "$_upload_free_flags $_upload_path_flags $_upload_choice_flags" && ((i++))
+        elif [[ -z $path && -z $about_verbs && ($word == help || $word == man) ]]; then
+            about_verbs="yes"
+        elif _upload_is_in "$word" "$(_upload_words "$path")"; then
+            path="$path $word"
+        else
+            break
+        fi
+    done
+    words="$(_upload_words "$path")"
+    if [[ -z $about_verbs ]]; then
+        case "$path" in
+            " status" | " cat" | " url") words="$("$1" list --ids --all 2>/dev/null | cut -f 1)" ;;
+            " resume" | " abort") words="$("$1" list --ids 2>/dev/null | cut -f 1)" ;;
+        esac
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _upload -o nosort -o bashdefault -o default upload
+    complete -F _upload_complete -o nosort -o bashdefault -o default upload
 else
-    complete -F _upload -o bashdefault -o default upload
+    complete -F _upload_complete -o bashdefault -o default upload
 fi

@@ -35,14 +35,14 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_needs_command" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_needs_command" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_needs_command" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_needs_command" -s V -l version -d 'Print version'
 complete -c upload -n "__fish_upload_needs_command" -f -a "put" -d 'Upload files, or continue unfinished uploads of the same files to the same backend'
 complete -c upload -n "__fish_upload_needs_command" -f -a "resume" -d 'Continue unfinished uploads: the named ones, or all'
 complete -c upload -n "__fish_upload_needs_command" -f -a "list" -d 'List the unfinished uploads in the journal'
-complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload with its parts'
+complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload: state, size, stored parts, age, and location'
 complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Abort uploads, and remove their parts from the store'
 complete -c upload -n "__fish_upload_needs_command" -f -a "prune" -d 'Remove finished uploads from the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "cat" -d 'Write an uploaded object to standard output, and verify it'
@@ -51,9 +51,10 @@ complete -c upload -n "__fish_upload_needs_command" -f -a "config" -d 'Print the
 complete -c upload -n "__fish_upload_needs_command" -f -a "serve" -d 'Run a gateway, which signs uploads for clients without storage credentials'
 complete -c upload -n "__fish_upload_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c upload -n "__fish_upload_needs_command" -f -a "man" -d 'Print a man page, or write all of them to a directory'
+complete -c upload -n "__fish_upload_needs_command" -f -a "version" -d 'Print the version'
 complete -c upload -n "__fish_upload_needs_command" -f -a "help" -d 'Print the help of a verb'
 complete -c upload -n "__fish_upload_using_subcommand put" -l backend -d 'The backend to upload to [env: UPLOAD_BACKEND]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The name of the object, for a single file; 1 to 200 characters [default: the name of the file]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The file name that the backend records, for a single file [default: the name of the file]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable' -r
@@ -64,17 +65,18 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Lim
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "none\t'Do not wait'
+complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "auto\t'As ready if the backend has hooks, else as none'
+none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -87,10 +89,11 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The con
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Continue uploads to this backend only [default: uploads to any backend]' -r -f
@@ -99,17 +102,18 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d '
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "none\t'Do not wait'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "auto\t'As ready if the backend has hooks, else as none'
+none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -120,21 +124,23 @@ plain\t'A line at most every 10 seconds'
 none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand list" -l backend -d 'The backend for --orphans [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -146,21 +152,23 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'List finished uploads too'
+complete -c upload -n "__fish_upload_using_subcommand list" -l ids -d 'Print one line per upload, for completions: id, tab, state and file'
 complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'List orphans too: uploads that the backend has in progress and the journal does not know'
 complete -c upload -n "__fish_upload_using_subcommand list" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand status" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -172,21 +180,23 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand status" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l remote -d 'Ask the backend for its view of the upload'
+complete -c upload -n "__fish_upload_using_subcommand status" -l parts -d 'Show each part with its SHA-256; JSON always includes the parts'
 complete -c upload -n "__fish_upload_using_subcommand status" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand status" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -198,21 +208,22 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand abort" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend to list orphans of; implies --orphans [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -226,19 +237,20 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l profile -d 'Let 
 complete -c upload -n "__fish_upload_using_subcommand prune" -l dry-run -d 'Remove nothing, and print what would be removed'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l orphans -d 'Also list the uploads that the backend has in progress and the journal does not know'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -250,21 +262,22 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand cat" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand url" -l backend -d 'Ask this gateway instead of the backend of the upload' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is valid, such as 15m or 7d [default: chosen by the backend]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -276,9 +289,9 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand url" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand url" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put [env: UPLOAD_BACKEND]' -r -f
@@ -289,11 +302,11 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -
 complete -c upload -n "__fish_upload_using_subcommand config" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -305,9 +318,9 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
@@ -358,10 +371,10 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-owner-claim -d 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l rate -d 'Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -374,9 +387,9 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "token" -d 'Make, list and revoke API tokens'
@@ -392,12 +405,12 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it; it cannot be printed again'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, creation, validity, name'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
@@ -446,10 +459,10 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-owner-claim -d 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l rate -d 'Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -463,9 +476,9 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l dry-run -d 'Print what would be done, and change nothing'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand completions" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -479,7 +492,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand completions" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand man" -l dir -d 'Write every page into this directory instead' -r -f -a "(__fish_complete_directories)"
@@ -494,9 +507,23 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand man" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand man" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand man" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand version" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand version" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand version" -l progress -d 'How to show progress [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars, on a terminal only'
+plain\t'A line at most every 10 seconds'
+none\t'No progress: results, errors and a summary only'"
+complete -c upload -n "__fish_upload_using_subcommand version" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand version" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand version" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand version" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand version" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand help" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand help" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -508,6 +535,12 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand help" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand help" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand help" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand help" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand status cat url" -k -a "(upload list --ids --all 2>/dev/null)"
+complete -c upload -n "__fish_upload_using_subcommand resume abort" -k -a "(upload list --ids 2>/dev/null)"
+complete -c upload -n "__fish_upload_using_subcommand put resume list abort prune url config" -l backend -x -a "embedded\t'A store on this machine'
+https://\t'A gateway'
+companion+https://\t'An Uppy Companion'
+s3://\t'An S3 bucket'"

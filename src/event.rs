@@ -65,7 +65,17 @@ impl fmt::Debug for EventSender {
     }
 }
 
-/// One event. `item` numbers the sources of a command from 0; it is not serialised.
+/// The source that an event is about.
+#[derive(Debug, Clone)]
+pub struct EventSource {
+    pub item: usize,
+    /// `None` if the event is about the backend, and so about all sources.
+    pub path: Option<String>,
+    pub upload: Option<UploadId>,
+}
+
+/// One event. `item` numbers the sources of a command from 0. It is the field `source`, the same in
+/// all events of a source.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
@@ -74,7 +84,7 @@ pub enum Event {
     Sources { count: usize, bytes: u64 },
     /// A source was opened and its parts were planned.
     Plan {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         /// Null before the upload has begun.
         upload: Option<UploadId>,
@@ -87,13 +97,16 @@ pub enum Event {
         parts: u32,
         /// Bytes that the store already has; they are not sent.
         resumed_bytes: u64,
+        /// The object exists already.
+        already_stored: bool,
     },
     /// Progress in bytes of the source. A reporter may drop any of them, except the last one of an
     /// upload.
     Progress {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: Option<UploadId>,
+        path: String,
         /// Hashed.
         hashed: u64,
         /// Written to the network.
@@ -106,9 +119,10 @@ pub enum Event {
     },
     /// The store acknowledged a part, and the journal has recorded it.
     Part {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: UploadId,
+        path: String,
         number: PartNumber,
         size: u64,
         sha256: Sha256,
@@ -120,7 +134,11 @@ pub enum Event {
     Retry {
         #[serde(skip)]
         item: usize,
+        /// `item`; null if the failed call was about the backend.
+        source: Option<usize>,
         upload: Option<UploadId>,
+        /// Null if the failed call was about the backend.
+        path: Option<String>,
         /// Null if the failed call was about the whole upload.
         number: Option<PartNumber>,
         /// The number of the failed attempt, from 1.
@@ -133,7 +151,7 @@ pub enum Event {
     /// The source has changed since its upload began. The next events show whether a new upload
     /// begins or this one fails.
     Changed {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: Option<UploadId>,
         path: String,
@@ -141,7 +159,7 @@ pub enum Event {
     },
     /// Another process uploads the source; this run waits for that process.
     Blocked {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: Option<UploadId>,
         path: String,
@@ -153,25 +171,35 @@ pub enum Event {
     /// The backend no longer has an upload or its object: the source is uploaded again from the
     /// beginning, by another upload.
     Restarted {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         /// The upload that is replaced.
         upload: Option<UploadId>,
         path: String,
         message: String,
     },
+    /// The source of an unfinished upload was moved; the upload continues with its new path.
+    Moved {
+        #[serde(rename = "source")]
+        item: usize,
+        upload: Option<UploadId>,
+        old_path: String,
+        path: String,
+    },
     /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: UploadId,
+        path: String,
     },
     /// The backend has verified the object and, with `--wait ready`, its hooks have accepted it.
     Completed {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: UploadId,
-        /// The path of the source, as the journal has it.
+        /// The path of the source: as the command line has it or, if an upload was resumed, as the
+        /// journal has it.
         path: String,
         /// The object existed before this command ran.
         already_stored: bool,
@@ -179,7 +207,7 @@ pub enum Event {
     },
     /// A source could not be uploaded.
     Failed {
-        #[serde(skip)]
+        #[serde(rename = "source")]
         item: usize,
         upload: Option<UploadId>,
         path: String,
@@ -214,7 +242,7 @@ impl Event {
         upload: Option<UploadId>,
         path: &Path,
         plan: &Plan,
-        resumed_bytes: u64,
+        stored: Stored,
     ) -> Self {
         let path_b64 = match path.to_str() {
             Some(_) => None,
@@ -228,23 +256,28 @@ impl Event {
             size: plan.size(),
             part_size: plan.part_size(),
             parts: plan.count(),
-            resumed_bytes,
+            resumed_bytes: match stored {
+                Stored::Bytes(bytes) => bytes,
+                Stored::Object => plan.size(),
+            },
+            already_stored: stored == Stored::Object,
         }
     }
 
     /// A failed attempt that will be repeated after `wait`.
     #[must_use]
     pub fn retry(
-        item: usize,
-        upload: Option<UploadId>,
+        source: EventSource,
         number: Option<PartNumber>,
         attempt: u32,
         error: &Error,
         wait: Duration,
     ) -> Self {
         Self::Retry {
-            item,
-            upload,
+            item: source.item,
+            source: source.path.is_some().then_some(source.item),
+            upload: source.upload,
+            path: source.path,
             number,
             attempt,
             kind: error.kind().name(),
@@ -252,6 +285,30 @@ impl Event {
             message: error.to_string(),
         }
     }
+
+    /// The end of a run that failed before its first source.
+    #[must_use]
+    pub fn early_exit(code: u8) -> Self {
+        Self::Exit {
+            code,
+            uploads: 0,
+            completed: 0,
+            failed: 0,
+            bytes_sent: 0,
+            bytes_skipped: 0,
+            resumable: false,
+            resume_command: String::new(),
+        }
+    }
+}
+
+/// What the store has of a source before a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// Parts of this many bytes together.
+    Bytes(u64),
+    /// The object.
+    Object,
 }
 
 /// An event as one line of NDJSON, without its newline.

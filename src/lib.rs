@@ -34,6 +34,7 @@
 //! | module or crate | content |
 //! |---|---|
 //! | `crates/types` | ids, digests and secrets as types; errors and exit codes; the plan; the messages of the HTTP API |
+//! | `crates/lease` | whether another process may write to a source |
 //! | `crates/net` | address classes (this machine, private, public); the set-up of HTTP clients |
 //! | `crates/sqlite` | SQLite files that are created whole, checked and migrated |
 //! | `crates/s3` | a client of S3-compatible stores, and the probe of what a store enforces |
@@ -57,7 +58,7 @@
 //! reported. When all parts are stored, the version of the file is compared again, and the backend
 //! is asked to complete. The gateway completes, and decides by HeadObject. The receipt is compared
 //! with what was sent and recorded, and the location is printed. If the gateway has hooks, the
-//! upload is `verified` until each has accepted it; `--wait ready` waits for that.
+//! upload is `verified` until each has accepted it, and the command waits for that.
 //!
 //! # Invariants
 //!
@@ -82,6 +83,8 @@
 //! - **Stores are pinned**: parts go only to stores that parts of this backend went to before, and
 //!   never to an address that is less public than that of the backend, unless `--store-host`
 //!   permits it.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod backend;
 #[cfg_attr(

@@ -1,5 +1,7 @@
 //! The program `upload`: runs the command line and exits with its code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use upload_types::error::Kind;
@@ -11,7 +13,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: could not start: {error}");
+            upload::cli::eprint_line(&format!("error: could not start: {error}"));
             return ExitCode::from(Kind::Io.exit_code());
         }
     };

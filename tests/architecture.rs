@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// fixes the layers.
 const CRATES: &[(&str, &[&str])] = &[
     ("crates/types", &[]),
+    ("crates/lease", &[]),
     ("crates/net", &[]),
     ("crates/sqlite", &["types"]),
     ("crates/s3", &["net", "types"]),
@@ -22,7 +23,15 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "",
-        &["embedded-store", "gateway", "net", "s3", "sqlite", "types"],
+        &[
+            "embedded-store",
+            "gateway",
+            "lease",
+            "net",
+            "s3",
+            "sqlite",
+            "types",
+        ],
     ),
 ];
 
@@ -59,6 +68,7 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ("hyper_util", &["crates/gateway/src/listener.rs"]),
     ("indicatif", &["src/report/bars.rs"]),
     ("jsonwebtoken", &["crates/gateway/src/auth/"]),
+    ("libc", &["crates/lease/"]),
     ("prometheus_client", &["crates/gateway/src/metrics.rs"]),
     (
         "quick_xml",
@@ -103,11 +113,19 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
         "tokio_postgres_rustls",
         &["crates/gateway/src/ledger/postgres/connector.rs"],
     ),
+    ("upload_lease", &["src/source/"]),
     (
         "upload_gateway",
         &["src/cli/local_gateway.rs", "src/cli/serve/"],
     ),
-    ("upload_s3", &["src/cli/serve/", "crates/gateway/"]),
+    (
+        "upload_s3",
+        &[
+            "src/cli/settings/aws.rs",
+            "src/cli/serve/",
+            "crates/gateway/",
+        ],
+    ),
     (
         "upload_embedded_store",
         &["src/cli/local_gateway.rs", "crates/gateway/"],
@@ -143,12 +161,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 /// The files that start other programs: the credential process of an AWS profile, and hooks.
 const RUN_PROGRAMS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
-    "crates/s3/src/signing/credentials.rs",
+    "crates/s3/src/aws/process.rs",
 ];
 /// [`RUN_PROGRAMS`], and the file that makes a `clap::Command`.
 const CREATE_COMMANDS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
-    "crates/s3/src/signing/credentials.rs",
+    "crates/s3/src/aws/process.rs",
     "src/cli/completions.rs",
 ];
 

@@ -11,7 +11,8 @@ name=localstack
 version=${LOCALSTACK_VERSION:-2026.3.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 enter
-venv=$stores/venv-localstack
+# A link to the directory of another run is followed: venv does not write through it.
+venv=$(realpath -m "$stores/venv-localstack")
 access='test'
 secret='test'
 

@@ -42,6 +42,11 @@ impl Api {
         &self.connections
     }
 
+    /// Whether requests carry a token.
+    pub fn has_token(&self) -> bool {
+        self.bearer.token().is_some()
+    }
+
     #[must_use]
     pub fn with_connections(&self, connections: Connections) -> Self {
         Self {
@@ -101,7 +106,9 @@ impl Api {
         let timeouts = self.connections.timeouts();
         let response = http::send(request, timeouts.response(len), "reach the backend").await?;
         crash::point("backend.call.response");
-        http::read_response(response, MAX_JSON_BYTES, timeouts).await
+        let response = http::read_response(response, MAX_JSON_BYTES, timeouts).await?;
+        self.connections.clock().observe(&response);
+        Ok(response)
     }
 }
 

@@ -11,6 +11,7 @@ use reqwest::{Client, ClientBuilder};
 use upload_net::AddressClass;
 use url::Url;
 
+use super::clocks::ServerClock;
 use super::options::Options;
 use super::resolver::Resolver;
 use super::timeouts::{TCP_USER_TIMEOUT, Timeouts};
@@ -27,6 +28,7 @@ pub struct Connections(Arc<Inner>);
 struct Inner {
     backend: Url,
     options: Options,
+    clock: ServerClock,
     api: Client,
     /// For stores on this machine, without a proxy.
     local_store: OnceLock<Client>,
@@ -62,6 +64,7 @@ impl Connections {
             backend: backend.clone(),
             api: api.map_err(no_tls)?,
             options,
+            clock: ServerClock::default(),
             local_store: OnceLock::new(),
             store: OnceLock::new(),
             resolver,
@@ -87,6 +90,11 @@ impl Connections {
 
     pub fn timeouts(&self) -> Timeouts {
         Timeouts::new(self.0.options.stall_after)
+    }
+
+    /// The clock of the backend.
+    pub fn clock(&self) -> &ServerClock {
+        &self.0.clock
     }
 
     /// The client for requests to the backend.

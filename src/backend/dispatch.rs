@@ -11,7 +11,7 @@ use super::bearer::Bearer;
 use super::companion::Companion;
 use super::completion::{BatchResults, Completion};
 use super::connections::Connections;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, SignReason};
 use super::options::Options;
 use super::store::{ObjectReader, PartUpload, PutOutcome, StoreClient};
 use upload_types::error::{Error, Kind, Result};
@@ -164,9 +164,10 @@ impl Backend {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
+        reason: SignReason,
     ) -> Result<Vec<SignedPart>> {
         match self {
-            Self::Gateway(gateway) => gateway.sign(id, epoch, parts).await,
+            Self::Gateway(gateway) => gateway.sign(id, epoch, parts, reason).await,
             Self::Companion(companion) => companion.sign(id, parts).await,
         }
     }
@@ -186,10 +187,10 @@ impl Backend {
         }
     }
 
-    /// The stored parts of an unfinished upload, in order of number.
-    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+    /// The stored parts of an unfinished upload of `planned` parts, in order of number.
+    pub async fn parts(&self, id: &UploadId, planned: u32) -> Result<Vec<StoredPart>> {
         match self {
-            Self::Gateway(gateway) => gateway.parts(id).await,
+            Self::Gateway(gateway) => gateway.parts(id, planned).await,
             Self::Companion(companion) => companion.parts(id).await,
         }
     }

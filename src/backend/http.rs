@@ -1,4 +1,4 @@
-//! One HTTP exchange: waits for the response and reads it whole, within the inactivity timeouts.
+//! One HTTP exchange: waits for the response and reads it whole, within the limits of `timeouts`.
 //!
 //! Not here: the meaning of a response.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 
 use super::response::{Response, proxy_login_required};
-use super::timeouts::{Timeouts, within};
+use super::timeouts::{Timeouts, within, within_counted};
 use upload_types::error::{Error, Kind, Result};
 
 /// Sends a request and waits at most `timeout` for the head of the response. `what` completes
@@ -28,17 +28,25 @@ pub async fn send(
 /// Reads a response with a body of at most `max_bytes`.
 ///
 /// # Errors
-/// [`Kind::Temporary`] if the connection breaks or stalls, [`Kind::Incompatible`] if the body is
-/// longer.
+/// [`Kind::Temporary`] if the connection breaks or stalls, or if the body arrives too slowly,
+/// [`Kind::Incompatible`] if it is longer.
 pub async fn read_response(
     mut response: reqwest::Response,
     max_bytes: usize,
     timeouts: Timeouts,
 ) -> Result<Response> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let mut body = Vec::new();
+    let (mut body, mut waited) = (Vec::new(), Duration::ZERO);
     loop {
-        let chunk = within(timeouts.receive(), response.chunk()).await?;
+        let left = timeouts
+            .whole_response(body.len() as u64)
+            .saturating_sub(waited);
+        if left.is_zero() {
+            let what = "the response arrived too slowly";
+            return Err(Error::new(Kind::Temporary, what));
+        }
+        let limit = timeouts.receive().min(left);
+        let chunk = within_counted(limit, &mut waited, response.chunk()).await?;
         let chunk = chunk.map_err(|error| request_error("read a response", error))?;
         let Some(chunk) = chunk else { break };
         if body.len() + chunk.len() > max_bytes {

@@ -7,7 +7,7 @@
 //! api       store        requests to the backend; parts to the store, objects from it
 //! http                   one response, read within its timeouts
 //! connections            the two HTTP clients
-//! options   resolver   url_policy   response   timeouts   rate_limit   header   bearer
+//! options   resolver   url_policy   response   timeouts   rate_limit   header   bearer   clocks
 //! ```
 //!
 //! A function sends one request and classifies its response once.
@@ -16,6 +16,7 @@
 
 mod api;
 mod bearer;
+mod clocks;
 mod companion;
 mod completion;
 mod connections;
@@ -36,7 +37,7 @@ mod url_policy;
 pub use bearer::{Bearer, TokenFile};
 pub use completion::{BatchResults, Completion};
 pub use dispatch::{Backend, Capabilities};
-pub use gateway::{gateway_error, problem_error};
+pub use gateway::{SignReason, gateway_error, problem_error};
 pub use header::Header;
 pub use options::Options;
 pub use rate_limit::Limiter;

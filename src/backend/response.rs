@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
@@ -15,6 +16,8 @@ use upload_types::wire::PROTOCOL_HEADER;
 /// The longest text of another server that an error contains.
 const MAX_EXCERPT_CHARS: usize = 200;
 pub const VERSIONS_HINT: &str = "use versions of upload and of the backend that match";
+pub const CREDENTIALS_HINT: &str = "renew the storage credentials of the backend (for s3://, your AWS credentials), or ask its \
+     operator to check them and what they permit; then run the command again";
 pub const NETWORK_LOGIN_HINT: &str =
     "check the address of the backend, and log in to the network if it requires a login";
 
@@ -45,14 +48,14 @@ impl Response {
         if let Ok(seconds) = value.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let parse_date = |text: &str| {
-            rfc2822::DateTimeParser::new()
-                .parse_timestamp(text.trim())
-                .ok()
-        };
-        let now = parse_date(self.header(DATE.as_str())?)?;
+        let now = self.date()?;
         let delay = parse_date(value)?.duration_since(now);
         Some(Duration::try_from(delay).unwrap_or_default())
+    }
+
+    /// The time of the server's clock.
+    pub fn date(&self) -> Option<Timestamp> {
+        parse_date(self.header(DATE.as_str())?)
     }
 
     pub fn is_success(&self) -> bool {
@@ -88,6 +91,11 @@ impl Response {
         serde_json::from_slice(&self.body)
             .map_err(|error| unreadable_response().with_source(position(&error)))
     }
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let parser = rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(text.trim()).ok()
 }
 
 /// The position of an error in JSON, without the JSON itself, which may hold a presigned URL.
@@ -149,8 +157,8 @@ pub fn backend_redirects(detail: &str) -> Error {
 /// The error of a request through a proxy that requires credentials.
 pub fn proxy_login_required() -> Error {
     Error::new(Kind::Unauthorized, "a proxy requires a login (HTTP 407)").with_hint(
-        "set HTTPS_PROXY, or `proxy` in the configuration file, to the URL of the proxy with user \
-         and password",
+        "add user and password to the URL of the proxy where it is set: HTTPS_PROXY (or another \
+         variable for proxies), or else `proxy` in the configuration file",
     )
 }
 

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use upload_net::AddressClass;
 use url::{Host, Url};
 
-use upload_types::Invalid;
 use upload_types::error::{Error, Kind, Result};
+use upload_types::{Invalid, SignedUrl};
 
 /// A store that the user permits: `HOST` or `HOST:PORT`. Without a port, every port is permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,29 @@ impl UrlPolicy<'_> {
         }
         Ok(url)
     }
+}
+
+/// Parses the URL of an object that a backend signed for other programs, and serialises it: in
+/// visible ASCII characters.
+///
+/// # Errors
+/// [`Kind::Incompatible`] if it is not an http or https URL with a host, or has a user name, white
+/// space or a control character.
+pub fn read_url(text: &str) -> Result<SignedUrl> {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(malformed("contains white space or a control character"));
+    }
+    let url = Url::parse(text).map_err(|_| malformed("cannot be parsed"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(malformed("is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(malformed("contains a user name"));
+    }
+    if url.host().is_none() {
+        return Err(malformed("has no host"));
+    }
+    Ok(SignedUrl::new(url.into()))
 }
 
 fn malformed(reason: &str) -> Error {
@@ -242,6 +265,32 @@ mod tests {
         ] {
             assert!(!is_allowed(url, PUBLIC, &[]), "{url}");
         }
+    }
+
+    #[test]
+    fn read_url_is_http_in_visible_ascii() {
+        for text in [
+            "javascript:alert(1)",
+            "data:text/html,hello",
+            "file:///etc/passwd",
+            "https://user:pw@store.example/k",
+            "https://store.example/\u{1b}]0;title\u{7}",
+            "https://store.example/\u{9b}31m",
+            "https://store.example/a\nb",
+            "https://store.example/a b",
+            "https://",
+            "",
+        ] {
+            assert!(read_url(text).is_err(), "{text:?}");
+        }
+        let signed = "https://store.example/a%2Bb?X-Amz-Signature=1&response-content-type=a%2Fb";
+        assert_eq!(read_url(signed).unwrap().expose(), signed);
+        let url = read_url("http://b\u{fc}cher.example/\u{202e}gnp?\u{feff}").unwrap();
+        assert!(
+            url.expose().bytes().all(|b| b.is_ascii_graphic()),
+            "{}",
+            url.expose()
+        );
     }
 
     /// A browser would send a request for each of these URLs to another server.

@@ -1,6 +1,7 @@
 //! `upload abort`: aborts uploads, first at the backend, then in the journal.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use super::args::AbortArgs;
 use super::backend_handle::BackendHandle;
@@ -8,6 +9,7 @@ use super::hint_commands::HintCommands;
 use super::hints;
 use super::lookup::find_upload;
 use super::output;
+use super::query_limit::within_limit;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
 use crate::event;
@@ -26,6 +28,7 @@ pub async fn run(settings: &Settings, flags: &AbortArgs, commands: &HintCommands
         settings,
         backend_flag: flags.backend.as_deref(),
         connection,
+        limit: flags.query.limit(),
     };
     let mut codes = Vec::new();
     for upload in &flags.uploads {
@@ -45,6 +48,8 @@ struct Aborter<'a> {
     settings: &'a Settings,
     backend_flag: Option<&'a str>,
     connection: Connection,
+    /// The longest time that the backend may take for one upload.
+    limit: Option<Duration>,
 }
 
 impl Aborter<'_> {
@@ -79,8 +84,9 @@ impl Aborter<'_> {
         let (Some(id), Ok(target)) = (id, target) else {
             return Err(not_found);
         };
-        let handle = BackendHandle::connect(&target, self.settings).await?;
-        let aborted = handle.backend().abort(&id, None).await;
+        let handle =
+            within_limit(self.limit, BackendHandle::connect(&target, self.settings)).await?;
+        let aborted = within_limit(self.limit, handle.backend().abort(&id, None)).await;
         handle.close().await;
         aborted.map(|()| id)
     }
@@ -90,8 +96,9 @@ impl Aborter<'_> {
         let target = self
             .settings
             .recorded_target(&upload.intent, None, &self.connection)?;
-        let handle = BackendHandle::connect(&target, self.settings).await?;
-        let aborted = abort_at_backend(handle.backend(), &upload).await;
+        let handle =
+            within_limit(self.limit, BackendHandle::connect(&target, self.settings)).await?;
+        let aborted = within_limit(self.limit, abort_at_backend(handle.backend(), &upload)).await;
         handle.close().await;
         let unconfirmed = match aborted {
             Ok(()) => None,

@@ -30,8 +30,14 @@ pub enum PlainHttp {
     Anywhere,
 }
 
-const FORMS: &str =
-    "embedded, https://host[/base], companion+https://host[/path], s3://bucket[/prefix]";
+/// The forms with what they are for, one per line.
+pub const FORMS: &str = "
+  embedded                       a store on this machine, to try things out
+  https://host[/base]            a gateway (`upload serve`), with its token
+  s3://bucket[/prefix]           an S3 bucket, with the usual AWS credentials
+  companion+https://host[/path]  an Uppy Companion with an S3 store";
+/// The longest text that an error repeats, in bytes.
+const MAX_REPEATED_BYTES: usize = 200;
 
 impl BackendSpec {
     /// Parses a text from a flag, the environment, a configuration file or the journal.
@@ -45,10 +51,15 @@ impl BackendSpec {
         if text == "embedded" {
             return check_is_built_in(Self::Embedded);
         }
-        // The text is not repeated: it may be a secret that was pasted into the wrong place.
+        let unknown = || {
+            let what = match repeatable(text) {
+                Some(text) => format!("there is no backend of the form `{text}`"),
+                None => "could not understand the backend".to_owned(),
+            };
+            Error::new(wrong_kind, what).with_hint(format!("use one of these forms:{FORMS}"))
+        };
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(Error::new(wrong_kind, "could not understand the backend")
-                .with_hint(format!("use one of: {FORMS}")));
+            return Err(unknown());
         };
         match scheme.to_ascii_lowercase().as_str() {
             "https" | "http" => http_address(text, plain_http, wrong_kind).map(Self::Url),
@@ -57,10 +68,7 @@ impl BackendSpec {
                 http_address(text, plain_http, wrong_kind).map(Self::Companion)
             }
             "s3" => check_is_built_in(bucket_and_prefix(rest, wrong_kind)?),
-            _ => Err(
-                Error::new(wrong_kind, "could not understand the scheme of the backend")
-                    .with_hint(format!("use one of: {FORMS}")),
-            ),
+            _ => Err(unknown()),
         }
     }
 
@@ -74,8 +82,7 @@ impl BackendSpec {
     #[must_use]
     pub fn not_configured() -> Error {
         Error::new(Kind::Config, "no backend is configured").with_hint(format!(
-            "name one with --backend, UPLOAD_BACKEND or the key `backend` of the configuration file: {FORMS}; for example: \
-             --backend embedded"
+            "name one with --backend, UPLOAD_BACKEND or `backend` in the configuration file:{FORMS}"
         ))
     }
 }
@@ -91,6 +98,16 @@ impl fmt::Display for BackendSpec {
             Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }
     }
+}
+
+/// The text, unless it may be a secret that was pasted into the wrong place: a token, a key, or a
+/// URL with a password or a signature.
+pub fn repeatable(text: &str) -> Option<&str> {
+    let is_token = text.starts_with("upl_") || text.starts_with("eyJ");
+    let is_key = text.len() >= 32 && !text.contains(['.', ':']);
+    let has_secret = text.contains(['@', '?', '#']) || text.chars().any(char::is_whitespace);
+    let is_long = text.len() > MAX_REPEATED_BYTES;
+    (!text.is_empty() && !is_token && !is_key && !has_secret && !is_long).then_some(text)
 }
 
 /// Rejects a backend that needs the gateway if this build has none.
@@ -241,8 +258,21 @@ mod tests {
     }
 
     #[test]
-    fn error_does_not_repeat_a_password() {
-        let error = parse("https://me:canary@host").unwrap_err();
-        assert!(!format!("{error} {:?}", error.hint()).contains("canary"));
+    fn error_repeats_the_text_unless_it_may_be_a_secret() {
+        for text in ["s3", "embeded", "uploads.example.org", "ftp://host/base"] {
+            let error = parse(text).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+        for text in [
+            "https://me:canary@host",
+            "ftp://me:canary@host",
+            "upl_canary",
+            "eyJhbGciOiJub25lIn0.canary.",
+            "wJalrXUtnFEMI/K7MDENG/canaryEXAMPLEKEY00",
+            "bucket.test/key?X-Amz-Signature=canary",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!format!("{error} {:?}", error.hint()).contains("canary"));
+        }
     }
 }

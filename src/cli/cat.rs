@@ -1,6 +1,7 @@
 //! `upload cat`: writes an uploaded object to standard output, and verifies it.
 
 use std::io;
+use std::time::Duration;
 
 use super::args::CatArgs;
 use super::backend_handle::BackendHandle;
@@ -8,6 +9,7 @@ use super::hint_commands::{backend_flags, quoted};
 use super::lookup::find_upload;
 use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
 use super::output::{self, Reader};
+use super::query_limit::within_limit;
 use super::settings::Settings;
 use super::upload_line::plan;
 use crate::backend::Backend;
@@ -24,9 +26,10 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let verifier = verifier(&journal, &upload)?;
     let target = settings.recorded_target(&upload.intent, None, &connection)?;
-    let handle = BackendHandle::connect(&target, settings).await?;
+    let limit = flags.query.limit();
+    let handle = within_limit(limit, BackendHandle::connect(&target, settings)).await?;
     let copied = match upload.begun_id() {
-        Ok(id) => copy_to_stdout(handle.backend(), id, verifier)
+        Ok(id) => copy_to_stdout(handle.backend(), id, verifier, limit)
             .await
             .map_err(|error| with_put_hint(error, &upload)),
         Err(error) => Err(error),
@@ -51,14 +54,19 @@ fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
     ))
 }
 
-/// Returns `None` if standard output was closed before the end.
+/// Returns `None` if standard output was closed before the end. `limit` is for everything before
+/// the first byte of the object.
 async fn copy_to_stdout(
     backend: &Backend,
     id: &UploadId,
     mut verifier: ObjectVerifier,
+    limit: Option<Duration>,
 ) -> Result<Option<Verified>> {
-    let url = backend.read_url(id, None).await?.url;
-    let mut object = backend.get(&url).await?;
+    let open = async {
+        let url = backend.read_url(id, None).await?.url;
+        backend.get(&url).await
+    };
+    let mut object = within_limit(limit, open).await?;
     let mut stdout = io::stdout().lock();
     let mut written = 0;
     while let Some(chunk) = object.next().await? {

@@ -30,7 +30,7 @@ struct Line<'a> {
 /// As for the verbs that use the settings; [`Kind::Io`](upload_types::error::Kind::Io) if standard
 /// output fails.
 pub fn run(settings: &Settings, flags: &ConfigArgs) -> Result<()> {
-    let mut lines = String::new();
+    let mut lines = file_line(settings);
     for setting in settings.effective(flags)? {
         lines.push_str(&if settings.json() {
             event::to_json_line(&json_line(&setting))
@@ -40,6 +40,19 @@ pub fn run(settings: &Settings, flags: &ConfigArgs) -> Result<()> {
         lines.push('\n');
     }
     output::print(&lines)
+}
+
+/// The line about the configuration file.
+fn file_line(settings: &Settings) -> String {
+    let path = settings.file_path();
+    let exists = path.exists();
+    let path = path.display().to_string();
+    if settings.json() {
+        let line = serde_json::json!({ "type": "config_file", "path": path, "exists": exists });
+        return event::to_json_line(&line) + "\n";
+    }
+    let state = if exists { "" } else { " (does not exist)" };
+    format!("# configuration file: {}{state}\n", escape(&path))
 }
 
 fn text_line(setting: &EffectiveSetting) -> String {
@@ -61,6 +74,12 @@ fn json_line(setting: &EffectiveSetting) -> Line<'_> {
             None,
             Some(path.display().to_string()),
             profile.as_deref(),
+        ),
+        Origin::AwsProfile(path, profile) => (
+            "aws_profile",
+            None,
+            Some(path.display().to_string()),
+            Some(profile.as_str()),
         ),
         Origin::Default => ("default", None, None, None),
     };

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::permissions;
+use super::toml_keys::TableOf;
 use upload_types::error::{Error, Kind, Result};
 
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -40,6 +41,28 @@ pub struct Keys {
     pub s3_region: Option<String>,
     pub s3_path_style: Option<bool>,
 }
+
+/// The names of [`Keys`].
+const KEYS: [&str; 18] = [
+    "backend",
+    "token_file",
+    "part_size",
+    "jobs",
+    "limit_rate",
+    "give_up_after",
+    "store_hosts",
+    "headers",
+    "ca_cert",
+    "proxy",
+    "stall_after",
+    "allow_insecure_http",
+    "journal",
+    "color",
+    "progress",
+    "s3_endpoint",
+    "s3_region",
+    "s3_path_style",
+];
 
 /// A number with or without quotes.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,25 +124,35 @@ impl ConfigFile {
         let mut table: Table = text
             .parse()
             .map_err(|error: toml::de::Error| wrong("").with_source(error.message()))?;
-        let profiles: BTreeMap<String, Keys> = table
-            .remove("profile")
-            .map_or_else(|| Ok(BTreeMap::new()), Value::try_into)
-            .map_err(|error: toml::de::Error| {
-                wrong("[profile] of ").with_source(error.message())
-            })?;
-        let top = Value::Table(table)
-            .try_into()
-            .map_err(|error: toml::de::Error| wrong("").with_source(error.message()))?;
+        let profiles = match table.remove("profile") {
+            None => Table::new(),
+            Some(Value::Table(profiles)) => profiles,
+            Some(_) => {
+                return Err(wrong("[profile] of ").with_source("it is not a table of tables"));
+            }
+        };
+        let top_level = TableOf {
+            path,
+            text,
+            profile: None,
+        };
+        let profiles = profiles
+            .into_iter()
+            .map(|(name, value)| {
+                let Value::Table(table) = value else {
+                    let section = format!("[profile.{name}] of ");
+                    return Err(wrong(&section).with_source("it is not a table"));
+                };
+                let keys = keys(table, top_level.profile(&name))?;
+                Ok((name, keys))
+            })
+            .collect::<Result<BTreeMap<String, Keys>>>()?;
+        let top = keys(table, top_level)?;
         let profile = match profile {
             None => None,
             Some(name) => match profiles.into_iter().find(|(known, _)| known == name) {
                 Some(found) => Some(found),
-                None => {
-                    return Err(Error::new(
-                        Kind::Config,
-                        format!("there is no [profile.{name}] in {}", path.display()),
-                    ));
-                }
+                None => return Err(no_profile(name, path)),
             },
         };
         Ok(Self {
@@ -147,6 +180,36 @@ impl ConfigFile {
             .parent()
             .map_or_else(|| path.to_owned(), |directory| directory.join(path))
     }
+}
+
+/// The keys of one table.
+fn keys(table: Table, place: TableOf<'_>) -> Result<Keys> {
+    for (key, value) in &table {
+        if !KEYS.contains(&key.as_str()) {
+            let known = format!("the keys are: {}", KEYS.join(", "));
+            return Err(place.unknown_key(key, &KEYS, &known));
+        }
+        let alone = Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(error) = Value::Table(alone).try_into::<Keys>() {
+            let what = format!("could not use `{key}` of {}", place.place(key));
+            return Err(Error::new(Kind::Config, what).with_source(error.message()));
+        }
+    }
+    Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| {
+            let what = format!("could not understand {}", place.path.display());
+            Error::new(Kind::Config, what).with_source(error.message())
+        })
+}
+
+/// The error for a profile that the file at `path` does not have.
+pub fn no_profile(name: &str, path: &Path) -> Error {
+    let what = format!("there is no [profile.{name}] in {}", path.display());
+    Error::new(Kind::Config, what).with_hint(format!(
+        "add the table [profile.{name}] to that file, or name another profile with --profile NAME; \
+         unset UPLOAD_PROFILE to use none"
+    ))
 }
 
 /// The text of the configuration file at `path`; empty if an optional file is missing.
@@ -205,21 +268,42 @@ mod tests {
     }
 
     #[test]
-    fn error_names_unknown_key_and_file() {
-        for text in [
-            "partsize = 1\n",
-            "[profile.ci]\npartsize = 1\n",
-            "[other]\npartsize = 1\n",
+    fn error_names_unknown_key_with_file_and_line_and_every_key() {
+        for (text, key, line) in [
+            ("jobs = 1\npartsize = 1\n", "`partsize`", "line 2"),
+            ("[profile.ci]\n\npartsize = 1\n", "`partsize`", "line 3"),
+            ("[other]\npartsize = 1\n", "`other`", "line 1"),
         ] {
             let error = parse(text, None).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);
             let message = error.to_string();
-            assert!(message.contains("/etc/up/config.toml"), "{message}");
-            assert!(
-                message.contains("partsize") || message.contains("`other`"),
-                "{message}"
-            );
+            for part in ["/etc/up/config.toml", key, line] {
+                assert!(message.contains(part), "{message}");
+            }
+            let hint = error.hint().unwrap();
+            assert!(KEYS.iter().all(|key| hint.contains(key)), "{hint}");
+            assert_eq!(hint.contains("`part_size`"), key == "`partsize`", "{hint}");
         }
+    }
+
+    /// The library knows the keys of the structure.
+    #[test]
+    fn list_of_keys_is_complete() {
+        let wrong = Value::Table(Table::from_iter([("x".to_owned(), Value::Boolean(true))]));
+        let error = wrong.try_into::<Keys>().unwrap_err().to_string();
+        let (_, known) = error.split_once("expected one of").unwrap();
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        assert_eq!(known, KEYS);
+    }
+
+    #[test]
+    fn error_about_wrong_value_names_key_and_line() {
+        let error = parse("jobs = 2\ns3_path_style = 3\n", None).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("`s3_path_style`") && message.contains("line 2"),
+            "{message}"
+        );
     }
 
     #[test]

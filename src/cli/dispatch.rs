@@ -10,6 +10,7 @@ use super::{
     abort, cat, completions, config, hints, list, man, prune, put, resource_limits, resume,
     session, status, url,
 };
+use crate::event;
 use crate::report::LogWriter;
 use upload_types::error::{Error, Result};
 
@@ -19,7 +20,15 @@ use upload_types::error::{Error, Result};
 /// The error of the verb; its kind is the exit code.
 pub async fn run() -> anyhow::Result<u8> {
     resource_limits::apply();
-    let command_line = CommandLine::from_process();
+    let command_line = match CommandLine::from_process() {
+        Ok(command_line) => command_line,
+        Err(code) => {
+            if code != 0 && CommandLine::process_wants_events() {
+                session::print_exit_event(code)?;
+            }
+            return Ok(code);
+        }
+    };
     #[cfg(feature = "gateway")]
     let command_line = serve::config_file::apply(command_line)?;
     let result = run_verb(&command_line).await;
@@ -27,14 +36,20 @@ pub async fn run() -> anyhow::Result<u8> {
         (&result, &command_line.verb, command_line.global.json)
     {
         // The event stream ends with an exit event even if the run fails before its session begins.
-        session::print_exit_event(error)?;
+        session::print_exit_event(error.kind().exit_code())?;
     }
     Ok(result?)
 }
 
 async fn run_verb(command_line: &CommandLine) -> Result<u8> {
     let CommandLine { global, verb } = command_line;
-    let settings = &Settings::load(global, Environment::of_process())?;
+    let environment = Environment::of_process();
+    let settings = match verb {
+        #[cfg(feature = "gateway")]
+        Verb::Serve(_) => Settings::without_file(global, environment)?,
+        _ => Settings::load(global, environment)?,
+    };
+    let settings = &settings;
     if !has_own_log(verb) {
         let writer = LogWriter::default();
         output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, writer);
@@ -56,8 +71,19 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         Verb::Serve(flags) => serve::run(settings, flags).await.map(done),
         Verb::Completions(flags) => completions::run(flags).map(done),
         Verb::Man(flags) => man::run(flags).map(done),
+        Verb::Version => print_version(settings).map(done),
     };
     result.map_err(|error| adapt_hint(verb, error, &commands))
+}
+
+fn print_version(settings: &Settings) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    output::print(&if settings.json() {
+        let line = serde_json::json!({ "type": "version", "version": version });
+        event::to_json_line(&line) + "\n"
+    } else {
+        format!("upload {version}\n")
+    })
 }
 
 /// Whether a verb initialises the log itself: its writer depends on the reporter, or its format on
@@ -76,13 +102,13 @@ fn connection_and_wait(verb: &Verb) -> (ConnectionArgs, WaitState) {
     let (connection, wait) = match verb {
         Verb::Put(flags) => (&flags.connection, flags.transfer.wait),
         Verb::Resume(flags) => (&flags.connection, flags.transfer.wait),
-        Verb::List(flags) => (&flags.connection, WaitState::None),
-        Verb::Status(flags) => (&flags.connection, WaitState::None),
-        Verb::Abort(flags) => (&flags.connection, WaitState::None),
-        Verb::Prune(flags) => (&flags.connection, WaitState::None),
-        Verb::Cat(flags) => (&flags.connection, WaitState::None),
-        Verb::Url(flags) => (&flags.connection, WaitState::None),
-        _ => return (ConnectionArgs::default(), WaitState::None),
+        Verb::List(flags) => (&flags.connection, WaitState::default()),
+        Verb::Status(flags) => (&flags.connection, WaitState::default()),
+        Verb::Abort(flags) => (&flags.connection, WaitState::default()),
+        Verb::Prune(flags) => (&flags.connection, WaitState::default()),
+        Verb::Cat(flags) => (&flags.connection, WaitState::default()),
+        Verb::Url(flags) => (&flags.connection, WaitState::default()),
+        _ => return (ConnectionArgs::default(), WaitState::default()),
     };
     (connection.clone(), wait)
 }

@@ -49,8 +49,10 @@ impl HintCommands {
         let mut words = vec!["upload".to_owned()];
         words.extend_from_slice(&self.global);
         words.push("resume".to_owned());
-        if self.wait == WaitState::Ready {
-            words.extend(["--wait", "ready"].map(str::to_owned));
+        match self.wait {
+            WaitState::Auto => {}
+            WaitState::None => words.extend(["--wait", "none"].map(str::to_owned)),
+            WaitState::Ready => words.extend(["--wait", "ready"].map(str::to_owned)),
         }
         words.extend_from_slice(&self.connection);
         quoted(&words)
@@ -166,7 +168,7 @@ fn option(name: &str, value: Option<impl AsRef<OsStr>>) -> Vec<String> {
 }
 
 /// A header without its value, which the user has to type again.
-fn without_value(header: &str) -> String {
+pub fn without_value(header: &str) -> String {
     match header.split_once(':') {
         Some((name, _)) if !header.starts_with('@') => format!("{name}: VALUE"),
         _ => header.to_owned(),
@@ -185,7 +187,7 @@ mod tests {
     use crate::cli::args::{CommandLine, Verb};
 
     fn commands(global: &GlobalArgs, connection: &ConnectionArgs) -> HintCommands {
-        HintCommands::new(global, connection, WaitState::None)
+        HintCommands::new(global, connection, WaitState::Auto)
     }
 
     #[test]

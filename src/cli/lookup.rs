@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::journal::{Journal, State, Upload};
+use crate::source::FileVersion;
 use upload_types::error::{Error, Kind, Result};
 
 /// The upload with this id, or with the only id that begins with it; otherwise the newest upload of
-/// this file, unfinished ones first. `is_candidate` restricts the search.
+/// this file, unfinished ones first, and those of a file that was moved to this path before those
+/// of another file that was there. `is_candidate` restricts the search.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if no upload matches; [`Kind::Usage`] if the beginning of an id is ambiguous.
@@ -54,11 +56,10 @@ fn find_by_file(
         .canonicalize()
         .or_else(|_| std::path::absolute(file))
         .unwrap_or_else(|_| file.to_path_buf());
-    let mut uploads: Vec<Upload> = journal
-        .by_path(&path)?
-        .into_iter()
-        .filter(|upload| is_candidate(upload) && upload.state != State::Abandoned)
-        .collect();
+    let is_usable = |upload: &Upload| is_candidate(upload) && upload.state != State::Abandoned;
+    let mut uploads = moved_here(journal, &path)?;
+    uploads.extend(journal.by_path(&path)?);
+    uploads.retain(is_usable);
     if uploads.is_empty() {
         let message = format!("the journal has no upload of {}", file.display());
         return Err(Error::new(Kind::NotFound, message)
@@ -68,4 +69,23 @@ fn find_by_file(
         .iter()
         .position(|upload| upload.state.is_unfinished());
     Ok(uploads.swap_remove(unfinished.unwrap_or(0)))
+}
+
+/// The uploads of this file whose path no longer has it, with the new path.
+fn moved_here(journal: &Journal, path: &Path) -> Result<Vec<Upload>> {
+    let Some(version) = FileVersion::of(path) else {
+        return Ok(Vec::new());
+    };
+    let is_moved = |upload: &Upload| {
+        let recorded = &upload.intent.path;
+        recorded != path
+            && !FileVersion::of(recorded).is_some_and(|there| there.is_same_file(&version))
+    };
+    let moved = journal.by_file(&version)?.into_iter().filter(is_moved);
+    Ok(moved
+        .map(|mut upload| {
+            upload.intent.path = path.to_owned();
+            upload
+        })
+        .collect())
 }

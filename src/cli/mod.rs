@@ -1,12 +1,12 @@
 //! The command line: one file for each verb, and the parts that verbs share.
 //!
-//! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `secret_file`,
+//! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`, `secret_file`,
 //!   `permissions`, `settings`
 //! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
 //!   `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
-//!   `upload_line`, `object_verifier`
-//! - verbs: `put`, `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`,
+//!   `upload_line`, `upload_table`, `status_text`, `object_verifier`
+//! - verbs: `put` (`destination`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`,
 //!   `completions`, `man`
 //! - `dispatch` runs the verb
 //!
@@ -21,12 +21,14 @@ mod cat;
 pub mod completions;
 mod config;
 mod config_file;
+mod destination;
 mod dispatch;
 mod hint_commands;
 mod hints;
 mod list;
 #[cfg(feature = "gateway")]
 mod local_gateway;
+mod log_queue;
 mod lookup;
 pub mod man;
 mod notices;
@@ -37,6 +39,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod query_limit;
 mod rate_signals;
 mod receipt_file;
 mod receipt_target;
@@ -49,8 +52,11 @@ mod session;
 mod settings;
 mod signals;
 mod status;
+mod status_text;
+mod toml_keys;
 mod upload_line;
+mod upload_table;
 mod url;
 
 pub use dispatch::run;
-pub use output::exit_code;
+pub use output::{eprint_line, exit_code};

@@ -1,9 +1,9 @@
-//! Notices of a run on standard error, outside the stream of events; none with `--quiet`.
+//! Notices and warnings of a run on standard error, outside the stream of events.
 
 use std::io::Write as _;
 
 use super::settings::Settings;
-use crate::report::LogWriter;
+use crate::report::{LogWriter, escape};
 
 #[derive(Debug, Clone)]
 pub struct Notices {
@@ -17,11 +17,21 @@ impl Notices {
         Self { is_quiet, writer }
     }
 
+    /// Shows a notice, except with `--quiet`.
     pub fn show(&self, text: &str) {
         if !self.is_quiet {
-            // One write only, because each write redraws the bars. Standard error may be closed.
-            let line = format!("{text}\n");
-            let _ = self.writer.clone().write_all(line.as_bytes());
+            self.write(text);
         }
+    }
+
+    /// Shows a warning, also with `--quiet`.
+    pub fn warn(&self, text: &str) {
+        self.write(&format!("warning: {text}"));
+    }
+
+    fn write(&self, text: &str) {
+        // One write only, because each write redraws the bars.
+        let line = format!("{}\n", escape(text));
+        let _ = self.writer.clone().write_all(line.as_bytes());
     }
 }

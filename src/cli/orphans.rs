@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::backend_handle::BackendHandle;
 use super::hint_commands::{HintCommands, backend_flags};
 use super::output;
+use super::query_limit::within_limit;
 use super::settings::{Settings, Target};
+use super::upload_table::Entry;
 use crate::event;
 use crate::journal::Journal;
 use crate::report::{escape, safe, text};
@@ -44,7 +47,7 @@ struct Line<'a> {
 impl Orphans {
     /// Reads the uploads of the backend before those of the journal, so that an upload that begins
     /// in between is not an orphan. The uploads in `pruned`, which were just removed from the
-    /// journal, are not orphans either.
+    /// journal, are not orphans either. `limit` is for the backend.
     ///
     /// # Errors
     /// Those of the backend and of the journal.
@@ -53,9 +56,10 @@ impl Orphans {
         target: &Target,
         settings: &Settings,
         pruned: &BTreeSet<UploadId>,
+        limit: Option<Duration>,
     ) -> Result<Self> {
-        let handle = BackendHandle::connect(target, settings).await?;
-        let in_progress = uploads_in_progress(&handle).await;
+        let handle = within_limit(limit, BackendHandle::connect(target, settings)).await?;
+        let in_progress = within_limit(limit, uploads_in_progress(&handle)).await;
         let backend = handle.name().to_owned();
         let flags = backend_flags(&backend, handle.s3_service());
         handle.close().await;
@@ -73,9 +77,13 @@ impl Orphans {
         })
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.uploads.is_empty()
+    }
+
     /// Prints the meaning of the lines, and the command that ends an orphan.
     pub fn announce(&self, settings: &Settings, commands: &HintCommands) {
-        if self.uploads.is_empty() || settings.json() || settings.quiet() {
+        if self.is_empty() || settings.json() || settings.quiet() {
             return;
         }
         let command = commands.abort_orphan(&self.flags);
@@ -84,6 +92,23 @@ impl Orphans {
              `{}` aborts one:",
             escape(&command)
         ));
+    }
+
+    /// The orphans as entries of a table.
+    pub fn entries(&self) -> Vec<Entry> {
+        let entry = |status: &UploadStatus| Entry {
+            id: safe(status.id.as_str()),
+            state: status.state.name(),
+            stored: None,
+            size: status.size,
+            begun_at: status.created_at,
+            details: vec![
+                ("orphan", escape(&status.name)),
+                ("backend", escape(&self.backend)),
+                ("expires", format!("{:.0}", status.expires_at)),
+            ],
+        };
+        self.uploads.iter().map(entry).collect()
     }
 
     /// One line per orphan, of text or of JSON.

@@ -1,13 +1,17 @@
 //! The standard streams, the exit code, and the log on standard error.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::log_queue::{self, LogQueue};
 use crate::report::{LogWriter, escape, safe};
 use upload_types::error::{Error, Kind, Result};
+
+/// The width of a terminal that does not report one.
+const DEFAULT_COLUMNS: usize = 80;
 
 /// Writes text to standard output. A closed standard output is not an error.
 ///
@@ -26,6 +30,18 @@ pub fn print(text: &str) -> Result<()> {
 pub enum Reader {
     Open,
     Closed,
+}
+
+/// The width of standard output in columns; `None` unless it is a terminal.
+pub fn stdout_columns() -> Option<usize> {
+    let stdout = io::stdout();
+    stdout.is_terminal().then(|| {
+        let size = rustix::termios::tcgetwinsize(stdout).map_or(0, |size| size.ws_col);
+        match usize::from(size) {
+            0 => DEFAULT_COLUMNS,
+            columns => columns,
+        }
+    })
 }
 
 /// Writes bytes to standard output, which the caller has locked.
@@ -63,14 +79,16 @@ pub fn eprint_line(text: &str) {
 pub fn eprint_error(error: &Error) {
     eprint_line(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
-        // Not cut: a hint may contain a command.
-        eprint_line(&format!("hint: {}", escape(hint)));
+        // Not cut: a hint may contain a command. Some hints list forms, one per indented line.
+        let lines: Vec<String> = hint.split("\n  ").map(escape).collect();
+        eprint_line(&format!("hint: {}", lines.join("\n  ")));
     }
 }
 
-/// The exit code of a run. Writes its error, if any, to standard error.
+/// The exit code of a run. Writes the rest of the log, and its error, if any, to standard error.
 #[must_use]
 pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
+    log_queue::flush();
     let error = match result {
         Ok(code) => return code,
         Err(error) => error,
@@ -79,7 +97,7 @@ pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
         eprint_error(error);
         error.kind().exit_code()
     } else {
-        eprint_line(&format!("error: {error:#}"));
+        eprint_line(&format!("error: {}", safe(&format!("{error:#}"))));
         Kind::Other.exit_code()
     }
 }
@@ -103,10 +121,13 @@ pub enum LogFormat {
 /// `-vvv` also more of the libraries. `RUST_LOG` is ignored, because the most detailed logs of
 /// libraries may contain secrets.
 pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter) {
+    let queue = LogQueue::start(writer);
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(false)
-        .with_writer(move || writer.clone());
+        // The library would print them to standard error, and panic if that is closed.
+        .log_internal_errors(false)
+        .with_writer(move || queue.clone());
     let filter = log_filter(log_of, verbose);
     // Initialising twice fails; only tests do that.
     let _ = match format {

@@ -206,6 +206,16 @@ pub fn name(text: &str) -> Result<String> {
     }
 }
 
+/// The name of a file for `--name`: as [`name`], and without a slash.
+pub fn file_name(text: &str) -> Result<String> {
+    if text.contains('/') {
+        return Err(
+            "a name must not contain a slash; the backend chooses the key of the object".to_owned(),
+        );
+    }
+    name(text)
+}
+
 /// An HTTP header: `NAME: VALUE`.
 pub fn header(text: &str) -> Result<(String, String)> {
     let wrong = || format!("`{text}` is not a header; write 'NAME: VALUE'");

@@ -12,6 +12,7 @@ use super::hint_commands::HintCommands;
 use super::orphans::Orphans;
 use super::output;
 use super::settings::{Settings, Target};
+use super::upload_table::table;
 use crate::event;
 use crate::journal::{Journal, State, Upload};
 use crate::report::{safe, text};
@@ -28,11 +29,14 @@ pub async fn run(settings: &Settings, flags: &PruneArgs, commands: &HintCommands
     let Some(target) = target else {
         return Ok(());
     };
-    let orphans = Orphans::find(&journal, &target, settings, &pruned)
+    let orphans = Orphans::find(&journal, &target, settings, &pruned, flags.query.limit())
         .await
         .map_err(|error| not_listed(error, &target))?;
     orphans.announce(settings, commands);
-    output::print(&orphans.lines(settings.json()))
+    output::print(&match output::stdout_columns() {
+        Some(columns) if !settings.json() => table(&orphans.entries(), columns),
+        _ => orphans.lines(settings.json()),
+    })
 }
 
 /// Removes finished uploads from the journal, and reports their number. Returns their ids.
@@ -45,16 +49,25 @@ fn remove_finished(
     let mut finished = journal.all()?;
     finished.retain(|upload| is_finished(upload, flags.older_than, now));
     let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
-    let removed = if flags.dry_run {
-        rows.len()
+    let (removed, freed_bytes) = if flags.dry_run {
+        (rows.len(), 0)
     } else {
-        journal.delete(&rows)?
+        let removed = journal.delete(&rows)?;
+        let freed_bytes = journal.compact().unwrap_or_else(|error| {
+            output::eprint_line(&format!(
+                "the journal was pruned, but its file is not smaller: {}",
+                safe(&error.to_string())
+            ));
+            0
+        });
+        (removed, freed_bytes)
     };
     let in_embedded = embedded_objects(&finished);
     if settings.json() {
         let line = serde_json::json!({
             "type": "pruned",
             "removed": removed,
+            "freed_bytes": freed_bytes,
             "dry_run": flags.dry_run,
             "embedded_objects": in_embedded.count,
             "embedded_bytes": in_embedded.bytes,
@@ -67,7 +80,11 @@ fn remove_finished(
             "removed"
         };
         let uploads = counted(removed, "upload");
-        output::eprint_line(&format!("{verb} {uploads} from the journal"));
+        let freed = match freed_bytes {
+            0 => String::new(),
+            bytes => format!("; its file is {} smaller", text::size(bytes)),
+        };
+        output::eprint_line(&format!("{verb} {uploads} from the journal{freed}"));
         if in_embedded.count > 0 {
             let objects = counted(in_embedded.count, "object");
             let (size, directory) = (text::size(in_embedded.bytes), settings.store_dir()?);

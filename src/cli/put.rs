@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::args::{IfChanged, PutArgs};
+use super::destination;
 use super::hint_commands::HintCommands;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
-use crate::transfer::{self, Item, OnChange, PutRequest, TypeOrigin};
+use crate::transfer::{self, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use upload_types::error::Result;
 
 /// The longest name that a backend accepts, in characters.
@@ -17,6 +18,11 @@ const MAX_NAME_CHARS: usize = 200;
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    destination::check(&flags.paths, &arguments)?;
     let connection = settings.connection(&flags.connection)?;
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
@@ -75,6 +81,10 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             Some(_) => TypeOrigin::Requested,
             None => TypeOrigin::Guessed,
         },
+        name_origin: match options.name {
+            Some(_) => NameOrigin::Requested,
+            None => NameOrigin::Path,
+        },
         name,
         metadata: options.metadata.clone(),
         part_size: options.part_size,
@@ -126,7 +136,8 @@ async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
     for (index, item) in items.iter().enumerate() {
         let Item::Put(put) = item else { continue };
         let item = session.first_item() + index;
-        match transfer::preview(session.journal(), handle.backend(), &info, item, put).await {
+        let (journal, give_up) = (session.journal(), session.give_up());
+        match transfer::preview(journal, handle.backend(), &info, give_up, item, put).await {
             Ok(event) => session.emit(event),
             Err(error) => session.fail(item, None, &put.path, &error),
         }

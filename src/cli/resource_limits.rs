@@ -1,7 +1,8 @@
-//! Resource limits of the process: no core dumps, because memory holds secrets, and as many open
-//! files as permitted.
+//! Resource limits of the process: no core dumps, because memory holds secrets, as many open files
+//! as permitted, and an error instead of a signal beyond the largest file size (`ulimit -f`).
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Descriptors besides those of parts and sources: standard streams, event loop, journal, calls to
 /// the backend, and a connection that closes while the next one opens.
@@ -26,6 +27,9 @@ pub fn apply() {
             maximum: getrlimit(Resource::Core).maximum,
         },
     );
+    // A handler that stays installed. Without one, the signal ends the process; with it, the write
+    // fails.
+    let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
     let files = getrlimit(Resource::Nofile);
     let _ = setrlimit(
         Resource::Nofile,

@@ -1,6 +1,7 @@
 //! The common part of the commands that upload (`put`, `resume`): journal, reporter, signals,
 //! receipt file, and the exit code.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backend_handle::BackendHandle;
+use super::backend_spec::BackendSpec;
 use super::hint_commands::{HintCommands, Subject, backend_flags};
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
@@ -24,7 +26,7 @@ use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
-use upload_types::wire::BackendInfo;
+use upload_types::wire::{BackendInfo, Proof};
 
 /// The longest time without any response from the backend: after it, the address is probably wrong.
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
@@ -44,6 +46,7 @@ pub struct Session {
     stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
     wait: WaitFor,
+    sha256: bool,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -55,6 +58,8 @@ pub struct Session {
     first_item: usize,
     threads: Vec<JoinHandle<Result<()>>>,
     notices: Notices,
+    /// The backends of this run that were named for `proof: none`.
+    unproven: BTreeSet<String>,
 }
 
 impl Session {
@@ -86,6 +91,7 @@ impl Session {
             stop,
             give_up: give_up(transfer.give_up_after),
             wait: transfer.wait,
+            sha256: transfer.sha256,
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -95,6 +101,7 @@ impl Session {
             first_item: 0,
             threads,
             notices,
+            unproven: BTreeSet::new(),
         })
     }
 
@@ -134,6 +141,10 @@ impl Session {
         self.first_item
     }
 
+    pub fn give_up(&self) -> GiveUp {
+        self.give_up
+    }
+
     pub fn emit(&self, event: Event) {
         self.sink.emit(event);
     }
@@ -167,12 +178,25 @@ impl Session {
         let info =
             transfer::handshake(handle.backend(), &options, &self.sink, &mut self.stop).await;
         match info {
-            Ok(info) => Some((handle, info)),
+            Ok(info) => {
+                self.warn_without_proof(&handle, &info);
+                Some((handle, info))
+            }
             Err(error) => {
                 self.fail_all(items, &error);
                 handle.close().await;
                 None
             }
+        }
+    }
+
+    /// Names a backend whose store accepts any bytes, once in a run.
+    fn warn_without_proof(&mut self, handle: &BackendHandle, info: &BackendInfo) {
+        let name = handle.name();
+        if info.proof == Proof::None && self.unproven.insert(name.to_owned()) {
+            self.notices.warn(&format!(
+                "{name} does not prove which bytes its store has (proof: none)"
+            ));
         }
     }
 
@@ -183,10 +207,25 @@ impl Session {
         let open = BackendHandle::with_limits(target, self.lock_timeout, limiter, &self.notices);
         tokio::select! {
             opened = open => opened,
+            // A lock of the embedded store has the same limit, and an error of its own.
+            () = self.store_unresponsive(target) => {
+                let what = "gave up: the store did not respond within --give-up-after";
+                Err(Error::new(Kind::Temporary, what).with_hint(RUN_AGAIN))
+            }
             Ok(signal) = stop.wait_for(Option::is_some) => {
                 let kind = Kind::Interrupted(signal.unwrap_or_default());
                 Err(Error::new(kind, "interrupted").with_hint(RUN_AGAIN))
             }
+        }
+    }
+
+    /// Returns when the time for opening an `s3://` backend has ended.
+    async fn store_unresponsive(&self, target: &Target) {
+        match (&target.spec, self.give_up) {
+            (BackendSpec::S3 { .. }, GiveUp::After { unconfirmed, .. }) => {
+                tokio::time::sleep(unconfirmed).await;
+            }
+            _ => std::future::pending().await,
         }
     }
 
@@ -197,10 +236,12 @@ impl Session {
             resume_command: self.commands.resume(),
             first_item: self.first_item,
             jobs: self.jobs,
+            limiter: Arc::clone(&self.limiter),
             max_open: resource_limits::max_open_parts(handle.gateway_place()),
             give_up: self.give_up,
             wait: self.wait,
             disk_failure: handle.disk_failure(),
+            sha256: self.sha256,
         }
     }
 
@@ -343,16 +384,7 @@ fn give_up(after: Option<Duration>) -> GiveUp {
 ///
 /// # Errors
 /// As [`output::print`].
-pub fn print_exit_event(error: &Error) -> Result<()> {
-    let exit = Event::Exit {
-        code: error.kind().exit_code(),
-        uploads: 0,
-        completed: 0,
-        failed: 0,
-        bytes_sent: 0,
-        bytes_skipped: 0,
-        resumable: false,
-        resume_command: String::new(),
-    };
+pub fn print_exit_event(code: u8) -> Result<()> {
+    let exit = Event::early_exit(code);
     output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

@@ -1,21 +1,20 @@
-//! `upload status`: one upload with its parts, and on request the backend's view of it. Changes
+//! `upload status`: a summary of one upload, on request its parts, and on request the backend's view of it. Changes
 //! nothing.
 
-use std::fmt::Write as _;
+use jiff::Timestamp;
 
 use super::args::StatusArgs;
 use super::backend_handle::BackendHandle;
 use super::lookup::find_upload;
 use super::output;
+use super::query_limit::within_limit;
 use super::settings::Settings;
-use super::upload_line::{PartLine, Remote, json_line, plan, text_line};
+use super::status_text::status_text;
+use super::upload_line::{PartLine, Remote, json_line, plan};
 use crate::event;
 use crate::journal::{Journal, Part, Upload};
-use crate::report::{safe, text};
 use crate::transfer;
-use upload_types::Checksum;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::ObjectState;
 
 /// # Errors
 /// [`Kind::NotFound`] if the journal has no such upload; with `--remote`, errors of the backend.
@@ -26,8 +25,9 @@ pub async fn run(settings: &Settings, flags: &StatusArgs) -> Result<()> {
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {
         let target = settings.recorded_target(&upload.intent, None, &connection)?;
-        let handle = BackendHandle::connect(&target, settings).await?;
-        let remote = ask_backend(&handle, &upload).await;
+        let limit = flags.query.limit();
+        let handle = within_limit(limit, BackendHandle::connect(&target, settings)).await?;
+        let remote = within_limit(limit, ask_backend(&handle, &upload)).await;
         handle.close().await;
         Some(remote?)
     } else {
@@ -39,7 +39,12 @@ pub async fn run(settings: &Settings, flags: &StatusArgs) -> Result<()> {
         line.remote = remote;
         event::to_json_line(&line) + "\n"
     } else {
-        text(&upload, &parts, remote.as_ref())?
+        let listed = if flags.parts {
+            part_lines(&upload, &parts)?
+        } else {
+            Vec::new()
+        };
+        status_text(&upload, &parts, &listed, remote.as_ref(), Timestamp::now())?
     })
 }
 
@@ -61,7 +66,7 @@ async fn ask_backend(handle: &BackendHandle, upload: &Upload) -> Result<Remote> 
             handle.name().clone_into(&mut receipt.backend);
             Vec::new()
         }
-        None => backend.parts(id).await?,
+        None => backend.parts(id, plan(upload)?.count()).await?,
     };
     Ok(Remote { status, part_list })
 }
@@ -79,66 +84,4 @@ fn part_lines(upload: &Upload, parts: &[Part]) -> Result<Vec<PartLine>> {
         }
     });
     Ok(lines.collect())
-}
-
-fn text(upload: &Upload, parts: &[Part], remote: Option<&Remote>) -> Result<String> {
-    let plan = plan(upload)?;
-    let mut text = text_line(upload, parts)?;
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "  backend   {}", safe(&upload.intent.backend));
-    let service = upload.intent.s3_service.as_ref();
-    if let Some(endpoint) = service.and_then(|service| service.endpoint.as_ref()) {
-        let _ = writeln!(text, "  endpoint  {}", safe(endpoint));
-    }
-    let _ = writeln!(
-        text,
-        "  parts     {} of {}",
-        plan.count(),
-        text::size(plan.part_size())
-    );
-    if let Some(receipt) = &upload.receipt {
-        let checksum = receipt.checksum.as_ref().map_or("-", Checksum::as_str);
-        let _ = writeln!(
-            text,
-            "  location  {}\n  checksum  {checksum}",
-            safe(&receipt.location)
-        );
-    }
-    for part in part_lines(upload, parts)? {
-        let state = if part.etag.is_some() {
-            "stored"
-        } else {
-            "not stored"
-        };
-        let sha256 = part
-            .sha256
-            .map_or_else(|| "-".to_owned(), |sha256| sha256.to_string());
-        let _ = writeln!(
-            text,
-            "  {:>5}  {:>10}  {state:<10}  {sha256}",
-            part.number,
-            text::size(part.size)
-        );
-    }
-    if let Some(remote) = remote {
-        let _ = writeln!(text, "  at the backend: {}", remote_text(remote));
-    }
-    Ok(text)
-}
-
-fn remote_text(remote: &Remote) -> String {
-    let state = remote.status.state.name();
-    if remote.status.receipt.is_some() {
-        let object = remote.status.object.map(ObjectState::name);
-        return object.map_or_else(
-            || state.to_owned(),
-            |object| format!("{state}, object {object}"),
-        );
-    }
-    let bytes = remote
-        .part_list
-        .iter()
-        .fold(0_u64, |sum, part| sum.saturating_add(part.size));
-    let count = remote.part_list.len();
-    format!("{state}, {count} parts stored, {}", text::size(bytes))
 }

@@ -1,9 +1,11 @@
-//! One upload of the journal as a line of text or JSON, for `list` and `status`.
+//! One upload of the journal as a line of text or JSON, for `list` and `status`, or as an entry of a
+//! table.
 
 use serde::Serialize;
 
+use super::upload_table::Entry;
 use crate::journal::{Part, S3Service, Upload};
-use crate::report::{safe, text};
+use crate::report::{escape, safe, text};
 use crate::transfer::plan_error;
 use upload_types::error::Result;
 use upload_types::plan::Plan;
@@ -26,8 +28,8 @@ pub struct UploadLine<'a> {
     part_size: u64,
     parts: u32,
     /// Acknowledged by the store, according to the journal.
-    stored_parts: u32,
-    stored_bytes: u64,
+    pub stored_parts: u32,
+    pub stored_bytes: u64,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<&'a Receipt>,
@@ -90,6 +92,28 @@ pub fn text_line(upload: &Upload, parts: &[Part]) -> Result<String> {
     Ok(format!(
         "{id:<36}  {state:<10}  {percent:>3}%  {size:>10}  {path}\n"
     ))
+}
+
+/// An upload in the table for a terminal.
+pub fn table_entry(upload: &Upload, parts: &[Part]) -> Result<Entry> {
+    let plan = plan(upload)?;
+    let (_, stored_bytes) = stored(&plan, parts);
+    let id = upload.id.as_ref().map_or("(not begun)", UploadId::as_str);
+    let mut details = vec![
+        ("file", escape(&upload.intent.path.display().to_string())),
+        ("backend", escape(&upload.intent.backend)),
+    ];
+    if let Some(receipt) = &upload.receipt {
+        details.push(("location", escape(&receipt.location)));
+    }
+    Ok(Entry {
+        id: id.to_owned(),
+        state: upload.state.name(),
+        stored: Some(text::percent(stored_bytes, plan.size())),
+        size: Some(plan.size()),
+        begun_at: upload.created_at,
+        details,
+    })
 }
 
 /// The number and the bytes of the parts that the store has acknowledged.

@@ -6,6 +6,7 @@ use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
 use super::lookup::find_upload;
 use super::output;
+use super::query_limit::within_limit;
 use super::settings::{Connection, Settings, Target};
 use crate::event;
 use crate::journal::{Journal, Upload};
@@ -26,9 +27,10 @@ pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
         flag => settings.recorded_target(&upload.intent, flag, &connection)?,
     };
     check_outlives_process(&target, &upload)?;
-    let handle = BackendHandle::connect(&target, settings).await?;
+    let limit = flags.query.limit();
+    let handle = within_limit(limit, BackendHandle::connect(&target, settings)).await?;
     let url = match upload.begun_id() {
-        Ok(id) => handle.backend().read_url(id, flags.expires).await,
+        Ok(id) => within_limit(limit, handle.backend().read_url(id, flags.expires)).await,
         Err(error) => Err(error),
     };
     handle.close().await;

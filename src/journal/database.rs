@@ -125,6 +125,18 @@ impl Journal {
         write().map_err(|error: rusqlite::Error| self.write_error(error))
     }
 
+    /// Runs statements that cannot be in a transaction. All of it is on disk on return.
+    pub(super) fn write_without_transaction(
+        &mut self,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        self.restore_if_removed()?;
+        let full = self.db.pragma_update(None, "synchronous", "FULL");
+        self.durability = Durability::Full;
+        full.and_then(|()| run(&self.db))
+            .map_err(|error| self.write_error(error))
+    }
+
     fn write_error(&mut self, error: rusqlite::Error) -> Error {
         // After a constraint violation, or an error of our own code, the file is intact.
         let is_intact = matches!(

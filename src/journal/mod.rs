@@ -11,10 +11,12 @@
 //! | `state` | the states of an upload and their transitions |
 //! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
 //! | `database` | [`Journal`]: the file, its transactions, their durability |
+//! | `compact` | gives unused space back to the file system |
 //! | `record` | [`Record`]: a change of an upload or a part |
 //! | `uploads` | [`Upload`], [`Part`]: creating, taking over, finding |
 
 mod columns;
+mod compact;
 mod database;
 mod dir_check;
 mod process_lock;

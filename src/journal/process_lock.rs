@@ -113,6 +113,15 @@ pub fn running_process(journal: &Path, name: &str) -> Result<Option<String>> {
     }
 }
 
+/// Whether a process holds a lock file beside this journal. This process counts if it has one.
+pub fn any_process_runs(journal: &Path) -> bool {
+    let entries = fs::read_dir(directory(journal));
+    entries.into_iter().flatten().flatten().any(|entry| {
+        let locked = File::open(entry.path()).map(|file| file.try_lock_shared());
+        matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+    })
+}
+
 fn directory(journal: &Path) -> PathBuf {
     let mut directory = journal.as_os_str().to_owned();
     directory.push(".locks");

@@ -47,9 +47,13 @@ pub enum Record {
         path: PathBuf,
         version: FileVersion,
     },
+    /// The source has other bytes than were recorded for its version: no digest is used again.
+    DigestsForgotten { row: i64 },
+    /// The source has another path.
+    SourceMoved { row: i64, path: PathBuf },
     /// Every part is stored and the source is unchanged: the request to complete is next.
     Completing { row: i64 },
-    /// The backend has verified the object.
+    /// The backend has verified the object, or the receipt has got a SHA-256.
     Completed { row: i64, receipt: Box<Receipt> },
     /// A hook of the backend has rejected the object.
     Rejected { row: i64 },
@@ -75,6 +79,8 @@ impl Record {
                 ..
             }
             | Self::SourceTouched { .. }
+            | Self::DigestsForgotten { .. }
+            | Self::SourceMoved { .. }
             | Self::Completing { .. }
             | Self::Completed { .. }
             | Self::Rejected { .. }
@@ -146,6 +152,14 @@ impl Record {
                 db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?
                     .execute([row])?;
                 crash::point("journal.record.source_touched");
+            }
+            Self::DigestsForgotten { row } => {
+                db.prepare_cached("DELETE FROM part WHERE upload = ?1")?
+                    .execute([row])?;
+            }
+            Self::SourceMoved { row, path } => {
+                db.prepare_cached("UPDATE upload SET path = ?2 WHERE row = ?1")?
+                    .execute(params![row, path.as_os_str().as_bytes()])?;
             }
             Self::Completing { row } => {
                 set_state(db, *row, State::Completing, None)?;

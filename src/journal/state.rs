@@ -6,6 +6,7 @@
 //! | creating | `Begun` | uploading |
 //! | uploading | `Completing`: every part is stored and the source is unchanged | completing |
 //! | uploading, completing | `Completed`: the backend has verified the object | completed |
+//! | completed | `Completed`: the receipt has got the SHA-256 of the whole file | completed |
 //! | uploading, completing, completed, rejected | `Rejected`: a hook has rejected it | rejected |
 //! | every state except abandoned | `Abandoned`: aborted, expired, lost, or replaced | abandoned |
 //!
@@ -76,7 +77,7 @@ impl State {
             Self::Creating => false,
             Self::Uploading => self == Self::Creating,
             Self::Completing => self == Self::Uploading,
-            Self::Completed => matches!(self, Self::Uploading | Self::Completing),
+            Self::Completed => matches!(self, Self::Uploading | Self::Completing | Self::Completed),
             Self::Rejected => !matches!(self, Self::Creating | Self::Abandoned),
             Self::Abandoned => self != Self::Abandoned,
         }

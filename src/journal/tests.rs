@@ -80,9 +80,13 @@ fn records_survive_reopening() {
         ("f", moved, version),
         ("f", moved, other),
         ("g", &*source, version),
+        ("g", moved, version),
     ];
     let mut found = journal.candidates("instance", &sources).unwrap();
-    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0, 0]);
+    assert_eq!(
+        found.iter().map(Vec::len).collect::<Vec<_>>(),
+        [1, 1, 0, 0, 1]
+    );
     let elsewhere = journal.candidates("another instance", &sources).unwrap();
     assert!(
         elsewhere.iter().all(Vec::is_empty),
@@ -433,7 +437,7 @@ fn state_changes_are_those_of_the_table() {
         (Creating, vec![Uploading, Abandoned]),
         (Uploading, vec![Completing, Completed, Rejected, Abandoned]),
         (Completing, vec![Completed, Rejected, Abandoned]),
-        (Completed, vec![Rejected, Abandoned]),
+        (Completed, vec![Completed, Rejected, Abandoned]),
         (Rejected, vec![Rejected, Abandoned]),
         (Abandoned, vec![]),
     ];
@@ -476,7 +480,10 @@ fn receipt() -> upload_types::wire::Receipt {
         id: "id".parse().unwrap(),
         backend: "embedded".into(),
         instance_id: "instance".into(),
+        name: "n".into(),
+        bucket: None,
         key: "key".parse().unwrap(),
+        version_id: None,
         location: "embedded:key".into(),
         size: 20,
         parts: 2,

@@ -138,8 +138,9 @@ impl Journal {
     }
 
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
-    /// may continue, newest first. These are uploads of the same path, and of the same file under
-    /// another path, except abandoned ones.
+    /// may continue, newest first. These are uploads with that name of the same path, and of the
+    /// same file under another path; and unfinished ones of the same file with another path and
+    /// name. Abandoned ones are left out.
     pub fn candidates(
         &self,
         instance_id: &str,
@@ -147,8 +148,11 @@ impl Journal {
     ) -> Result<Vec<Vec<Upload>>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM upload \
-             WHERE instance_id = ?1 AND name = ?2 AND state <> 'abandoned' \
-             AND (path = ?3 OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7)) \
+             WHERE instance_id = ?1 AND state <> 'abandoned' \
+             AND ((path = ?3 AND name = ?2) \
+                  OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7 \
+                      AND (name = ?2 OR (path <> ?3 \
+                           AND state IN ('creating', 'uploading', 'completing'))))) \
              ORDER BY row DESC"
         );
         self.read(|db| {
@@ -180,6 +184,20 @@ impl Journal {
     /// The uploads of a path, newest first.
     pub fn by_path(&self, path: &Path) -> Result<Vec<Upload>> {
         self.select("path = ?1", params![path.as_os_str().as_bytes()])
+    }
+
+    /// The uploads of a file under any path, newest first. Size and modification time are those of
+    /// `version`.
+    pub fn by_file(&self, version: &FileVersion) -> Result<Vec<Upload>> {
+        self.select(
+            "dev = ?1 AND ino = ?2 AND size = ?3 AND mtime_ns = ?4",
+            params![
+                version.dev.cast_signed(),
+                version.ino.cast_signed(),
+                version.size.cast_signed(),
+                version.mtime_ns
+            ],
+        )
     }
 
     /// All uploads, newest first.

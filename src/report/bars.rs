@@ -193,20 +193,26 @@ fn style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Standard error for log lines, which appear above the bars, if there are any.
+/// Standard error for log lines, which appear above the bars, if there are any. Writing never
+/// fails: a reader of the log that has ended must not end anything else.
 #[derive(Debug, Clone, Default)]
 pub struct LogWriter(Option<MultiProgress>);
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || {
+            let _ = io::stderr().write_all(bytes);
+        };
         match &self.0 {
-            Some(screen) => screen.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
+            Some(screen) => screen.suspend(write),
+            None => write(),
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Not here: the shape of the lines (`event`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Json {
     progress: BTreeMap<usize, Throttle>,
+    /// The sources with a plan. Progress before the plan is not reported.
+    planned: BTreeSet<usize>,
 }
 
 /// Progress of one upload.
@@ -31,6 +33,7 @@ impl Json {
         match &event {
             // The `exit` line has the number of sources.
             Event::Sources { .. } => return lines,
+            Event::Progress { item, .. } if !self.planned.contains(item) => return lines,
             Event::Progress { item, .. } => {
                 let throttle = self.progress.entry(*item).or_default();
                 let is_early = throttle
@@ -55,12 +58,15 @@ impl Json {
                     .filter_map(|entry| entry.held);
                 lines.extend(held.map(|event| event::to_json_line(&event)));
             }
-            Event::Plan { .. }
-            | Event::Part { .. }
+            Event::Plan { item, .. } => {
+                self.planned.insert(*item);
+            }
+            Event::Part { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
             | Event::Restarted { .. }
             | Event::Blocked { .. }
+            | Event::Moved { .. }
             | Event::Waiting { .. } => {}
         }
         lines.push(event::to_json_line(&event));

@@ -144,7 +144,8 @@ impl Sources {
             | Event::Retry { item, .. }
             | Event::Changed { item, .. }
             | Event::Restarted { item, .. }
-            | Event::Blocked { item, .. } => Some(*item),
+            | Event::Blocked { item, .. }
+            | Event::Moved { item, .. } => Some(*item),
             Event::Exit { .. } => None,
         }
     }

@@ -38,6 +38,7 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         part_size: 8 << 20,
         parts: 256,
         resumed_bytes,
+        already_stored: false,
     }
 }
 
@@ -46,6 +47,7 @@ fn progress(item: usize, confirmed: u64) -> Event {
     Event::Progress {
         item,
         upload: Some(id()),
+        path: String::new(),
         hashed,
         sent,
         confirmed,
@@ -81,7 +83,10 @@ fn receipt(item: usize) -> Receipt {
         id: id(),
         backend: "embedded".into(),
         instance_id: "i".into(),
+        name: "n".into(),
+        bucket: None,
         key: "uploads/o/1.mov".parse().unwrap(),
+        version_id: None,
         location: format!("embedded:uploads/o/{item}.mov"),
         size: 2 * GIB,
         parts: 256,
@@ -330,6 +335,10 @@ fn json_reports_progress_once_per_second_and_the_last() {
     let start = Instant::now();
     let mut json = Json::default();
     let mut lines = Vec::new();
+    assert!(json.on(progress(0, 0), start).is_empty(), "before the plan");
+    for item in 0..3 {
+        json.on(plan(item, "f", 0), start);
+    }
     for step in 0..25 {
         lines.extend(json.on(progress(0, step), start + Duration::from_millis(100 * step)));
     }

@@ -73,11 +73,17 @@ pub fn cut(text: &str, columns: usize) -> String {
         .collect()
 }
 
+/// The width of a text in columns.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
 /// A text in exactly `columns`: [`cut`], or padded with spaces.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
-    let used: usize = text.chars().map(|c| c.width().unwrap_or(0)).sum();
+    let used = self::columns(&text);
     text + &" ".repeat(columns.saturating_sub(used))
 }
 

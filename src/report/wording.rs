@@ -119,6 +119,11 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
         } if verbose > 0 || *is_first => {
             Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
         }
+        Event::Moved { old_path, path, .. } => Some(format!(
+            "moved: {} is now {}; its upload continues",
+            safe(old_path),
+            safe(path)
+        )),
         Event::Retry { attempt, .. } if verbose > 0 || *attempt >= SHOWN_ATTEMPTS => {
             retry(event, sources)
         }
@@ -312,7 +317,9 @@ mod tests {
         let sources = Sources::new(Instant::now());
         let event = Event::Retry {
             item: 0,
+            source: None,
             upload: None,
+            path: None,
             number: None,
             attempt: 3,
             kind: "temporary",

@@ -133,6 +133,13 @@ impl SourceFile {
         has_bytes_at(&self.handle, self.version.size).map_err(|error| self.read_error(error))
     }
 
+    /// Whether a process has the file open for writing, or mapped for writing: then its bytes can
+    /// change without a new version. False if the file system cannot tell.
+    #[must_use]
+    pub fn has_writer(&self) -> bool {
+        upload_lease::has_writer(&self.handle).unwrap_or(false)
+    }
+
     /// Fills the buffer from `offset`.
     ///
     /// # Errors
@@ -187,24 +194,42 @@ impl SourceFile {
         md5: WithMd5,
         mut on_read: impl FnMut(u64),
     ) -> Result<Digests> {
-        let mut sha256 = Sha256Hasher::new();
         let mut md5 = (md5 == WithMd5::Yes).then(Md5Hasher::new);
+        let on_bytes = |bytes: &[u8]| {
+            if let Some(md5) = &mut md5 {
+                md5.update(bytes);
+            }
+        };
+        let sha256 = self.hash_and_pass(range, on_bytes, &mut on_read)?;
+        Ok(Digests {
+            sha256,
+            md5: md5.map(|md5| Md5::new(md5.finalize().into())),
+        })
+    }
+
+    /// The SHA-256 of a range. Passes its bytes to `on_bytes`, in order. Calls `on_read` with the
+    /// number of bytes after each read.
+    ///
+    /// # Errors
+    /// As [`SourceFile::read_exact_at`].
+    pub fn hash_and_pass(
+        &self,
+        range: ByteRange,
+        mut on_bytes: impl FnMut(&[u8]),
+        mut on_read: impl FnMut(u64),
+    ) -> Result<Sha256> {
+        let mut sha256 = Sha256Hasher::new();
         let mut buffer = vec![0; read_len(range.len)];
         let mut offset = range.start;
         while offset < range.end() {
             let bytes = &mut buffer[..read_len(range.end() - offset)];
             self.read_exact_at(bytes, offset)?;
             sha256.update(&*bytes);
-            if let Some(md5) = &mut md5 {
-                md5.update(&*bytes);
-            }
+            on_bytes(bytes);
             offset += bytes.len() as u64;
             on_read(bytes.len() as u64);
         }
-        Ok(Digests {
-            sha256: Sha256::new(sha256.finalize().into()),
-            md5: md5.map(|md5| Md5::new(md5.finalize().into())),
-        })
+        Ok(Sha256::new(sha256.finalize().into()))
     }
 
     /// Hashes a small range that is in the page cache. Returns `None` for a larger range, and in

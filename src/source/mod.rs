@@ -4,7 +4,9 @@
 //! or renames.
 
 mod file;
+mod moved;
 mod version;
 
 pub use file::{Digests, READ_BYTES, SourceFile, WithMd5};
+pub use moved::MovedFiles;
 pub use version::FileVersion;

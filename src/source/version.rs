@@ -1,7 +1,8 @@
 //! The version of a file: the fields of `stat` that a modification changes.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Two versions of a file differ if a modification, a replacement or a `touch` lies between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,22 @@ pub struct FileVersion {
     pub mtime_ns: i64,
     /// Nanoseconds since the epoch.
     pub ctime_ns: i64,
+}
+
+impl FileVersion {
+    /// The version of the file at a path. Returns `None` if there is none.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path)
+            .ok()
+            .map(|metadata| Self::from(&metadata))
+    }
+
+    /// Whether both are versions of one file, which may have been renamed.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
+    }
 }
 
 impl From<&Metadata> for FileVersion {

@@ -2,14 +2,14 @@
 //!
 //! | stage | entered from | its call or task | leaves to |
 //! |---|---|---|---|
-//! | rehashing | start, if the source was touched | hash the acknowledged parts again | confirming, rejoining, preparing, beginning; aborting if they differ |
+//! | rehashing | start, if the source was touched, or if `--sha256` needs the whole source | hash the acknowledged parts again | confirming, rejoining, preparing, beginning; aborting if they differ |
 //! | confirming | start, rehashing | ask for the status of a completed upload | end; another upload if the object is gone |
 //! | aborting | start, any stage that finds the source changed | abort the upload of the old file version | another upload |
 //! | preparing | start, rehashing | hash the part of a single-part upload, so that the response to begin can contain its URL | beginning, aborting |
 //! | beginning | preparing, rehashing | begin | sending, rejoining |
 //! | rejoining | start, and every stage with an id whose outcome is unknown | claim the lease, list the stored parts | sending; end if verified |
 //! | sending | beginning, rejoining | hash, sign and send parts | final check, completing, aborting, rejoining |
-//! | final check | sending, itself | hash every part again, since the source was touched | completing, aborting, itself |
+//! | final check | sending, itself | hash every part again, since the source was touched or may be mapped, or for `--sha256` | completing, aborting, itself |
 //! | completing | sending, final check | complete | end; rejoining if parts are missing |
 //!
 //! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a
@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
-use upload_types::PartNumber;
-use upload_types::error::Result;
+use upload_types::error::{Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
+use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
@@ -34,7 +34,8 @@ use super::part_states::PartStates;
 use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
-use crate::event::Event;
+use super::source_watch::SourceWatch;
+use crate::event::{Event, EventSource};
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
 
@@ -93,16 +94,24 @@ pub struct ActiveUpload {
     pub epoch: u64,
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
+    pub watch: SourceWatch,
+    /// A process may have changed the source without a new version, through a memory mapping. Then
+    /// its digests are compared before the upload is completed.
+    pub may_be_mapped: bool,
     /// How often the whole source was hashed again after all parts were stored.
     pub final_checks: u32,
     /// A part of the source has another digest than the journal recorded for this file version.
     pub digests_disproved: bool,
+    /// The SHA-256 of the whole source, once it was read for it.
+    pub whole_sha256: Option<Sha256>,
     pub parts: PartStates,
     pub queue: PartQueue,
     /// Counts the queues. A result for an earlier one is ignored.
     pub queue_generation: u32,
     /// Failures of calls about the whole upload.
     pub call_failures: Failures,
+    /// The kind of the last failure that was followed by a retry.
+    pub last_failure: Option<Kind>,
     /// The backend has signed other bytes for this idempotency key: begin is repeated without
     /// parts, to learn the id.
     pub begins_without_parts: bool,
@@ -153,13 +162,17 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
+            may_be_mapped: source.has_writer(),
+            watch: SourceWatch::new(source.version(), now),
             final_checks: 0,
             digests_disproved: false,
+            whole_sha256: None,
             source,
             parts: PartStates::default(),
             queue: PartQueue::default(),
             queue_generation: 0,
             call_failures: Failures::default(),
+            last_failure: None,
             begins_without_parts: false,
             restarts: 0,
             rejoins: 0,
@@ -194,6 +207,7 @@ impl ActiveUpload {
         );
         self.stage = stage;
         self.call_failures = Failures::default();
+        self.watch.end();
     }
 
     /// The row in the journal.
@@ -206,6 +220,16 @@ impl ActiveUpload {
     #[must_use]
     pub fn path(&self) -> String {
         self.put.path.display().to_string()
+    }
+
+    /// The source, for events.
+    #[must_use]
+    pub fn event_source(&self) -> EventSource {
+        EventSource {
+            item: self.item,
+            path: Some(self.path()),
+            upload: self.upload.id.clone(),
+        }
     }
 
     /// Counts a return to rejoining. Returns false if all [`MAX_REJOINS`] are used up.
@@ -265,6 +289,27 @@ impl ActiveUpload {
         self.plan.range(number).map_or(0, |range| range.len)
     }
 
+    /// The length of every part except the last one, which may be shorter.
+    #[must_use]
+    pub fn max_part_len(&self) -> u64 {
+        self.plan.part_size().min(self.plan.size())
+    }
+
+    /// The most bytes that the parts on the wire can have.
+    #[must_use]
+    pub fn sending_len(&self) -> u64 {
+        self.queue.load().sending as u64 * self.max_part_len()
+    }
+
+    /// The range and the SHA-256 of each part that has been hashed.
+    #[must_use]
+    pub fn known_digests(&self) -> Vec<(ByteRange, Sha256)> {
+        let parts = self.parts.to_journal().into_values();
+        parts
+            .filter_map(|part| Some((self.plan.range(part.number)?, part.sha256)))
+            .collect()
+    }
+
     /// The values that the backend needs to sign a part. Returns `None` if the SHA-256 is not
     /// known.
     #[must_use]
@@ -286,6 +331,7 @@ impl ActiveUpload {
         Event::Progress {
             item: self.item,
             upload: self.upload.id.clone(),
+            path: self.path(),
             hashed,
             sent,
             confirmed: self.confirmed_bytes,

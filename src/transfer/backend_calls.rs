@@ -104,8 +104,13 @@ pub async fn call_batch(
 }
 
 /// Asks for the state of an upload. If it still accepts parts, claims the lease and lists the
-/// stored parts.
-pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<Rejoined> {
+/// stored parts. `planned` is the number of its parts.
+pub async fn rejoin(
+    backend: &Backend,
+    id: &UploadId,
+    holder: String,
+    planned: u32,
+) -> Result<Rejoined> {
     match resume::continuation(backend.status(id).await?) {
         Continuation::Parts => {
             let claim = ClaimRequest {
@@ -113,7 +118,7 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
                 epoch: None,
             };
             let epoch = backend.claim(id, &claim).await?;
-            let stored = backend.parts(id).await?;
+            let stored = backend.parts(id, planned).await?;
             Ok(Rejoined::Running { epoch, stored })
         }
         Continuation::Verified(receipt) => Ok(Rejoined::Verified(receipt)),

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
+use upload_types::PartNumber;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{BackendInfo, ClaimRequest, Receipt};
-use upload_types::{PartNumber, UploadId};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls;
@@ -31,8 +31,9 @@ use super::task::{PartResult, TaskResult, UploadResult, task_failed};
 use super::throttle::Throttle;
 use super::wait_ready::{VerifiedUpload, Waits};
 use crate::backend::Backend;
-use crate::event::{Event, EventSender};
+use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
+use crate::source::MovedFiles;
 
 /// How often progress is reported and retries are started.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
@@ -97,6 +98,7 @@ pub(super) struct Engine<'a> {
     pub(super) blocked: Blocked,
     pub(super) tasks: JoinSet<TaskResult>,
     pub(super) stores: StorePinning,
+    pub(super) moved: MovedFiles,
     pub(super) batcher: CallBatcher,
     pub(super) summary: Summary,
     /// When a byte was last confirmed, or the backend last responded.
@@ -143,6 +145,7 @@ impl<'a> Engine<'a> {
             Err(error) => (Vec::new(), Some(error)),
         };
         let numbered = items.into_iter().enumerate();
+        let waits = Waits::new(options.wait.at(&info));
         let hashers = std::thread::available_parallelism();
         let mut engine = Self {
             committer,
@@ -153,7 +156,8 @@ impl<'a> Engine<'a> {
             pending: numbered
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
-            waits: Waits::new(options.wait),
+            moved: MovedFiles::default(),
+            waits,
             blocked: Blocked::default(),
             options,
             uploads: Vec::new(),
@@ -199,9 +203,12 @@ impl<'a> Engine<'a> {
     fn start_parts(&mut self) {
         let now = Instant::now();
         let mut load = self.load();
+        let rate_limit = self.options.limiter.rate();
+        let mut sending: u64 = self.uploads.iter().map(|upload| upload.sending_len()).sum();
         for index in 0..self.uploads.len() {
             let stage = self.uploads[index].stage();
-            if !matches!(stage, Stage::Sending | Stage::Preparing) {
+            let is_active = matches!(stage, Stage::Sending | Stage::Preparing);
+            if !is_active || self.uploads[index].watch.is_checking() {
                 continue;
             }
             let others = load.minus(self.uploads[index].queue.load());
@@ -210,11 +217,16 @@ impl<'a> Engine<'a> {
             let room = load::room(load, self.throttle.jobs(), self.hashers);
             let max_sending = self.throttle.max_sending(now);
             let send = room.send.min(max_sending.saturating_sub(load.sending));
+            let len = self.uploads[index].max_part_len();
             for _ in 0..send {
+                if !load::fits_rate_limit(rate_limit, sending, len) {
+                    break;
+                }
                 let Some(entry) = self.uploads[index].queue.start_sending(now) else {
                     break;
                 };
                 self.send_part(index, entry);
+                sending += len;
             }
             if stage == Stage::Sending {
                 self.sign_parts(index, room.sign);
@@ -389,6 +401,7 @@ impl<'a> Engine<'a> {
                 id: id.clone(),
                 receipt,
                 already,
+                plan: None,
             }),
             Err(error) => self.fail(upload, &error),
         }
@@ -428,6 +441,7 @@ impl<'a> Engine<'a> {
                 self.renew_lease(index);
             }
         }
+        self.look_at_sources(now);
         self.measure_throughput(now);
         self.fail_late_waits(now);
         if let Some(cause) = self.options.disk_failure.get() {
@@ -437,12 +451,7 @@ impl<'a> Engine<'a> {
         }
         let give_up = self.options.give_up;
         if self.stopping.is_none() && give_up.is_due(now, self.last_success, WaitingFor::Progress) {
-            let what = "gave up: no byte was confirmed for too long";
-            let mut error = Error::new(Kind::Temporary, what);
-            if let Some(last) = &self.last_error {
-                error = error.with_source(last.clone());
-            }
-            self.fail_all(&error);
+            self.on_given_up();
         }
     }
 
@@ -532,12 +541,12 @@ impl<'a> Engine<'a> {
             Verdict::ListParts | Verdict::Stop => Err(error),
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
+                upload.last_failure = Some(error.kind());
                 if matches!(error.kind(), Kind::Throttled(_)) {
                     let now = Instant::now();
                     self.throttle.on_throttled(now, now);
                 }
-                let id = upload.upload.id.clone();
-                self.emit_retry(upload.item, id, None, attempts, &error, wait);
+                self.emit_retry(upload.event_source(), None, attempts, &error, wait);
                 Ok(wait)
             }
         }
@@ -546,15 +555,14 @@ impl<'a> Engine<'a> {
     /// Reports a failure that is followed by a retry.
     pub(super) fn emit_retry(
         &mut self,
-        item: usize,
-        id: Option<UploadId>,
+        source: EventSource,
         number: Option<PartNumber>,
         attempts: u32,
         error: &Error,
         wait: Duration,
     ) {
         self.last_error = Some(error.to_string());
-        let event = Event::retry(item, id, number, attempts, error, wait);
+        let event = Event::retry(source, number, attempts, error, wait);
         self.committer.emit(event);
     }
 }

@@ -20,6 +20,9 @@ use super::wait_ready::{VerifiedUpload, Waiting};
 use crate::event::Event;
 use crate::journal::Record;
 
+const UNREADABLE_HINT: &str =
+    "check the disk or the network file system of the file; then run `upload resume ID`";
+
 impl Engine<'_> {
     /// An upload is verified: it is completed, or waits for the backend's hooks.
     pub(super) fn verified(&mut self, upload: VerifiedUpload) {
@@ -56,7 +59,12 @@ impl Engine<'_> {
     fn on_wait_status(&mut self, index: usize, mut waiting: Waiting, status: &UploadStatus) {
         let now = Instant::now();
         let is_ready = status.state == UploadState::Ready || !self.waits.is_used();
-        match resume::presence(status) {
+        let presence = resume::presence(status);
+        if let (Presence::There, Some(plan)) = (&presence, waiting.upload.plan.take()) {
+            self.summary.bytes_skipped += waiting.upload.receipt.size;
+            self.committer.emit(plan);
+        }
+        match presence {
             Presence::There if is_ready => {
                 self.last_success = now;
                 self.completed(waiting.upload);
@@ -67,6 +75,7 @@ impl Engine<'_> {
                     self.committer.emit(Event::Waiting {
                         item: waiting.upload.item,
                         upload: waiting.upload.id.clone(),
+                        path: waiting.upload.path.clone(),
                     });
                 }
                 waiting.poll_later(now);
@@ -89,8 +98,7 @@ impl Engine<'_> {
         match retry::judge(error.kind(), Attempt::Call, failures, fastrand::f64()) {
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
-                let id = Some(waiting.upload.id.clone());
-                self.emit_retry(waiting.upload.item, id, None, attempts, error, wait);
+                self.emit_retry(waiting.upload.event_source(), None, attempts, error, wait);
                 waiting.poll_after(Instant::now(), wait);
                 self.waits.put_back(index, waiting);
             }
@@ -160,6 +168,29 @@ impl Engine<'_> {
             message: error.to_string(),
             hint,
         });
+    }
+
+    /// Ends everything because no byte was confirmed for too long. An upload whose source could not
+    /// be read until the end fails because of that.
+    pub(super) fn on_given_up(&mut self) {
+        let what = "gave up: no byte was confirmed for too long";
+        let error = |kind, last: Option<&String>| match last {
+            Some(last) => Error::new(kind, what).with_source(last.clone()),
+            None => Error::new(kind, what),
+        };
+        let last = self.last_error.clone();
+        let (unreadable, others) = std::mem::take(&mut self.uploads)
+            .into_iter()
+            .partition(|upload| upload.last_failure == Some(Kind::Io));
+        self.uploads = others;
+        for upload in unreadable {
+            let hint = match upload.upload.id {
+                Some(_) => UNREADABLE_HINT,
+                None => "check the disk or the network file system; then run the command again",
+            };
+            self.fail(&upload, &error(Kind::Io, last.as_ref()).with_hint(hint));
+        }
+        self.fail_all(&error(Kind::Temporary, last.as_ref()));
     }
 
     /// Ends everything under way, and everything that has not started, with one error.

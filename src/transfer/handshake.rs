@@ -1,6 +1,6 @@
 //! The first call to a backend: repeated until it responds.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use upload_types::error::{Error, Kind, Result};
@@ -11,7 +11,7 @@ use super::options::Options;
 use super::retry::{self, Attempt, Failures, Verdict};
 use super::signal::{interrupted, stop_signal};
 use crate::backend::Backend;
-use crate::event::{Event, EventSender};
+use crate::event::{Event, EventSender, EventSource};
 
 /// After this many responses of another server, the address counts as wrong.
 const MAX_UNEXPECTED_SERVERS: u32 = 3;
@@ -30,9 +30,14 @@ pub async fn handshake(
     let start = Instant::now();
     let mut failures = Failures::default();
     let stopped = |signal| Err(interrupted(signal, &options.resume_command, None));
+    let give_up = options.give_up;
+    let time_left = || give_up.left(Instant::now(), start, WaitingFor::FirstResponse);
+    let mut last_error: Option<Error> = None;
     loop {
         let response = tokio::select! {
             response = backend.info() => response,
+            // The response may arrive byte by byte.
+            () = elapsed(time_left()) => return Err(gave_up(last_error.as_ref())),
             signal = stop_signal(stop) => return stopped(signal),
         };
         let error = match response {
@@ -47,27 +52,38 @@ pub async fn handshake(
         if is_unexpected && failures.attempts >= MAX_UNEXPECTED_SERVERS {
             return Err(error);
         }
-        events.emit(Event::retry(
-            options.first_item,
-            None,
-            None,
-            failures.attempts,
-            &error,
-            wait,
-        ));
-        let give_up = options.give_up;
-        let left = give_up.left(Instant::now(), start, WaitingFor::FirstResponse);
+        let source = EventSource {
+            item: options.first_item,
+            path: None,
+            upload: None,
+        };
+        events.emit(Event::retry(source, None, failures.attempts, &error, wait));
+        let left = time_left();
         tokio::select! {
             () = tokio::time::sleep(left.map_or(wait, |left| wait.min(left))) => {}
             signal = stop_signal(stop) => return stopped(signal),
         }
-        if give_up.is_due(Instant::now(), start, WaitingFor::FirstResponse) {
-            let what = "gave up waiting for the backend";
-            let hint =
-                "check the address of the backend and the network; then run the command again";
-            return Err(Error::new(Kind::Temporary, what)
-                .with_source(error.to_string())
-                .with_hint(hint));
+        if time_left() == Some(Duration::ZERO) {
+            return Err(gave_up(Some(&error)));
         }
+        last_error = Some(error);
+    }
+}
+
+/// Returns after this time; without one, never.
+pub(super) async fn elapsed(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) fn gave_up(last_error: Option<&Error>) -> Error {
+    let what = "gave up waiting for the backend";
+    let hint = "check the address of the backend and the network; then run the command again";
+    let error = Error::new(Kind::Temporary, what).with_hint(hint);
+    match last_error {
+        Some(last) => error.with_source(last.to_string()),
+        None => error.with_source("it has not sent a whole response"),
     }
 }

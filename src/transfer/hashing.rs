@@ -8,7 +8,7 @@ use upload_types::error::{Kind, Result};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::task::task_failed;
-use crate::source::{Digests, SourceFile, WithMd5};
+use crate::source::{Digests, FileVersion, SourceFile, WithMd5};
 
 /// Hashes a range. `read` counts the bytes.
 pub async fn hash(
@@ -41,6 +41,12 @@ pub async fn is_unchanged(
     spawn_blocking(compare).await.map_err(task_failed)?
 }
 
+/// The version of a source now, and whether a process may write to it.
+pub async fn look(source: SourceFile) -> Result<(FileVersion, bool)> {
+    let look = move || Ok((source.current_version()?, source.has_writer()));
+    spawn_blocking(look).await.map_err(task_failed)?
+}
+
 /// Hashes several ranges, one after another.
 pub async fn hash_all(
     source: SourceFile,
@@ -55,7 +61,8 @@ pub async fn hash_all(
     Ok(hashed)
 }
 
-fn count_into(read: &AtomicU64) -> impl FnMut(u64) {
+/// A callback that adds the bytes that were read to `read`.
+pub fn count_into(read: &AtomicU64) -> impl FnMut(u64) {
     |bytes| {
         read.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start` | from sources to uploads: new, continued, replaced, already stored |
+//! | `moved_source` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
+//! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
 //! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
@@ -38,6 +40,7 @@ mod finish;
 mod handshake;
 mod hashing;
 mod load;
+mod moved_source;
 mod options;
 mod part_queue;
 mod part_states;
@@ -49,6 +52,8 @@ mod resume;
 mod retry;
 mod retry_budget;
 mod signal;
+mod source_looks;
+mod source_watch;
 mod stage_calls;
 mod start;
 mod store_pinning;
@@ -57,13 +62,14 @@ mod task;
 mod throttle;
 mod transitions;
 mod wait_ready;
+mod whole_file;
 
 pub use backend_calls::{begin_request, restore_state};
 pub use concurrency::Jobs;
 pub use deadline::GiveUp;
 pub use engine::run;
 pub use handshake::handshake;
-pub use options::{Item, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
+pub use options::{Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
 pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
+use crate::backend::Limiter;
 use crate::journal::{Intent, S3Service, Upload};
 use upload_types::DiskFailure;
+use upload_types::wire::BackendInfo;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -25,10 +28,14 @@ pub struct Options {
     /// The most parts that are sent, and the most sources that are open, at the same time. It
     /// follows from the limit of open files.
     pub max_open: usize,
+    /// The rate limit, which signals can change.
+    pub limiter: Arc<Limiter>,
     pub give_up: GiveUp,
     pub wait: WaitFor,
     /// The failure of a disk of a backend in this process.
     pub disk_failure: DiskFailure,
+    /// Compute the SHA-256 of each whole source.
+    pub sha256: bool,
 }
 
 /// One source, or one upload of the journal.
@@ -54,6 +61,7 @@ impl Item {
 pub struct PutRequest {
     pub path: PathBuf,
     pub name: String,
+    pub name_origin: NameOrigin,
     pub content_type: String,
     pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
@@ -86,6 +94,16 @@ impl PutRequest {
     }
 }
 
+/// The origin of the name of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameOrigin {
+    /// The user named it. An upload with another name is not continued.
+    Requested,
+    /// It is the last component of the path. The upload of a file that was moved keeps the name
+    /// that it began with.
+    Path,
+}
+
 /// The origin of the content type of a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TypeOrigin {
@@ -110,6 +128,20 @@ pub enum WaitFor {
     Verified,
     /// The backend's hooks have accepted the object too, within this time.
     Ready(Option<Duration>),
+    /// As `Ready` if the backend has hooks, otherwise as `Verified`.
+    ReadyIfHooks(Option<Duration>),
+}
+
+impl WaitFor {
+    /// Decides [`WaitFor::ReadyIfHooks`] for a backend.
+    #[must_use]
+    pub fn at(self, info: &BackendInfo) -> Self {
+        match self {
+            Self::ReadyIfHooks(limit) if info.hooks => Self::Ready(limit),
+            Self::ReadyIfHooks(_) => Self::Verified,
+            wait => wait,
+        }
+    }
 }
 
 /// The result of a run.

@@ -18,7 +18,7 @@ use super::part_states::LastPiece;
 use super::retry::{self, Attempt, Failures, Verdict};
 use super::task::PartResult;
 use super::transitions::Noticed;
-use crate::backend::{PartUpload, PutOutcome};
+use crate::backend::{PartUpload, PutOutcome, SignReason};
 use crate::event::Event;
 use crate::journal::Record;
 use crate::source::{Digests, WithMd5};
@@ -121,10 +121,19 @@ impl Engine<'_> {
         };
         upload.last_call = Instant::now();
         let (epoch, backend) = (upload.epoch, Arc::clone(&self.backend));
+        let is_rejected = |number: &PartNumber| {
+            let failures = upload.parts.failures_mut(*number);
+            failures.has_rejected_credentials()
+        };
+        let reason = if numbers.iter().any(is_rejected) {
+            SignReason::CredentialsRejected
+        } else {
+            SignReason::UrlNeeded
+        };
         self.spawn_part(index, async move {
             // The lifetime of the URLs may begin before the response arrives.
             let signed_at = Instant::now();
-            let signed = backend.sign(&id, epoch, specs).await;
+            let signed = backend.sign(&id, epoch, specs, reason).await;
             PartResult::Signed(numbers, signed_at, signed)
         });
     }
@@ -267,8 +276,8 @@ impl Engine<'_> {
                 return Ok(Next::Restart);
             }
             Kind::Throttled(_) => self.throttle.on_throttled(now, last.since),
-            // An expired URL is not a failure of the store.
-            Kind::UrlExpired => {}
+            // An expired URL or credential is not a failure of the store.
+            Kind::UrlExpired | Kind::CredentialsRejected => {}
             _ => self.throttle.on_failed(now, fastrand::f64()),
         }
         // The bytes were damaged on the way, or the source was changed. Hashing it again shows
@@ -301,8 +310,8 @@ impl Engine<'_> {
         match retry::judge(error.kind(), Attempt::Bytes, failures, fastrand::f64()) {
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
-                let id = upload.upload.id.clone();
-                self.emit_retry(upload.item, id, Some(number), attempts, &error, wait);
+                upload.last_failure = Some(error.kind());
+                self.emit_retry(upload.event_source(), Some(number), attempts, &error, wait);
                 Ok(PartRetry::After(wait))
             }
             Verdict::ListParts if upload.take_rejoin() => {
@@ -338,6 +347,7 @@ impl Engine<'_> {
         self.committer.emit(Event::Part {
             item: upload.item,
             upload: id,
+            path: upload.path(),
             number,
             size,
             sha256,

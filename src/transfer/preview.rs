@@ -3,6 +3,7 @@
 //! Not here: the decisions (`resume`).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use upload_types::ByteRange;
 use upload_types::error::{Kind, Result};
@@ -10,12 +11,15 @@ use upload_types::plan::Plan;
 use upload_types::wire::BackendInfo;
 
 use super::backend_calls::restore_state;
+use super::deadline::{GiveUp, WaitingFor};
+use super::handshake::{elapsed, gave_up};
 use super::hashing;
+use super::moved_source;
 use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
 use crate::backend::Backend;
-use crate::event::Event;
+use crate::event::{Event, Stored};
 use crate::journal::{Journal, Upload};
 use crate::source::SourceFile;
 
@@ -27,6 +31,7 @@ pub async fn preview(
     journal: &Journal,
     backend: &Backend,
     info: &BackendInfo,
+    give_up: GiveUp,
     item: usize,
     put: &PutRequest,
 ) -> Result<Event> {
@@ -34,18 +39,22 @@ pub async fn preview(
     let version = source.version();
     let wanted = [(put.name.as_str(), source.path(), version)];
     let candidates = journal.candidates(&info.instance_id, &wanted)?.concat();
+    let candidates = moved_source::usable(&candidates, put, &source);
     for upload in &candidates {
         restore_state(backend, upload);
     }
     let preview = Preview {
         journal,
         backend,
+        give_up,
         source: &source,
     };
     let found = match resume::choose(&candidates, &version, put) {
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
-        Choice::Completed(index) => preview.completed(&candidates[index]).await?,
-        Choice::PossiblyCompleted(index) => {
+        Choice::Completed(index) if !source.has_writer() => {
+            preview.completed(&candidates[index]).await?
+        }
+        Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
             let upload = &candidates[index];
             if preview.is_unchanged(upload).await? {
                 preview.completed(upload).await?
@@ -55,24 +64,25 @@ pub async fn preview(
         }
         Choice::Continue(index) => preview.continued(&candidates[index]).await?,
     };
-    let (plan, id, skipped) = match found {
+    let (plan, id, stored) = match found {
         Some(Found {
             plan,
             upload,
-            skipped,
-        }) => (plan, upload.id.clone(), skipped),
+            stored,
+        }) => (plan, upload.id.clone(), stored),
         None => (
             Plan::new(version.size, put.part_size, &info.limits).map_err(plan_error)?,
             None,
-            0,
+            Stored::Bytes(0),
         ),
     };
-    Ok(Event::plan(item, id, &put.path, &plan, skipped))
+    Ok(Event::plan(item, id, &put.path, &plan, stored))
 }
 
 struct Preview<'a> {
     journal: &'a Journal,
     backend: &'a Backend,
+    give_up: GiveUp,
     source: &'a SourceFile,
 }
 
@@ -80,8 +90,8 @@ struct Preview<'a> {
 struct Found<'a> {
     plan: Plan,
     upload: &'a Upload,
-    /// Bytes that would not be sent.
-    skipped: u64,
+    /// What would not be sent.
+    stored: Stored,
 }
 
 impl<'a> Found<'a> {
@@ -90,7 +100,7 @@ impl<'a> Found<'a> {
         Ok(Some(Self {
             plan: plan(upload)?,
             upload,
-            skipped: upload.intent.version.size,
+            stored: Stored::Object,
         }))
     }
 }
@@ -98,7 +108,8 @@ impl<'a> Found<'a> {
 impl Preview<'_> {
     /// A completed upload, if its object is still there.
     async fn completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
-        let Some(status) = unless_gone(self.backend.status(upload.begun_id()?).await)? else {
+        let Some(status) = unless_gone(self.call(self.backend.status(upload.begun_id()?)).await)?
+        else {
             return Ok(None);
         };
         match resume::presence(&status) {
@@ -118,10 +129,10 @@ impl Preview<'_> {
             return Ok(Some(Found {
                 plan: plan(upload)?,
                 upload,
-                skipped: 0,
+                stored: Stored::Bytes(0),
             }));
         };
-        let Some(status) = unless_gone(self.backend.status(id).await)? else {
+        let Some(status) = unless_gone(self.call(self.backend.status(id)).await)? else {
             return Ok(None);
         };
         match resume::continuation(status) {
@@ -129,18 +140,29 @@ impl Preview<'_> {
             Continuation::Verified(_) => return Found::whole(upload),
             Continuation::Ended(error) => return unless_gone(Err(error)),
         }
-        let Some(stored) = unless_gone(self.backend.parts(id).await)? else {
+        let plan = plan(upload)?;
+        let listed = self.call(self.backend.parts(id, plan.count()));
+        let Some(stored) = unless_gone(listed.await)? else {
             return Ok(None);
         };
-        let plan = plan(upload)?;
         let parts = self.journal.parts(upload.row)?;
         let agreed = resume::agreed_parts(&plan, &parts, &stored);
         let ranges = agreed.iter().filter_map(|(number, ..)| plan.range(*number));
         Ok(Some(Found {
             plan,
             upload,
-            skipped: ranges.map(|range| range.len).sum(),
+            stored: Stored::Bytes(ranges.map(|range| range.len).sum()),
         }))
+    }
+
+    /// Makes a call, within the time after which a run gives up.
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let now = Instant::now();
+        let left = self.give_up.left(now, now, WaitingFor::FirstResponse);
+        tokio::select! {
+            response = call => response,
+            () = elapsed(left) => Err(gave_up(None)),
+        }
     }
 
     /// Whether the recorded parts of the source still have their digests.

@@ -13,7 +13,7 @@ use upload_types::wire::{
 use upload_types::{Checksum, ETag, PartNumber, Sha256};
 
 use super::ended_upload::{check_failed, terminal_error};
-use super::options::PutRequest;
+use super::options::{NameOrigin, PutRequest};
 use crate::journal::{Part, State, Upload};
 use crate::source::FileVersion;
 
@@ -41,10 +41,14 @@ pub enum Choice {
 pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) -> Choice {
     let has_size = |upload: &Upload| upload.intent.version.size == version.size;
     let has_attributes = |upload: &Upload| put.accepts_attributes_of(&upload.intent);
-    let unfinished = candidates
-        .iter()
-        .position(|upload| upload.state.is_unfinished());
-    if let Some(index) = unfinished {
+    let unfinished = |test: &dyn Fn(&Upload) -> bool| {
+        candidates
+            .iter()
+            .position(|upload| upload.state.is_unfinished() && test(upload))
+    };
+    // A file that was moved here is preferred to the one that was here before.
+    let of_this_file = unfinished(&|upload| upload.intent.version.is_same_file(version));
+    if let Some(index) = of_this_file.or_else(|| unfinished(&|_| true)) {
         let upload = &candidates[index];
         return match upload.state {
             _ if !has_size(upload) => Choice::Replace(index),
@@ -63,6 +67,15 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
         return Choice::Completed(index);
     }
     completed(&has_size).map_or(Choice::New, Choice::PossiblyCompleted)
+}
+
+/// Whether a `put` may continue this upload, if it is one of the same file under another path.
+/// With `holds_source`, that path still has the file, as one of several hard links: then it is a
+/// source of its own.
+#[must_use]
+pub fn follows(upload: &Upload, put: &PutRequest, holds_source: bool) -> bool {
+    let may_rename = put.name_origin == NameOrigin::Path || upload.intent.name == put.name;
+    upload.state.is_finished() || (may_rename && !holds_source)
 }
 
 /// Whether the object of a completed upload is still there, by the status that the backend reports.
@@ -289,6 +302,7 @@ mod tests {
         PutRequest {
             path: "/f".into(),
             name: "f".into(),
+            name_origin: NameOrigin::Path,
             content_type: "a/b".into(),
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
@@ -324,6 +338,36 @@ mod tests {
         let other = choose_of(&[upload(State::Completed, grown)], &VERSION);
         assert_eq!(other, Choice::New);
         assert_eq!(choose_of(&[], &VERSION), Choice::New);
+    }
+
+    #[test]
+    fn upload_of_the_same_file_is_chosen_before_one_of_the_same_path() {
+        let other = FileVersion { ino: 9, ..VERSION };
+        let both = [
+            upload(State::Uploading, other),
+            upload(State::Uploading, VERSION),
+        ];
+        assert_eq!(choose(&both, &VERSION, &put()), Choice::Continue(1));
+        assert_eq!(choose(&both, &other, &put()), Choice::Continue(0));
+    }
+
+    #[test]
+    fn only_unfinished_uploads_of_a_moved_file_are_followed() {
+        let unfinished = upload(State::Uploading, VERSION);
+        assert!(follows(&unfinished, &put(), false));
+        assert!(!follows(&unfinished, &put(), true), "a hard link");
+        let renamed = PutRequest {
+            name: "g".into(),
+            ..put()
+        };
+        assert!(follows(&unfinished, &renamed, false));
+        let named = PutRequest {
+            name_origin: NameOrigin::Requested,
+            ..renamed
+        };
+        assert!(!follows(&unfinished, &named, false), "another name");
+        let completed = upload(State::Completed, VERSION);
+        assert!(follows(&completed, &put(), true));
     }
 
     #[test]

@@ -21,9 +21,14 @@ const MAX_PROTOCOL_ERRORS: u32 = 3;
 /// listed.
 const MAX_MISSING_ETAGS: u32 = 2;
 const MAX_CORRUPT: u32 = 3;
+/// How many rejections of the storage credentials are followed by a retry. That takes some seconds,
+/// in which newer credentials may be in use.
+const MAX_REJECTED_CREDENTIALS: u32 = 4;
 /// How often in a row the store may report a new URL as expired, before that counts as an ordinary
 /// failure.
 const MAX_FREE_EXPIRED: u32 = 3;
+/// How many of them are followed by a retry: then a further URL would be rejected too.
+const MAX_EXPIRED: u32 = 4;
 /// How many read errors of a source are followed by a retry. That takes some five minutes, in which
 /// a network file system may become available again.
 const MAX_READ_ERRORS: u32 = 20;
@@ -36,9 +41,18 @@ pub struct Failures {
     expired: u32,
     /// Signatures that the store did not accept.
     refused_signatures: u32,
+    rejected_credentials: u32,
     protocol_errors: u32,
     missing_etags: u32,
     read_errors: u32,
+}
+
+impl Failures {
+    /// Whether the store has rejected the credentials of a URL.
+    #[must_use]
+    pub fn has_rejected_credentials(&self) -> bool {
+        self.rejected_credentials > 0
+    }
 }
 
 /// The attempt that failed.
@@ -76,8 +90,10 @@ pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64)
             failures.expired += 1;
             if failures.expired <= MAX_FREE_EXPIRED {
                 Verdict::Retry(Duration::ZERO)
-            } else {
+            } else if failures.expired <= MAX_EXPIRED {
                 later
+            } else {
+                Verdict::Stop
             }
         }
         Kind::Corrupt if failures.corrupt < MAX_CORRUPT => {
@@ -93,6 +109,10 @@ pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64)
         {
             failures.refused_signatures += 1;
             Verdict::Retry(Duration::ZERO)
+        }
+        Kind::CredentialsRejected if failures.rejected_credentials < MAX_REJECTED_CREDENTIALS => {
+            failures.rejected_credentials += 1;
+            later
         }
         Kind::UnexpectedServer => Verdict::Retry(delay(UNEXPECTED_SERVER_BACKOFF)),
         Kind::ProtocolError if failures.protocol_errors < MAX_PROTOCOL_ERRORS => {
@@ -143,10 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn expired_url_is_signed_again_at_once_three_times() {
-        let expired = verdicts(Kind::UrlExpired, 4, 1.0);
+    fn expired_url_is_signed_again_four_times_at_first_without_waiting() {
+        let expired = verdicts(Kind::UrlExpired, 5, 1.0);
         assert_eq!(expired[..3], [retry(0.0); 3]);
         assert!(matches!(expired[3], Verdict::Retry(wait) if wait > Duration::ZERO));
+        assert_eq!(expired[4], Verdict::Stop);
     }
 
     #[test]
@@ -164,6 +185,14 @@ mod tests {
             "{verdicts:?}"
         );
         assert_eq!(verdicts[2], Verdict::ListParts);
+    }
+
+    #[test]
+    fn rejected_credentials_are_retried_four_times() {
+        let verdicts = verdicts(Kind::CredentialsRejected, 5, 1.0);
+        let waits = [retry(0.5), retry(1.0), retry(2.0), retry(4.0)];
+        assert_eq!(verdicts[..4], waits);
+        assert_eq!(verdicts[4], Verdict::Stop);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
+use upload_types::PartNumber;
 use upload_types::error::Result;
 use upload_types::wire::{BatchComplete, CompleteRequest};
-use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
@@ -51,11 +51,15 @@ impl Engine<'_> {
         let backend = Arc::clone(&self.backend);
         let entry = upload.upload.clone();
         match upload.stage() {
+            Stage::Rehashing | Stage::FinalCheck if self.reads_whole(upload) => {
+                let hashed = Self::hash_whole(upload, None);
+                self.defer(upload, async move {
+                    sleep(wait).await;
+                    hashed.await
+                });
+            }
             Stage::Rehashing | Stage::FinalCheck => {
-                let parts = upload.parts.to_journal().into_values();
-                let parts: Vec<(ByteRange, Sha256)> = parts
-                    .filter_map(|part| Some((upload.plan.range(part.number)?, part.sha256)))
-                    .collect();
+                let parts = upload.known_digests();
                 let (source, read) = (upload.source.clone(), upload.start_rehash());
                 self.defer(upload, async move {
                     sleep(wait).await;
@@ -84,13 +88,19 @@ impl Engine<'_> {
                     })
                 });
             }
-            Stage::Rejoining => self.defer(upload, async move {
-                sleep(wait).await;
-                UploadResult::Rejoined(match entry.begun_id() {
-                    Ok(id) => backend_calls::rejoin(&backend, id, entry.holder.clone()).await,
-                    Err(error) => Err(error),
-                })
-            }),
+            Stage::Rejoining => {
+                let planned = upload.plan.count();
+                self.defer(upload, async move {
+                    sleep(wait).await;
+                    UploadResult::Rejoined(match entry.begun_id() {
+                        Ok(id) => {
+                            let holder = entry.holder.clone();
+                            backend_calls::rejoin(&backend, id, holder, planned).await
+                        }
+                        Err(error) => Err(error),
+                    })
+                });
+            }
             Stage::Beginning | Stage::Completing => self.batch_or_call(upload, wait)?,
             // Their tasks are started while there is room.
             Stage::Preparing | Stage::Sending => {}

@@ -3,6 +3,7 @@
 //!
 //! Not here: the choice between them (`resume::choose`).
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use upload_types::UploadId;
@@ -16,11 +17,13 @@ use super::blocked::Earlier;
 use super::committer::same_error;
 use super::deadline::WaitingFor;
 use super::engine::Engine;
-use super::options::{Item, OnChange, PutRequest, TypeOrigin};
+use super::moved_source;
+use super::options::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
-use crate::event::Event;
+use super::whole_file::lacks_whole_sha256;
+use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::SourceFile;
 
@@ -143,6 +146,7 @@ impl Engine<'_> {
             restore_state(&self.backend, upload);
         }
         let version = source.version();
+        let candidates = &moved_source::usable(candidates, &put, &source);
         let upload = match resume::choose(candidates, &version, &put) {
             Choice::New => return Ok(Started::New(put, source)),
             Choice::Discard(index) => {
@@ -154,11 +158,18 @@ impl Engine<'_> {
                 self.committer.record(Record::Abandoned { row });
                 return Ok(Started::New(put, source));
             }
-            Choice::Completed(index) => {
+            Choice::Completed(index)
+                if self.options.sha256 && lacks_whole_sha256(&candidates[index]) =>
+            {
+                let upload = candidates[index].clone();
+                let parts = self.committer.parts(upload.row)?;
+                ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
+            }
+            Choice::Completed(index) if !source.has_writer() => {
                 let upload = candidates[index].clone();
                 ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
             }
-            Choice::PossiblyCompleted(index) => {
+            Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
                 let upload = candidates[index].clone();
                 let parts = self.committer.parts(upload.row)?;
                 ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
@@ -201,42 +212,54 @@ impl Engine<'_> {
 
     fn start_resume(&mut self, item: usize, upload: &Upload) -> Result<Started> {
         restore_state(&self.backend, upload);
+        if self.options.sha256 && lacks_whole_sha256(upload) {
+            return self.completed_without_sha256(item, upload);
+        }
         if let Some(completed) = completed(item, upload) {
             return Ok(completed);
         }
+        // The user may have named a newer path than that of the journal.
+        let path = upload.intent.path.clone();
         let upload = self.committer.take(upload)?;
         restore_state(&self.backend, &upload);
         let row = upload.row;
-        let resumed = self.resumed(item, upload);
+        let resumed = self.resumed(item, upload, path);
         if resumed.is_err() {
             self.committer.record(Record::Released { row });
         }
         resumed
     }
 
-    fn resumed(&mut self, item: usize, upload: Upload) -> Result<Started> {
+    fn resumed(&mut self, item: usize, upload: Upload, path: PathBuf) -> Result<Started> {
         if let Some(completed) = completed(item, &upload) {
             return Ok(completed);
         }
         if let Some(error) = resume::not_resumable(upload.state) {
             return Err(error);
         }
-        let intent = upload.intent.clone();
+        let source = self.open_source(&path, &upload)?;
         let put = PutRequest {
-            path: intent.path,
-            name: intent.name,
-            content_type: intent.content_type,
-            type_origin: TypeOrigin::Requested,
-            metadata: intent.metadata,
-            part_size: Some(intent.part_size),
-            force: false,
-            on_change: OnChange::Fail,
+            path: source.path().to_owned(),
+            ..request_of(&upload)
         };
-        let source = SourceFile::open(&put.path)?;
-        if source.version().size != intent.version.size {
+        if source.version().size != upload.intent.version.size {
             return Err(self.emit_changed(item, &upload, "its size has changed"));
         }
         let mut upload = self.continued(item, put, source, upload)?;
+        upload.by_resume = true;
+        Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// A completed upload of which the receipt lacks the SHA-256 of the whole file.
+    fn completed_without_sha256(&mut self, item: usize, upload: &Upload) -> Result<Started> {
+        let put = request_of(upload);
+        let source = SourceFile::open(&put.path)?;
+        if source.version().size != upload.intent.version.size {
+            return Err(self.emit_changed(item, upload, "its size has changed"));
+        }
+        let parts = self.committer.parts(upload.row)?;
+        let upload = ActiveUpload::new(item, put, source, upload.clone(), Stage::Rehashing)?;
+        let mut upload = upload.with_parts(parts);
         upload.by_resume = true;
         Ok(Started::Upload(Box::new(upload)))
     }
@@ -247,9 +270,10 @@ impl Engine<'_> {
         item: usize,
         put: PutRequest,
         source: SourceFile,
-        upload: Upload,
+        mut upload: Upload,
     ) -> Result<ActiveUpload> {
         let parts = self.committer.parts(upload.row)?;
+        self.record_path(item, &mut upload, source.path());
         let is_touched = source.version() != upload.intent.version;
         // Parts without ETag are hashed again anyway. Their digests may be wrong if the
         // source was touched.
@@ -440,15 +464,21 @@ impl Engine<'_> {
         self.prepare(upload).map(drop)
     }
 
-    /// Reports the plan of an upload.
+    /// Reports the plan of an upload that is not complete.
     pub(super) fn emit_plan(&mut self, upload: &ActiveUpload) {
-        let event = Event::plan(
-            upload.item,
-            upload.upload.id.clone(),
-            &upload.put.path,
-            &upload.plan,
-            upload.resumed_bytes,
-        );
+        self.emit_plan_with(upload, Stored::Bytes(upload.resumed_bytes));
+    }
+
+    /// Reports the plan of an upload that was complete before this run.
+    pub(super) fn emit_plan_of_stored(&mut self, upload: &mut ActiveUpload) {
+        upload.resumed_bytes = upload.plan.size();
+        self.summary.bytes_skipped += upload.plan.size();
+        self.emit_plan_with(upload, Stored::Object);
+    }
+
+    fn emit_plan_with(&mut self, upload: &ActiveUpload, stored: Stored) {
+        let id = upload.upload.id.clone();
+        let event = Event::plan(upload.item, id, &upload.put.path, &upload.plan, stored);
         self.committer.emit(event);
     }
 
@@ -467,6 +497,22 @@ impl Engine<'_> {
     }
 }
 
+/// The request for the upload of the journal.
+fn request_of(upload: &Upload) -> PutRequest {
+    let intent = upload.intent.clone();
+    PutRequest {
+        path: intent.path,
+        name: intent.name,
+        name_origin: NameOrigin::Requested,
+        content_type: intent.content_type,
+        type_origin: TypeOrigin::Requested,
+        metadata: intent.metadata,
+        part_size: Some(intent.part_size),
+        force: false,
+        on_change: OnChange::Fail,
+    }
+}
+
 /// Returns `None` if the journal has no receipt of the upload.
 fn completed(item: usize, upload: &Upload) -> Option<Started> {
     let verified = VerifiedUpload {
@@ -476,6 +522,13 @@ fn completed(item: usize, upload: &Upload) -> Option<Started> {
         id: upload.id.clone()?,
         receipt: Box::new(upload.receipt.clone()?),
         already: true,
+        plan: Some(Event::plan(
+            item,
+            upload.id.clone(),
+            &upload.intent.path,
+            &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
+            Stored::Object,
+        )),
     };
     Some(Started::Completed(Box::new(verified)))
 }

@@ -10,8 +10,9 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, Sha256};
 
+use super::whole_file::WholeFile;
 use crate::backend::{Completion, PutOutcome};
-use crate::source::Digests;
+use crate::source::{Digests, FileVersion};
 
 /// A task that has not started.
 pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -38,6 +39,10 @@ pub enum BatchCall {
 pub enum UploadResult {
     /// Whether the parts that were hashed again still have their digests.
     Rehashed(Result<bool>),
+    /// The version of the source while its parts are sent, and whether a process may write to it.
+    Looked(Result<(FileVersion, bool)>),
+    /// Whether the parts so far still have their digests.
+    CheckedEarly(Result<bool>),
     /// The status of an upload that was completed before.
     Confirmed(Result<Box<UploadStatus>>),
     Aborted(Result<AbortOutcome>),
@@ -46,6 +51,9 @@ pub enum UploadResult {
     Rejoined(Result<Rejoined>),
     /// The receipt, and the digests of the parts that had to be hashed to check it.
     HashedForReceipt(Box<Receipt>, Result<Vec<(PartNumber, Sha256)>>),
+    /// The digests of the whole source; `None` if it is not the one that was sent. With the receipt
+    /// of an upload that is verified.
+    WholeHashed(Option<Box<Receipt>>, Result<Option<WholeFile>>),
     /// The epoch of the renewed lease.
     LeaseRenewed(Result<u64>),
     Completed(Result<Completion>),

@@ -14,6 +14,7 @@ use upload_types::wire::{
 use upload_types::{ByteRange, PartNumber};
 
 use super::active_upload::{ActiveUpload, Stage};
+use super::ended_upload::terminal_error;
 use super::engine::{Engine, Next};
 use super::hashing;
 use super::options::OnChange;
@@ -23,6 +24,7 @@ use super::resume::{self, Presence};
 use super::retry::Failures;
 use super::task::{AbortOutcome, PartResult, Rejoined, UploadResult};
 use crate::backend::Completion;
+use crate::event::Event;
 use crate::journal::{Record, State};
 use crate::source::WithMd5;
 
@@ -42,6 +44,8 @@ impl Engine<'_> {
                 self.on_part_result(upload, generation, result)
             }
             UploadResult::LeaseRenewed(renewed) => Self::on_lease_renewed(upload, renewed),
+            UploadResult::Looked(observed) => self.on_looked(upload, observed),
+            UploadResult::CheckedEarly(is_same) => self.on_checked_early(upload, is_same),
             UploadResult::Rehashed(Ok(is_same)) => self.on_rehashed(upload, is_same),
             UploadResult::Confirmed(Ok(status)) => self.on_confirmed(upload, &status),
             UploadResult::Aborted(Ok(outcome)) => self.on_aborted(upload, outcome),
@@ -55,6 +59,10 @@ impl Engine<'_> {
                 }
                 self.on_receipt(upload, *receipt)
             }
+            UploadResult::WholeHashed(Some(receipt), whole) => {
+                self.on_whole_hashed(upload, Some(receipt), whole?)
+            }
+            UploadResult::WholeHashed(None, Ok(whole)) => self.on_whole_hashed(upload, None, whole),
             UploadResult::Completed(Ok(Completion::Verified(receipt))) => {
                 self.on_receipt(upload, *receipt)
             }
@@ -74,6 +82,7 @@ impl Engine<'_> {
                 Ok(Next::Restart)
             }
             UploadResult::Rehashed(Err(error))
+            | UploadResult::WholeHashed(None, Err(error))
             | UploadResult::Aborted(Err(error))
             | UploadResult::Confirmed(Err(error))
             | UploadResult::Rejoined(Err(error)) => self.on_call_failed(upload, error),
@@ -173,8 +182,8 @@ impl Engine<'_> {
 
     /// Reports an error after which the upload continues in another way.
     pub(super) fn emit_upload_retry(&mut self, upload: &ActiveUpload, error: &Error) {
-        let id = upload.upload.id.clone();
-        let event = crate::event::Event::retry(upload.item, id, None, 1, error, Duration::ZERO);
+        let source = upload.event_source();
+        let event = Event::retry(source, None, 1, error, Duration::ZERO);
         self.committer.emit(event);
     }
 
@@ -197,11 +206,14 @@ impl Engine<'_> {
         noticed: Noticed,
     ) -> Result<Next> {
         let error = self.emit_changed(upload.item, &upload.upload, why);
-        // If the source is as this process opened it, the upload began with an earlier version.
-        let is_as_opened = upload
-            .source
-            .current_version()
-            .is_ok_and(|version| version == upload.source.version());
+        // If the source is as this process opened it, the upload began with an earlier version;
+        // unless every part is of this run, and was changed through a mapping.
+        let is_of_this_run = upload.stage() == Stage::FinalCheck && upload.resumed_bytes == 0;
+        let is_as_opened = !is_of_this_run
+            && upload
+                .source
+                .current_version()
+                .is_ok_and(|version| version == upload.source.version());
         let may_restart = noticed == Noticed::AtStart
             || is_as_opened
             || upload.put.on_change == OnChange::Restart;
@@ -212,13 +224,19 @@ impl Engine<'_> {
     }
 
     /// The acknowledged parts of a touched source were hashed again.
-    fn on_rehashed(&mut self, upload: &mut ActiveUpload, is_same: bool) -> Result<Next> {
+    pub(super) fn on_rehashed(&mut self, upload: &mut ActiveUpload, is_same: bool) -> Result<Next> {
         crash::point("transfer.rehashed");
         let is_final = upload.stage() == Stage::FinalCheck;
         self.last_success = Instant::now();
         if !is_same {
-            if upload.upload.state.is_finished() {
+            let is_same_version = upload.checked_version == upload.upload.intent.version;
+            upload.digests_disproved |= is_same_version;
+            if upload.upload.state.is_finished() && !upload.by_resume {
                 return Ok(Next::Restart);
+            }
+            if is_same_version {
+                let row = upload.row();
+                self.committer.record(Record::DigestsForgotten { row });
             }
             let noticed = if is_final {
                 Noticed::WhileRunning
@@ -260,6 +278,7 @@ impl Engine<'_> {
             let location = &receipt.location;
             tracing::info!(%location, "the upload of the old file version was completed");
             receipt.backend.clone_from(&self.options.backend);
+            receipt.name.clone_from(&upload.upload.intent.name);
             let row = upload.row();
             self.committer.record(Record::Completed { row, receipt });
             upload.upload.state = State::Completed;
@@ -271,14 +290,20 @@ impl Engine<'_> {
     fn on_confirmed(&mut self, upload: &mut ActiveUpload, status: &UploadStatus) -> Result<Next> {
         crash::point("transfer.confirmed");
         self.last_success = Instant::now();
-        let receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
+        let mut receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
             (Presence::There, Some(receipt)) => receipt,
-            (Presence::There | Presence::Gone, receipt) => {
+            (Presence::Gone, _) if upload.by_resume => {
+                let row = upload.row();
+                self.committer.record(Record::Abandoned { row });
+                return Err(terminal_error(status));
+            }
+            (Presence::There, None) => return Ok(Next::Restart),
+            (Presence::Gone, receipt) => {
                 let finished = receipt.map_or_else(String::new, |receipt| {
                     format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
                 });
                 let reason = format!(
-                    "uploaded{finished}, but the object is no longer in the store; uploading it again"
+                    "uploaded{finished}, but the store no longer has this object; uploading it again"
                 );
                 self.emit_restarted(upload, reason);
                 return Ok(Next::Restart);
@@ -289,9 +314,12 @@ impl Engine<'_> {
                 return Err(error);
             }
         };
-        upload.resumed_bytes = upload.plan.size();
-        self.summary.bytes_skipped += upload.plan.size();
-        self.emit_plan(upload);
+        if receipt.sha256.is_none() && upload.whole_sha256.is_some() {
+            receipt.sha256 = upload.whole_sha256;
+            let (row, receipt) = (upload.row(), Box::new(receipt.clone()));
+            self.committer.record(Record::Completed { row, receipt });
+        }
+        self.emit_plan_of_stored(upload);
         Ok(Next::AlreadyThere(Box::new(receipt)))
     }
 
@@ -386,6 +414,11 @@ impl Engine<'_> {
                     .parts()
                     .filter(|(number, _)| upload.parts.sha256(*number).is_none())
                     .collect();
+                if self.needs_whole_sha256(upload) {
+                    let hashed = Self::hash_whole(upload, Some(receipt));
+                    self.defer(upload, hashed);
+                    return Ok(Next::Continue);
+                }
                 if unhashed.is_empty() {
                     return self.on_receipt(upload, *receipt);
                 }
@@ -467,7 +500,9 @@ impl Engine<'_> {
         if version.size != expected.size || upload.source.has_bytes_after_its_end()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
-        if version != expected {
+        upload.may_be_mapped |= upload.source.has_writer();
+        let must_compare = upload.may_be_mapped && upload.final_checks == 0;
+        if version != expected || must_compare {
             if upload.final_checks == MAX_FINAL_CHECKS {
                 let what = format!(
                     "{} keeps changing: it was modified or touched during each of \
@@ -480,13 +515,22 @@ impl Engine<'_> {
             upload.final_checks += 1;
             // Taken before the source is hashed: a change during that shows in the next comparison.
             upload.checked_version = version;
+            upload.whole_sha256 = None;
+            return self.move_to(upload, Stage::FinalCheck);
+        }
+        if self.needs_whole_sha256(upload) {
+            upload.checked_version = version;
             return self.move_to(upload, Stage::FinalCheck);
         }
         self.move_to(upload, Stage::Completing)
     }
 
     /// The backend has verified the object. The receipt must be for this upload.
-    fn on_receipt(&mut self, upload: &mut ActiveUpload, mut receipt: Receipt) -> Result<Next> {
+    pub(super) fn on_receipt(
+        &mut self,
+        upload: &mut ActiveUpload,
+        mut receipt: Receipt,
+    ) -> Result<Next> {
         self.last_success = Instant::now();
         let checksum = resume::object_checksum(&upload.plan, &upload.parts.to_journal())?;
         resume::check_receipt(&receipt, &upload.plan, &checksum)?;
@@ -498,6 +542,8 @@ impl Engine<'_> {
         }
         crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
+        receipt.name.clone_from(&upload.upload.intent.name);
+        receipt.sha256 = receipt.sha256.or(upload.whole_sha256);
         self.committer.record(Record::Completed {
             row: upload.row(),
             receipt: Box::new(receipt.clone()),

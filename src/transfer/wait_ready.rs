@@ -11,6 +11,7 @@ use upload_types::wire::Receipt;
 
 use super::options::WaitFor;
 use super::retry::Failures;
+use crate::event::{Event, EventSource};
 
 /// The interval between two polls of an upload.
 const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
@@ -27,6 +28,20 @@ pub struct VerifiedUpload {
     pub receipt: Box<Receipt>,
     /// The object existed before this command ran.
     pub already: bool,
+    /// Its plan, if it was not reported yet.
+    pub plan: Option<Event>,
+}
+
+impl VerifiedUpload {
+    /// The source, for events.
+    #[must_use]
+    pub fn event_source(&self) -> EventSource {
+        EventSource {
+            item: self.item,
+            path: Some(self.path.clone()),
+            upload: Some(self.id.clone()),
+        }
+    }
 }
 
 /// A verified upload whose status is polled.

@@ -27,22 +27,28 @@ const HOSTILE: [&str; 12] = [
     "-rf\x1b[A.bin",
 ];
 
-/// Asserts that the output holds no character that a terminal interprets or hides.
+/// A character that a terminal interprets or hides.
+fn is_unsafe_for_terminals(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || ('\u{200b}'..='\u{200f}').contains(&c)
+        || ('\u{2028}'..='\u{202e}').contains(&c)
+        || ('\u{2060}'..='\u{206f}').contains(&c)
+        || "\u{61c}\u{feff}".contains(c)
+}
+
+/// Whether the output holds no character that a terminal interprets or hides.
+pub fn is_plain(output: &Output) -> bool {
+    ![output.stdout(), output.stderr()]
+        .into_iter()
+        .any(|text| text.contains(is_unsafe_for_terminals))
+}
+
+/// Asserts [`is_plain`].
 #[track_caller]
-fn assert_plain(output: &Output) {
+pub fn assert_plain(output: &Output) {
     for (name, text) in [("stdout", output.stdout()), ("stderr", output.stderr())] {
-        let unsafe_for_terminals = |c: char| {
-            (c.is_control() && c != '\n')
-                || ('\u{200b}'..='\u{200f}').contains(&c)
-                || ('\u{2028}'..='\u{202e}').contains(&c)
-                || ('\u{2060}'..='\u{206f}').contains(&c)
-                || "\u{61c}\u{feff}".contains(c)
-        };
-        assert_eq!(
-            text.chars().find(|c| unsafe_for_terminals(*c)),
-            None,
-            "on {name} of {output}"
-        );
+        let found = text.chars().find(|c| is_unsafe_for_terminals(*c));
+        assert_eq!(found, None, "on {name} of {output}");
     }
 }
 

@@ -32,7 +32,7 @@ fn every_file_is_declared_in_main() {
 
 #[test]
 fn event_with_an_added_or_missing_field_is_rejected() {
-    let progress = r#"{"v":1,"type":"progress","upload":null,"hashed":1,"sent":1,"confirmed":1,"size":1,"rate":1}"#;
+    let progress = r#"{"v":1,"type":"progress","source":0,"upload":null,"path":"f","hashed":1,"sent":1,"confirmed":1,"size":1,"rate":1}"#;
     event(progress);
     for (from, to) in [
         (r#""rate":1"#, r#""rate":1,"more":1"#),

@@ -51,11 +51,16 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     // Prints the meanings of lines and of flags of other verbs.
     ("src/cli/args/", &[]),
     ("src/cli/cat.rs", &["cat"]),
+    ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
     ("src/cli/man/json_lines.rs", &[]),
     ("src/cli/hint_commands.rs", UPLOADERS),
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
+    (
+        "src/cli/query_limit.rs",
+        &["list", "status", "abort", "prune", "cat", "url"],
+    ),
     ("src/cli/receipt_file.rs", UPLOADERS),
     ("src/cli/resume.rs", &["resume"]),
     ("src/cli/serve/", GATEWAYS),
@@ -75,6 +80,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Words of the command in a hint.
     ("src/cli/cat.rs", "--force"),
     ("src/cli/cat.rs", "--backend"),
+    // Only a gateway that is configured for it encrypts objects.
+    ("crates/s3/src/multipart.rs", "--sse"),
+    ("crates/s3/src/probe/run.rs", "--sse"),
+    // A flag of `aws`.
+    ("crates/s3/src/aws/profile.rs", "--format"),
     // A part of a host name.
     ("crates/s3/src/signing/part_urls.rs", "--x-s3"),
     // Names of settings of `put`, checked when its flags are combined.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::events::{Event, events};
+use crate::support::events::{Event, events, failure_kind};
 use crate::support::requirements::{has_strace, skip};
 use crate::support::world::World;
 use crate::support::{PART, wait};
@@ -253,4 +253,51 @@ fn wrong_clock_that_jumps_has_no_effect() {
         );
     }
     assert_eq!(world.store().objects().len(), 3);
+}
+
+/// A disk that fails until the run gives up.
+#[test]
+fn source_that_cannot_be_read_until_the_end_exits_with_74() {
+    if !has_strace() {
+        return skip("`strace` cannot trace a process");
+    }
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 2 * PART);
+    let trace = world.sandbox.path("trace");
+    let put = world.sandbox.command("strace").args(["-f", "-qq", "-o"]);
+    let put = put.arg(trace).arg("-P").arg(&file);
+    // Every read after those of the first part.
+    let fault = "inject=pread64:error=EIO:when=90+";
+    let put = put.args(["-e", "inject=preadv2:error=EAGAIN", "-e", fault]);
+    let program = env!("CARGO_BIN_EXE_upload");
+    let put = put.args([program, "put", "--json", "--part-size", "5MiB"]);
+    let put = put.args(["--give-up-after", "2s", "--backend", &world.proxy.url()]);
+    let output = put.arg(&file).run().exits(74);
+    assert_eq!(failure_kind(&output), "io");
+    let hint = events(&output).into_iter().find_map(|event| match event {
+        Event::Failed { hint, .. } => hint,
+        _ => None,
+    });
+    let hint = hint.unwrap();
+    let command = hint.split('`').nth(1).unwrap();
+    let words = shlex::split(command).unwrap();
+    world.sandbox.upload(&words[1..]).run().succeeds();
+    world.assert_holds_only(&file);
+}
+
+/// The shell limits the size of the files that the client writes.
+#[test]
+fn file_beyond_the_size_limit_ends_with_74_and_not_with_a_signal() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 100);
+    let receipts = world.sandbox.file("receipts", 4 << 20);
+    let put = world.sandbox.command("sh").args([
+        "-c",
+        "ulimit -f 4096; exec \"$0\" put \"$@\"",
+        env!("CARGO_BIN_EXE_upload"),
+    ]);
+    let put = put.args(["--backend", &world.proxy.url(), "--receipt-append"]);
+    let output = put.arg(&receipts).arg(&file).run().exits(74);
+    assert!(output.stderr().contains("receipts"), "{output}");
+    world.assert_holds_only(&file);
 }

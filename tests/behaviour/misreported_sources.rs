@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::PART;
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::world::World;
+use crate::support::{PART, files};
 
 /// Asserts that `put` exits with 66, and leaves neither an object nor an upload to resume.
 fn assert_is_no_source(path: &str) {
@@ -31,6 +32,31 @@ fn file_with_more_bytes_than_its_size_is_rejected() {
 #[test]
 fn file_with_fewer_bytes_than_its_size_is_rejected() {
     assert_is_no_source("/sys/kernel/uevent_seqnum");
+}
+
+#[test]
+fn empty_file_that_grows_during_its_upload_is_rejected() {
+    let world = World::new();
+    let interceptor = Interceptor::of(&world);
+    let file = world.sandbox.file("film.bin", 0);
+    interceptor.hold(HoldPoint::Response("PUT", ""));
+    let running = world.put(&file).spawn();
+    interceptor.wait_until_held(1);
+    files::resize(&file, 1);
+    interceptor.release();
+    running.wait().exits(65);
+    world.put(&file).run().succeeds();
+    world.assert_holds_only(&file);
+}
+
+#[test]
+fn sparse_file_is_uploaded_with_its_holes() {
+    let world = World::new();
+    let file = world.sandbox.path("film.bin");
+    files::sparse(&file, 2 * PART + 17);
+    files::flip_byte(&file, PART + 5);
+    world.put(&file).run().succeeds();
+    world.assert_holds_only(&file);
 }
 
 #[test]

@@ -168,6 +168,41 @@ fn prune_removes_completed_uploads_from_the_journal_only() {
     assert_eq!(world.store().objects().len(), 2);
 }
 
+#[test]
+fn prune_makes_the_file_of_the_journal_smaller() {
+    let world = World::new();
+    let (many, open) = (
+        world.sandbox.file("many.bin", 2 * PART),
+        world.sandbox.file("open.bin", 4 * PART),
+    );
+    world.put(&many).run().succeeds();
+    let (id, _) = world.put_and_kill_after_parts(&open, 1);
+    let rows = Connection::open(world.sandbox.journal()).unwrap();
+    rows.execute_batch(
+        "WITH RECURSIVE number(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM number WHERE n < 9000)
+         INSERT INTO part SELECT row, n, zeroblob(32), 'etag-of-32-characters-0000000000'
+         FROM number, upload WHERE state = 'completed'",
+    )
+    .unwrap();
+    drop(rows);
+    let bytes = || fs::metadata(world.sandbox.journal()).unwrap().len();
+    let prune = || {
+        let output = world.upload(&["prune", "--json"]).run().succeeds();
+        let line: serde_json::Value = serde_json::from_str(output.line()).unwrap();
+        let number = |key: &str| line[key].as_u64().unwrap();
+        (number("removed"), number("freed_bytes"))
+    };
+    let before = bytes();
+    let (removed, freed) = prune();
+    assert_eq!(removed, 1);
+    assert!(bytes() < before / 2, "{} of {before} bytes", bytes());
+    assert_eq!(freed, before - bytes());
+    assert_eq!(prune(), (0, 0));
+    let listed = world.upload(&["list", "--all"]).run().succeeds();
+    assert!(listed.line().contains(&id), "{listed}");
+    world.resume().run().succeeds();
+}
+
 /// If the backend cannot be reached, the upload stays in the journal and can be aborted later.
 #[test]
 fn abort_without_the_backend_keeps_the_upload() {

@@ -1,7 +1,7 @@
 //! The file of `--receipt`: writing it never damages a source, the journal, or another hard link to
 //! the old file.
 //!
-//! Not here: the content of receipts (`put`).
+//! Not here: the content of receipts (`put`, `receipt_fields`).
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::support::proxy::{Fault, Requests, Traffic};
 use crate::support::world::World;
-use crate::support::{MIB, PART};
+use crate::support::{MIB, PART, wait};
 
 /// Requests of one run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -193,4 +193,26 @@ fn many_files_send_few_requests_to_a_failing_store() {
     world.proxy.clear_faults();
     world.upload(&["put"]).args(&files).run().succeeds();
     assert_eq!(world.store().objects().len(), files.len());
+}
+
+/// Returns how many parts are on the wire once at least 200 KiB were sent.
+fn parts_in_flight(args: &[&str]) -> u64 {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    // No part ends.
+    world.proxy.throttle(1 << 20);
+    let put = world.upload(&["put", "--part-size", "5MiB", "--jobs", "4"]);
+    let running = put.args(args).arg(&file).spawn();
+    wait::until("bytes of parts", || {
+        (world.bytes_put() >= 200 << 10).then_some(())
+    });
+    drop(running);
+    world.proxy.traffic().count("PUT")
+}
+
+#[test]
+fn few_parts_share_a_low_rate_limit() {
+    assert_eq!(parts_in_flight(&["--limit-rate", "512KiB/s"]), 1);
+    assert_eq!(parts_in_flight(&["--limit-rate", "640KiB/s"]), 2);
+    assert!(parts_in_flight(&[]) > 2);
 }

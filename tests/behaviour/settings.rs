@@ -157,3 +157,44 @@ fn header_file_that_is_too_long_is_rejected() {
     let put = sandbox.upload(["put", "--backend", "http://127.0.0.1:1", "--header", &value]);
     put.arg(&file).run().exits(78);
 }
+
+#[test]
+fn proxy_and_region_of_the_environment_override_the_file() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("config.toml");
+    let text = "proxy = \"http://file.test:3128\"\ns3_region = \"eu-west-1\"\n";
+    fs::write(&path, text).unwrap();
+    let setting = |key: &str, envs: &[(&str, &str)]| {
+        let mut command = sandbox.upload(["config", "--json", "--config"]).arg(&path);
+        for (name, value) in envs {
+            command = command.env(name, value);
+        }
+        let output = command.run().succeeds();
+        let lines = output.lines().into_iter().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line
+        });
+        lines
+            .into_iter()
+            .find(|line| line["key"] == key)
+            .unwrap_or_else(|| panic!("{output}"))
+    };
+    assert_eq!(setting("proxy", &[])["value"], "http://file.test:3128");
+    let proxy = setting(
+        "proxy",
+        &[("https_proxy", "http://me:canary@env.test:3128")],
+    );
+    assert_eq!(
+        (&proxy["origin"], &proxy["env"]),
+        (&"env".into(), &"https_proxy".into())
+    );
+    assert!(!proxy.to_string().contains("canary"), "{proxy}");
+    assert_eq!(setting("s3_region", &[])["value"], "eu-west-1");
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        let region = setting("s3_region", &[(name, "us-west-2")]);
+        assert_eq!(
+            (&region["value"], &region["env"]),
+            (&"us-west-2".into(), &name.into())
+        );
+    }
+}

@@ -54,8 +54,8 @@ fn wait_ends_when_the_hooks_have_accepted() {
         world.sandbox.file("first.bin", 100),
         world.sandbox.file("second.bin", 100),
     );
-    // Without `--wait`, the command does not wait for the hook.
-    world.put(&first).run().succeeds().line();
+    let without_waiting = world.put(&first).args(["--wait", "none"]);
+    without_waiting.run().succeeds().line();
     let mut plain = world.put(&second).args(["--wait", "ready"]).spawn();
     plain.wait_for("a message that it waits", |running| {
         running.stderr().contains("waiting for").then_some(())
@@ -87,6 +87,34 @@ fn wait_ends_when_the_hooks_have_accepted() {
         ),
         "{events:?}"
     );
+}
+
+/// Without `--wait`, a gateway with hooks is waited for: the object may be removed again. Without
+/// hooks there is nothing to wait for.
+#[test]
+fn put_waits_for_hooks_by_default_and_status_shows_the_reason_of_a_rejection() {
+    let world = with_hook(REJECT, &[]);
+    let file = world.sandbox.file("bad.bin", 100);
+    assert_rejected(world.put(&file).run());
+    let status = world.upload(&["status", "--remote"]).arg(&file);
+    let status = status.run().succeeds();
+    assert!(status.stdout().contains("Eicar [31m found"), "{status}");
+    assert!(!status.stdout().contains('\u{1b}'), "{status}");
+    let hook_sandbox = Sandbox::new();
+    let go = hook_sandbox.path("go");
+    let world = with_hook(&wait_for_file(&go), &[]);
+    let file = world.sandbox.file("film.bin", 100);
+    let short = world.put(&file).args(["--wait-timeout", "1s"]).run();
+    short.exits(75).stderr_contains("upload resume ");
+    world.put(&file).args(["--wait", "none"]).run().succeeds();
+    fs::write(&go, "").unwrap();
+    world.put(&file).run().succeeds().line();
+    let without_hooks = World::new();
+    let file = without_hooks.sandbox.file("film.bin", 100);
+    let put = without_hooks.put(&file).arg("--json").run().succeeds();
+    let events = events(&put);
+    let waits = |event: &Event| matches!(event, Event::Waiting { .. });
+    assert!(!events.iter().any(waits), "{events:?}");
 }
 
 #[test]

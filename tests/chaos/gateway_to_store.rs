@@ -180,7 +180,7 @@ fn denied_complete_makes_no_object_and_resends_no_part() {
     let file = setup.file(PART + 1);
     let (objects, before) = (setup.objects(), setup.world.part_proxy().traffic());
     let put = || setup.world.put(&file).arg("--json");
-    put().args(["--give-up-after", "2s"]).run().exits(75);
+    put().run().exits(77);
     assert_eq!(setup.objects(), objects, "an object exists");
     setup.world.part_proxy().clear_faults();
     put().run().succeeds();

@@ -145,12 +145,18 @@ fn urls_that_expire_twice_are_signed_again() {
         }
     });
     assert_eq!(run.retry_kinds(), ["url_expired"; 8]);
+    assert_all_retried([Fault::s3(403, "RequestExpired")], "url_expired");
+}
+
+#[test]
+fn parts_with_rejected_credentials_are_signed_again() {
     assert_all_retried(
         [
             Fault::s3(400, "ExpiredToken"),
-            Fault::s3(403, "RequestExpired"),
+            Fault::s3(400, "InvalidToken"),
+            Fault::s3(403, "InvalidAccessKeyId"),
         ],
-        "url_expired",
+        "credentials_rejected",
     );
 }
 

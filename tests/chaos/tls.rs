@@ -184,6 +184,34 @@ fn untrusted_certificate_is_not_retried() {
     }
 }
 
+/// `SSL_CERT_FILE` replaces the authorities of the system; `--ca-cert` adds to those.
+#[test]
+fn authorities_of_ssl_cert_file_are_trusted_together_with_those_of_the_flag() {
+    let certificates = |pem: &str| {
+        let end = "-----END CERTIFICATE-----\n";
+        let (certificate, _) = pem.split_once(end).unwrap();
+        format!("{certificate}{end}")
+    };
+    let context = TlsSetup::new();
+    let sandbox = &context.setup.world.sandbox;
+    let (file, other) = (sandbox.file("film.bin", 10), sandbox.path("other.pem"));
+    std::fs::write(&other, certificates(OTHER)).unwrap();
+    let put = |envs: &[(&str, &str)]| {
+        let mut put = context.setup.world.put(&file);
+        for (name, value) in envs {
+            put = put.env(name, value);
+        }
+        put.env("UPLOAD_BACKEND", context.front.url())
+            .arg("--force")
+            .run()
+    };
+    let (ca, other) = (ca_path(), other.display().to_string());
+    put(&[("SSL_CERT_FILE", &other)]).exits(69);
+    put(&[("SSL_CERT_FILE", &ca)]).succeeds();
+    put(&[("SSL_CERT_FILE", &other), ("AWS_CA_BUNDLE", &ca)]).succeeds();
+    put(&[("SSL_CERT_FILE", &ca), ("AWS_CA_BUNDLE", &other)]).succeeds();
+}
+
 #[test]
 fn broken_handshake_is_retried() {
     let run = TlsSetup::with(GOOD, 2)

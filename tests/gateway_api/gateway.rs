@@ -167,6 +167,7 @@ impl TestGateway {
             &SignRequest {
                 epoch: upload.epoch,
                 parts,
+                credentials_rejected: false,
             },
         )
         .await

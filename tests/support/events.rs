@@ -16,6 +16,7 @@ use super::command::Output;
 pub enum Event {
     Plan {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
@@ -25,11 +26,14 @@ pub enum Event {
         part_size: u64,
         parts: u32,
         resumed_bytes: u64,
+        already_stored: bool,
     },
     Progress {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
+        path: String,
         hashed: u64,
         sent: u64,
         confirmed: u64,
@@ -38,7 +42,9 @@ pub enum Event {
     },
     Part {
         v: Version,
+        source: usize,
         upload: String,
+        path: String,
         number: u32,
         size: u64,
         sha256: String,
@@ -47,6 +53,10 @@ pub enum Event {
     },
     Retry {
         v: Version,
+        #[serde(deserialize_with = "nullable")]
+        source: Option<usize>,
+        #[serde(deserialize_with = "nullable")]
+        path: Option<String>,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         #[serde(deserialize_with = "nullable")]
@@ -57,6 +67,7 @@ pub enum Event {
     },
     Changed {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
@@ -64,6 +75,7 @@ pub enum Event {
     },
     Blocked {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
@@ -71,17 +83,28 @@ pub enum Event {
     },
     Restarted {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
         message: String,
     },
+    Moved {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        old_path: String,
+        path: String,
+    },
     Waiting {
         v: Version,
+        source: usize,
         upload: String,
+        path: String,
     },
     Completed {
         v: Version,
+        source: usize,
         upload: String,
         path: String,
         already_stored: bool,
@@ -89,6 +112,7 @@ pub enum Event {
     },
     Failed {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
@@ -115,8 +139,13 @@ pub struct Receipt {
     pub id: String,
     pub backend: String,
     pub instance_id: String,
+    pub name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub bucket: Option<String>,
     pub key: String,
     pub location: String,
+    #[serde(deserialize_with = "nullable")]
+    pub version_id: Option<String>,
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,

@@ -4,6 +4,7 @@
 //! Not here: assertions about the program, except those that several tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod aws;
 pub mod command;
 pub mod companion;
 pub mod events;

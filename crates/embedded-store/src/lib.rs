@@ -66,6 +66,8 @@
 //! | `service` | the HTTP service |
 //! | `open` | opens the store |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod access_keys;
 mod body_headers;
 mod bucket;

@@ -33,6 +33,8 @@
 //! 6. base: `hooks`, `lease`, `limits`, `listener`, `connection_limiter`, `metrics`,
 //!    `background_task`, `time`
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod auth;
 mod background_task;
 mod bootstrap;

@@ -64,6 +64,7 @@ pub struct Metrics {
     sweeps: Family<SweepLabel, Counter>,
     swept: Family<AbandonedLabel, Counter>,
     orphans: Gauge<u64, AtomicU64>,
+    clock_offset_seconds: Gauge,
     ledger_errors: Counter,
 }
 
@@ -129,7 +130,7 @@ impl Abandoned {
             Self::Completing => "completing",
             Self::Expired => "expired",
             Self::Aborting => "aborting",
-            Self::Cleanup => "cleanup",
+            Self::Cleanup => "clean_up",
         }
     }
 }
@@ -229,6 +230,11 @@ impl Metrics {
         self.orphans.set(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
+    /// Sets the time of the store minus the local time, in seconds.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.clock_offset_seconds.set(seconds);
+    }
+
     pub fn record_ledger_error(&self) {
         self.ledger_errors.inc();
     }
@@ -250,6 +256,7 @@ impl Default for Metrics {
             sweeps: Family::default(),
             swept: Family::default(),
             orphans: Gauge::default(),
+            clock_offset_seconds: Gauge::default(),
             ledger_errors: Counter::default(),
         };
         // Series must exist at zero: Prometheus cannot compute the rate of a series that begins at
@@ -336,6 +343,12 @@ fn registry(metrics: &Metrics) -> Registry {
         "orphans",
         "Open multipart uploads that the ledger does not name, at the last search",
         metrics.orphans.clone(),
+    );
+    registry.register_with_unit(
+        "clock_offset",
+        "Time of the store minus the local time at the last sweep; 0 up to a minute",
+        Unit::Seconds,
+        metrics.clock_offset_seconds.clone(),
     );
     registry.register(
         "ledger_errors",

@@ -107,11 +107,21 @@ pub fn report_store_fault(operation: &'static str, fault: &Fault) {
     tracing::warn!(operation, ?fault, "the store failed");
 }
 
-/// Reports a failure of the store during `operation`; the response is [`Code::StoreUnavailable`].
+/// Reports a failure of the store during `operation`; the response is [`Code::StoreUnavailable`],
+/// or [`Code::StoreRejected`] if waiting does not help.
 #[must_use]
 pub fn store_failed(operation: &'static str, fault: &Fault) -> Refusal {
     report_store_fault(operation, fault);
-    Refusal::retry_after(Code::StoreUnavailable, FAILURE_RETRY_SECONDS)
+    match fault {
+        Fault::Rejected(rejection) => store_rejected(rejection.summary),
+        _ => Refusal::retry_after(Code::StoreUnavailable, FAILURE_RETRY_SECONDS),
+    }
+}
+
+/// The refusal if the store rejects the gateway's credentials, bucket or region.
+#[must_use]
+pub fn store_rejected(reason: &'static str) -> Refusal {
+    Refusal::with_detail(Code::StoreRejected, reason)
 }
 
 /// A refusal within a batch.

@@ -11,7 +11,7 @@ use crate::bootstrap::Resources;
 use crate::config::{Config, ProbePolicy};
 use crate::ledger::Ledger;
 use crate::listener::reachable_address;
-use upload_s3::{Capability, Fault, ProbeDepth, Profile, Store, Support};
+use upload_s3::{Capability, Fault, Place, ProbeDepth, Profile, Store, Support};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Limits, Proof};
 
@@ -31,7 +31,8 @@ pub struct ProbeReport {
 ///
 /// # Errors
 /// [`Kind::Temporary`] for a store that does not respond, [`Kind::Incompatible`] for an untrusted
-/// certificate, [`Kind::Config`] for a store that cannot be used.
+/// certificate, [`Kind::Config`] for a store that cannot be used, [`Kind::Unauthorized`] for
+/// credentials that are rejected.
 pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Store> {
     let is_embedded = config.store.is_embedded();
     if config.probe == ProbePolicy::Off {
@@ -69,7 +70,7 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
             );
             Ok(store.with_proof(proof))
         }
-        Err(fault) => Err(unusable(&fault)),
+        Err(fault) => Err(unusable(&store, &fault)),
     }
 }
 
@@ -78,8 +79,8 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
 ///
 /// # Errors
 /// [`Kind::Temporary`] for a store that does not respond, [`Kind::Incompatible`] for an untrusted
-/// certificate, [`Kind::Config`] for a store that cannot be used, and the errors of opening ledger
-/// and store.
+/// certificate, [`Kind::Config`] for a store that cannot be used, [`Kind::Unauthorized`] for
+/// credentials that are rejected, and the errors of opening ledger and store.
 pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
     config.validate()?;
     let resources = Resources::open(config).await?;
@@ -89,12 +90,12 @@ pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
     let profile = store
         .probe(ProbeDepth::Full, config.proof)
         .await
-        .map_err(|fault| unusable(&fault))?;
+        .map_err(|fault| unusable(&store, &fault))?;
     if !config.store.is_embedded() {
         let key = store
             .profile_key()
             .await
-            .map_err(|fault| unusable(&fault))?;
+            .map_err(|fault| unusable(&store, &fault))?;
         save_profile(&resources.ledger, &key, &profile, Timestamp::now()).await?;
     }
     let assessment = assess(config.probe, config.proof, &profile);
@@ -160,19 +161,29 @@ fn is_recent(probed_at: Timestamp, now: Timestamp) -> bool {
     Duration::try_from(now.duration_since(probed_at)).is_ok_and(|age| age < PROFILE_MAX_AGE)
 }
 
-fn unusable(fault: &Fault) -> Error {
+fn unusable(store: &Store, fault: &Fault) -> Error {
+    let place = format!("bucket {} at {}", store.bucket(), store.origin());
     match fault {
+        Fault::Rejected(rejection) => {
+            let text = match rejection.place {
+                Place::Credentials => rejection.text.clone(),
+                Place::Store => format!("could not use the {place}: {}", rejection.text),
+            };
+            Error::new(rejection.kind, text).with_hint(rejection.hint.as_str())
+        }
+        Fault::NoCredentials(reason) => Error::new(Kind::Temporary, reason.as_str())
+            .with_hint("check the network; then run the command again"),
         Fault::Unavailable(reason) => Error::new(
             Kind::Temporary,
-            format!("the store does not respond: {reason}"),
+            format!("could not reach the {place}: {reason}"),
         )
         .with_hint("check --s3-endpoint and the network; then run the command again"),
         Fault::Untrusted(reason) => Error::new(
             Kind::Incompatible,
-            format!("the certificate of the store is not trusted: {reason}"),
+            format!("the certificate of the store is not trusted ({place}): {reason}"),
         )
         .with_hint("trust the authority that issued it: --ca-cert FILE"),
-        fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}")).with_hint(
+        fault => Error::new(Kind::Config, format!("could not use the {place}: {fault}")).with_hint(
             "check the bucket's name, the region and the permissions of the credentials",
         ),
     }

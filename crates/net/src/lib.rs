@@ -18,8 +18,10 @@
 //! |---|---|
 //! | `address` | [`AddressClass`]: loopback, private, public or special |
 //! | `roots` | [`Roots`]: trusted certificate authorities |
-//! | `network` | [`Network`]: authorities and proxy of a process |
+//! | `network` | [`Network`]: authorities and proxy of a process; [`PROXY_VARIABLES`] |
 //! | `client` | [`builder`] and [`HttpClient`] |
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod address;
 mod client;
@@ -28,5 +30,5 @@ mod roots;
 
 pub use address::AddressClass;
 pub use client::{HttpClient, Response, Unreachable, builder, no_response};
-pub use network::Network;
+pub use network::{Network, PROXY_VARIABLES};
 pub use roots::Roots;

@@ -14,8 +14,8 @@ use crate::roots::Roots;
 /// Requests to this machine bypass every proxy.
 const LOOPBACK_HOSTS: &str = "localhost,127.0.0.0/8,::1";
 const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
-/// The variables in which the HTTP library looks for a proxy.
-const PROXY_VARIABLES: [&str; 6] = [
+/// The environment variables in which the HTTP library looks for a proxy.
+pub const PROXY_VARIABLES: [&str; 6] = [
     "http_proxy",
     "HTTP_PROXY",
     "https_proxy",

@@ -6,6 +6,7 @@ use url::{Host, Url};
 
 use upload_types::error::{Error, Kind, Result};
 
+use crate::aws::Variant;
 use crate::fault::Fault;
 use crate::settings::Settings;
 use crate::uri::{check_key, encode_path, encode_query};
@@ -21,11 +22,17 @@ pub(crate) struct BucketUrl {
 
 impl BucketUrl {
     /// The bucket of `settings` at `endpoint`, or at AWS in `region` if `endpoint` is `None`.
+    /// `variant` is for AWS only.
     ///
     /// # Errors
     /// [`Kind::Config`] for an endpoint that is not a plain http(s) URL, or for a bucket name that
     /// cannot be part of a URL.
-    pub(crate) fn new(settings: &Settings, endpoint: Option<&Url>, region: &str) -> Result<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        endpoint: Option<&Url>,
+        region: &str,
+        variant: Variant,
+    ) -> Result<Self> {
         let bucket = &settings.bucket;
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         if bucket.is_empty() || !bucket.bytes().all(is_plain) || bucket.starts_with('.') {
@@ -36,22 +43,21 @@ impl BucketUrl {
         }
         match endpoint {
             Some(endpoint) => Self::at_endpoint(endpoint, bucket, settings.path_style),
-            None => Ok(Self::at_aws(bucket, region, settings.path_style)),
+            None => Ok(Self::at_aws(
+                bucket,
+                &variant.s3_host(region),
+                settings.path_style,
+            )),
         }
     }
 
-    fn at_aws(bucket: &str, region: &str, path_style: bool) -> Self {
-        let domain = if region.starts_with("cn-") {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        };
+    fn at_aws(bucket: &str, host: &str, path_style: bool) -> Self {
         // A wildcard certificate covers one label only.
         let path_style = path_style || bucket.contains('.');
         let base = if path_style {
-            format!("https://s3.{region}.{domain}/{bucket}")
+            format!("https://{host}/{bucket}")
         } else {
-            format!("https://{bucket}.s3.{region}.{domain}")
+            format!("https://{bucket}.{host}")
         };
         Self { base, path_style }
     }
@@ -129,7 +135,8 @@ mod tests {
             network: upload_net::Network::default(),
             observer: crate::observer::unobserved,
         };
-        BucketUrl::new(&settings, endpoint.as_ref(), "eu-west-1")
+        let variant = Variant::default();
+        BucketUrl::new(&settings, endpoint.as_ref(), "eu-west-1", variant)
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue, Method};
+use jiff::{SignedDuration, Timestamp};
+use reqsign_aws_v4::Credential;
 use serde::de::DeserializeOwned;
 use tracing::debug;
 use url::Url;
@@ -13,11 +15,17 @@ use url::Url;
 use upload_net::{HttpClient, Response};
 use upload_types::Sha256;
 
+use crate::clock::ClockOffset;
 use crate::fault::Fault;
 use crate::observer::{CallOutcome, Observer};
-use crate::response;
+use crate::response::{self, CredentialRejection};
 use crate::signing::Signer;
 use crate::transport::{self, CONTROL_CALL_TIMEOUT, header};
+
+/// The shortest time between two searches for a newer credential.
+const REJECTION_PAUSE: Duration = Duration::from_millis(500);
+/// The same after a response that may have another cause.
+const LIKELY_REJECTION_PAUSE: Duration = Duration::from_mins(1);
 
 /// One control call.
 #[derive(Debug, Clone)]
@@ -79,6 +87,7 @@ pub(crate) struct Client {
     http: HttpClient,
     signer: Signer,
     observer: Observer,
+    clock: ClockOffset,
 }
 
 impl Client {
@@ -87,6 +96,7 @@ impl Client {
             http,
             signer,
             observer,
+            clock: ClockOffset::new(),
         }
     }
 
@@ -102,15 +112,35 @@ impl Client {
         &self.http
     }
 
+    /// The time of the store minus the local time; see [`ClockOffset::get`].
+    pub(crate) fn clock_offset(&self) -> SignedDuration {
+        self.clock.get()
+    }
+
     pub(crate) fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// Signs and sends a call. Returns the response, with any status.
+    /// Signs and sends a call. Returns the response, with any status. If the store rejects the
+    /// credential and there is a newer one, sends the call again with that.
     ///
     /// # Errors
     /// [`Fault`] if the call could not be signed, or no response arrived.
     pub(crate) async fn send(&self, call: Call) -> Result<Response, Fault> {
+        let (response, credential) = self.send_once(call.clone()).await?;
+        let pause = match response::rejects_credential(&call.method, &response) {
+            CredentialRejection::None => return Ok(response),
+            CredentialRejection::Likely => LIKELY_REJECTION_PAUSE,
+            CredentialRejection::Certain => REJECTION_PAUSE,
+        };
+        if self.signer.renew(&credential, pause).await? {
+            return Ok(self.send_once(call).await?.0);
+        }
+        Ok(response)
+    }
+
+    /// Signs and sends a call once. Returns the response and the credential.
+    async fn send_once(&self, call: Call) -> Result<(Response, Credential), Fault> {
         let started = Instant::now();
         let operation = call.operation;
         let mut request = http::Request::builder().method(call.method).uri(&call.url);
@@ -122,7 +152,7 @@ impl Client {
             .body(call.body)
             .map_err(|_| Fault::Refused(format!("{operation}: the request is not valid")))?
             .into_parts();
-        self.signer.authorize(&mut parts).await?;
+        let credential = self.signer.authorize(&mut parts).await?;
         let request = http::Request::from_parts(parts, body);
         let result = transport::send(&self.http, request, call.timeout).await;
         let duration = started.elapsed();
@@ -136,19 +166,16 @@ impl Client {
             .unwrap_or_default();
         match result {
             Ok(response) => {
-                let code = response::error_code(&response);
+                self.clock.measure(&response.headers, Timestamp::now());
                 debug!(
                     operation,
                     path,
                     status = response.status.as_u16(),
-                    code = response::sanitized(&code),
+                    code = response::sanitized(&response::error_code(&response)),
                     ms,
                     "store call"
                 );
-                if code == "ExpiredToken" {
-                    self.signer.forget_credential().await;
-                }
-                Ok(response)
+                Ok((response, credential))
             }
             Err(fault) => {
                 debug!(operation, path, %fault, ms, "store call");

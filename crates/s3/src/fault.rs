@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use upload_types::error::Kind;
+
 /// The reason why a call to the store failed.
 #[derive(Debug)]
 pub enum Fault {
@@ -14,12 +16,90 @@ pub enum Fault {
     InvalidPart(String),
     /// A condition did not hold: the object exists already.
     PreconditionFailed,
-    /// The store rejects the credentials or the request, and would reject a repetition.
+    /// The store rejects the request, and would reject a repetition.
     Refused(String),
+    /// Credentials, bucket, region or permissions are wrong.
+    Rejected(Rejection),
     /// The store's certificate is not trusted. Nothing was sent.
     Untrusted(String),
+    /// A service that gives credentials does not respond. Nothing was sent to the store.
+    NoCredentials(String),
     /// A temporary failure, or a response that cannot be read. The outcome of the call is unknown.
     Unavailable(String),
+}
+
+/// A failure that the owner of the credentials or of the bucket can end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// [`Kind::Unauthorized`] if the store or a credential service rejects the credentials;
+    /// [`Kind::Config`] for a setting that is missing or wrong.
+    pub kind: Kind,
+    pub place: Place,
+    /// The reason without names of the configuration, for clients of a gateway.
+    pub summary: &'static str,
+    /// The reason in full, for the owner of the configuration.
+    pub text: String,
+    /// The remedy, in the imperative.
+    pub hint: String,
+}
+
+/// The origin of a rejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The AWS configuration, or a service that gives credentials. Nothing was sent to the store.
+    Credentials,
+    Store,
+}
+
+impl Fault {
+    /// A setting of the AWS configuration is missing or wrong.
+    pub(crate) fn config(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        let summary = "the AWS configuration of the gateway cannot be used";
+        Self::rejected(Kind::Config, Place::Credentials, summary, text, hint)
+    }
+
+    /// A source of credentials refuses.
+    pub(crate) fn no_access(
+        summary: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::rejected(Kind::Unauthorized, Place::Credentials, summary, text, hint)
+    }
+
+    /// The store rejects bucket, region or encryption.
+    pub(crate) fn misconfigured(
+        summary: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::rejected(Kind::Config, Place::Store, summary, text, hint)
+    }
+
+    /// The store rejects the credentials.
+    pub(crate) fn unauthorized(
+        summary: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::rejected(Kind::Unauthorized, Place::Store, summary, text, hint)
+    }
+
+    fn rejected(
+        kind: Kind,
+        place: Place,
+        summary: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Rejected(Rejection {
+            kind,
+            place,
+            summary,
+            text: text.into(),
+            hint: hint.into(),
+        })
+    }
 }
 
 /// The text is for logs: it contains no URL and no secret.
@@ -28,9 +108,11 @@ impl fmt::Display for Fault {
         match self {
             Self::NoSuchUpload => f.write_str("the store does not know the multipart upload"),
             Self::PreconditionFailed => f.write_str("the object exists already"),
+            Self::Rejected(rejection) => f.write_str(&rejection.text),
             Self::InvalidPart(text)
             | Self::Refused(text)
             | Self::Untrusted(text)
+            | Self::NoCredentials(text)
             | Self::Unavailable(text) => f.write_str(text),
         }
     }

@@ -62,10 +62,11 @@
 //! | `fault`, `settings`, `observer` | the error; the settings; the callback for metrics |
 //! | `profile` | capabilities of a store, and their meaning |
 //! | `size_limits` | sizes that stores allow, by host |
-//! | `uri`, `bucket_url`, `region` | percent-encoding; the URLs of bucket and objects; the region |
 //! | `object_headers` | the headers of an object |
 //! | `xml`, `response`, `multipart_responses` | documents; the fault in a response; its content |
 //! | `transport` | sends a request |
+//! | `aws` | configuration, endpoints and credentials by the conventions of AWS |
+//! | `uri`, `bucket_url`, `region` | percent-encoding; the URLs of bucket and objects; the region |
 //! | `signing` | Signature Version 4, credentials, presigned URLs |
 //! | `client` | signed control calls |
 //! | `sqs` | a queue with the store's events |
@@ -73,8 +74,12 @@
 //! | `multipart`, `objects`, `copy` | the operations of [`Store`] |
 //! | `probe` | finds out the capabilities of a store |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod aws;
 mod bucket_url;
 mod client;
+mod clock;
 mod copy;
 mod fault;
 mod multipart;
@@ -95,7 +100,8 @@ mod transport;
 mod uri;
 mod xml;
 
-pub use fault::Fault;
+pub use aws::{ConfiguredEndpoint, SharedConfig};
+pub use fault::{Fault, Place, Rejection};
 pub use multipart::Marker;
 pub use multipart_responses::{parse_complete, parse_create, parse_list};
 pub use object_headers::{Head, NewObject, attachment};

@@ -16,8 +16,9 @@ use upload_types::{Key, PartNumber};
 use crate::client::Call;
 use crate::fault::Fault;
 use crate::multipart_responses::{parse_complete, parse_create, parse_list};
-use crate::object_headers::NewObject;
+use crate::object_headers::{ENCRYPTION_HEADER, NewObject};
 use crate::profile::{Capability, Support};
+use crate::response;
 use crate::signing::{Presigned, body_headers};
 use crate::store::Store;
 use crate::transport::COMPLETE_TIMEOUT;
@@ -58,7 +59,7 @@ impl Store {
                 .header("x-amz-checksum-algorithm", "SHA256")?
                 .header("x-amz-checksum-type", "COMPOSITE")?;
         }
-        parse_create(self.client().send(call).await?)
+        self.created(self.client().send(call).await?)
     }
 
     /// `CreateMultipartUpload` without checksums.
@@ -68,7 +69,22 @@ impl Store {
         object: &NewObject<'_>,
     ) -> Result<String, Fault> {
         let call = self.create_call(key, object)?;
-        parse_create(self.client().send(call).await?)
+        self.created(self.client().send(call).await?)
+    }
+
+    /// The upload id in a response. The refusal of an encrypted object names the encryption and the
+    /// reason of the store.
+    fn created(&self, response: Response) -> Result<String, Fault> {
+        let Some(encryption) = self.create_headers().get(ENCRYPTION_HEADER) else {
+            return parse_create(response);
+        };
+        let message = response::message(&response);
+        parse_create(response).map_err(|fault| match fault {
+            Fault::Refused(text) => Fault::Refused(format!(
+                "{text}: {message} (the request asks for encryption: --sse {encryption})"
+            )),
+            fault => fault,
+        })
     }
 
     fn create_call(&self, key: &Key, object: &NewObject<'_>) -> Result<Call, Fault> {
@@ -326,7 +342,7 @@ impl Store {
             };
             match self.list(key, upload_id, None).await {
                 Err(Fault::NoSuchUpload) => return Ok(()),
-                Ok(_) | Err(Fault::Refused(_)) => {
+                Ok(_) | Err(Fault::Refused(_) | Fault::Rejected(_)) => {
                     tokio::time::sleep(ABORT_PAUSE * attempt).await;
                 }
                 Err(fault) => return Err(fault),

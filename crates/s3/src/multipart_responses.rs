@@ -111,7 +111,7 @@ mod tests {
         };
         assert!(matches!(list("NoSuchUpload"), Err(Fault::NoSuchUpload)));
         assert!(matches!(list("NoSuchKey"), Err(Fault::NoSuchUpload)));
-        assert!(matches!(list("NoSuchBucket"), Err(Fault::Refused(_))));
+        assert!(matches!(list("NoSuchBucket"), Err(Fault::Rejected(_))));
     }
 
     #[test]

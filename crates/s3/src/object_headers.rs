@@ -17,6 +17,9 @@ use crate::uri::encode;
 /// The object metadata that holds the token of an upload.
 const TOKEN_HEADER: &str = "x-amz-meta-upload-token";
 
+/// The encryption of a new object.
+pub(crate) const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+
 /// Headers that the gateway sets itself, or that would change the meaning of a request.
 const RESERVED_HEADERS: [&str; 11] = [
     "authorization",
@@ -68,6 +71,8 @@ pub struct Head {
     pub token: Option<String>,
     pub content_type: Option<String>,
     pub modified: Option<Timestamp>,
+    /// `None` in a bucket without versions.
+    pub version_id: Option<String>,
 }
 
 impl Head {
@@ -85,6 +90,11 @@ impl Head {
                 .header("last-modified")
                 .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
                 .map(|date| date.timestamp()),
+            // The id `null` is that of every object that was written without versioning.
+            version_id: response
+                .header("x-amz-version-id")
+                .filter(|id| *id != "null")
+                .map(str::to_owned),
         })
     }
 }

@@ -17,7 +17,7 @@ use upload_types::error::{Error, Kind, Result};
 
 use crate::client::{Call, Client};
 use crate::fault::Fault;
-use crate::response::sanitized;
+use crate::response::{self, sanitized};
 
 /// The maximum number of messages that SQS returns at a time.
 const MAX_MESSAGES: u32 = 10;
@@ -82,12 +82,6 @@ struct GetQueueAttributesResponse {
 struct DeleteMessageBatchResponse {
     #[serde(default)]
     failed: Vec<serde::de::IgnoredAny>,
-}
-
-#[derive(Default, Deserialize)]
-struct ErrorResponse {
-    #[serde(default, rename = "__type")]
-    kind: String,
 }
 
 impl From<ReceivedMessage> for Message {
@@ -201,11 +195,7 @@ impl Queue {
             .timeout(CALL_TIMEOUT);
         let response = self.client.send(call).await?;
         if !response.status.is_success() {
-            let fault = fault(operation, &response);
-            if matches!(fault, Fault::Unavailable(_)) {
-                self.client.signer().forget_credential().await;
-            }
-            return Err(fault);
+            return Err(fault(operation, &response));
         }
         // Some services send an empty body instead of an empty object.
         let body = if response.body.is_empty() {
@@ -228,17 +218,18 @@ fn region_of(url: &Url) -> Option<&str> {
         .filter(|region| !region.is_empty() && !region.contains('.'))
 }
 
-/// Classifies a failure as temporary or permanent.
+/// Classifies a failure: the credential is rejected, or the failure is temporary or permanent.
 fn fault(operation: &str, response: &Response) -> Fault {
-    let error: ErrorResponse = serde_json::from_slice(&response.body).unwrap_or_default();
-    let code = error.kind.rsplit('#').next().unwrap_or_default();
+    let code = response::error_code(response);
     let text = format!(
         "{operation}: {} {}",
         response.status.as_u16(),
-        sanitized(code)
+        sanitized(&code)
     );
-    let is_temporary = code.starts_with("ExpiredToken")
-        || code.contains("Throttl")
+    if let Some(rejection) = response::rejection(&code, "", &text) {
+        return rejection;
+    }
+    let is_temporary = response::is_temporary(&code)
         || response.status == StatusCode::TOO_MANY_REQUESTS
         || !response.status.is_client_error();
     if is_temporary {
@@ -287,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_failures_are_unavailable_others_refused() {
+    fn temporary_failures_are_unavailable_expired_keys_rejected_others_refused() {
         let fault_of = |status: u16, kind: &str| {
             let body = json!({"__type": kind, "message": "\u{1b}[2J"});
             let response = Response {
@@ -302,12 +293,15 @@ mod tests {
             matches!(missing, Fault::Refused(text) if text == "ReceiveMessage: 400 QueueDoesNotExist")
         );
         for (status, kind) in [
-            (403, "ExpiredTokenException"),
             (400, "com.amazon.coral.availability#ThrottlingException"),
             (500, ""),
             (301, ""),
         ] {
             assert!(matches!(fault_of(status, kind), Fault::Unavailable(_)));
         }
+        let expired = fault_of(403, "ExpiredTokenException");
+        assert!(
+            matches!(expired, Fault::Rejected(rejection) if rejection.kind == Kind::Unauthorized)
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use jiff::SignedDuration;
 use url::Url;
 
 use upload_net::{HttpClient, Response};
@@ -15,6 +16,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Limits, Proof};
 use upload_types::{Key, Sha256};
 
+use crate::aws::{SharedConfig, Variant};
 use crate::bucket_url::BucketUrl;
 use crate::client::Client;
 use crate::fault::Fault;
@@ -27,6 +29,9 @@ use crate::size_limits;
 use crate::sqs::Queue;
 use crate::transport::{self, CONTROL_CALL_TIMEOUT};
 use crate::uri::{check_key, encode_path};
+
+/// The shortest time between two searches for credentials that clients cause.
+const CREDENTIALS_PAUSE: Duration = Duration::from_millis(500);
 
 /// One bucket that is used by the S3 protocol. Every operation fails with a [`Fault`].
 #[derive(Debug, Clone)]
@@ -55,11 +60,15 @@ impl Store {
     /// # Errors
     /// [`Kind::Config`] for settings that cannot be used, or if the region of AWS is not known.
     pub fn new(settings: Settings) -> Result<Self> {
-        let region = region(&settings)?;
+        let config = SharedConfig::of_process();
+        let region = region(&settings, &config)?;
+        let variant = Variant::of(&config);
+        check_fips(&settings, variant)?;
         let public_endpoint = settings.public_endpoint.as_ref();
         let endpoint = settings.endpoint.as_ref();
-        let internal_url = BucketUrl::new(&settings, endpoint, &region)?;
-        let public_url = BucketUrl::new(&settings, public_endpoint.or(endpoint), &region)?;
+        let bucket_url = |endpoint| BucketUrl::new(&settings, endpoint, &region, variant);
+        let internal_url = bucket_url(endpoint)?;
+        let public_url = bucket_url(public_endpoint.or(endpoint))?;
         let prefix = settings.prefix.trim_matches('/').to_owned();
         if !prefix.is_empty() {
             check_key(&prefix).map_err(|reason| {
@@ -124,6 +133,13 @@ impl Store {
         self.proof
     }
 
+    /// The time of the store minus the local time, from the latest response. Zero up to a minute,
+    /// and before the first response.
+    #[must_use]
+    pub fn clock_offset(&self) -> SignedDuration {
+        self.client.clock_offset()
+    }
+
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
@@ -134,10 +150,31 @@ impl Store {
         &self.bucket
     }
 
+    /// The bucket, unless the store is embedded: its bucket has no meaning outside the gateway.
+    #[must_use]
+    pub fn public_bucket(&self) -> Option<&str> {
+        (!self.embedded).then_some(self.bucket.as_str())
+    }
+
+    /// The scheme, host and port of control calls, for messages.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let url = Url::parse(&self.internal_url.bucket(&[]));
+        url.map(|url| url.origin().ascii_serialization())
+            .unwrap_or_default()
+    }
+
     /// A key with the prefix, as the bucket contains it.
     #[must_use]
     pub fn full_key(&self, key: &Key) -> String {
         self.prefixed(key.as_str())
+    }
+
+    /// [`Store::full_key`] as a key, for receipts and statuses.
+    #[must_use]
+    pub fn key_in_bucket(&self, key: &Key) -> Key {
+        // A key that is too long with its prefix has no URL: it cannot have been uploaded to.
+        self.full_key(key).parse().unwrap_or_else(|_| key.clone())
     }
 
     /// The inverse of [`Store::full_key`]. Returns `None` for another bucket or prefix.
@@ -208,6 +245,16 @@ impl Store {
         Ok(Sha256::of(identity.as_bytes()).to_string())
     }
 
+    /// Searches for newer credentials, at most twice a second. To be called when a client
+    /// reports that the store has rejected those in a URL.
+    ///
+    /// # Errors
+    /// [`Fault`] if the search fails.
+    pub async fn renew_credentials(&self) -> Result<(), Fault> {
+        let signer = self.client.signer();
+        signer.renew_after(CREDENTIALS_PAUSE).await
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -268,5 +315,24 @@ impl Store {
         request: http::Request<Vec<u8>>,
     ) -> Result<Response, Fault> {
         transport::send(self.client.http(), request, CONTROL_CALL_TIMEOUT).await
+    }
+}
+
+/// Checks that an endpoint of the settings does not contradict the demand for validated
+/// cryptography.
+fn check_fips(settings: &Settings, variant: Variant) -> Result<()> {
+    let endpoint = settings
+        .endpoint
+        .as_ref()
+        .filter(|_| settings.keys.is_none());
+    match endpoint.and_then(Url::host_str) {
+        Some(host) if variant.fips && !host.contains("fips") => Err(Error::new(
+            Kind::Config,
+            format!(
+                "could not use the endpoint {host}: AWS_USE_FIPS_ENDPOINT asks for another one"
+            ),
+        )
+        .with_hint("unset AWS_USE_FIPS_ENDPOINT, or leave out --s3-endpoint")),
+        _ => Ok(()),
     }
 }

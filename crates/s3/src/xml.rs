@@ -90,6 +90,9 @@ pub(crate) struct ErrorDocument {
     pub(crate) code: String,
     #[serde(default)]
     pub(crate) request_id: String,
+    /// The region of the bucket, after a request to another one.
+    #[serde(default)]
+    pub(crate) region: String,
 }
 
 /// The reason why a body is not the expected document.
@@ -114,6 +117,18 @@ pub(crate) fn parse<T: DeserializeOwned>(root: &str, body: &[u8]) -> Result<T, U
         }
         _ => Err(Unreadable::Malformed),
     }
+}
+
+/// The message of an `<Error>`; empty if the body is anything else.
+pub(crate) fn error_message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Message {
+        message: String,
+    }
+    let text = String::from_utf8_lossy(body);
+    let parsed = quick_xml::de::from_str(&text);
+    parsed.map_or_else(|_| String::new(), |Message { message }| message)
 }
 
 /// Parses an `<Error>`. Returns an empty one if the body is anything else.
@@ -176,6 +191,7 @@ mod tests {
         let error = ErrorDocument {
             code: "InternalError".into(),
             request_id: "7".into(),
+            region: String::new(),
         };
         assert_eq!(parse_complete(body).unwrap_err(), Unreadable::Error(error));
         let code = |body| parse_error(body).code;

@@ -40,6 +40,8 @@
 //! | `directory_check` | the owner and the mode of the directory of a file |
 //! | `disk_failure` | recognizes a disk that is full or read-only |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod atomic_create;
 mod create;
 mod directory_check;

@@ -51,6 +51,8 @@ pub enum Kind {
     LeaseLost,
     /// The token or a policy of the store does not permit the request.
     Unauthorized,
+    /// The store rejects the credentials that signed a request. Newer ones may be in use soon.
+    CredentialsRejected,
     /// The backend does not accept this name, type or size.
     NotAcceptable,
     /// A hook of the backend has rejected the object.
@@ -95,7 +97,10 @@ impl Kind {
             | Self::Busy
             | Self::LeaseLost
             | Self::PartsMismatch => 75,
-            Self::Unauthorized | Self::NotAcceptable | Self::CheckFailed => 77,
+            Self::Unauthorized
+            | Self::CredentialsRejected
+            | Self::NotAcceptable
+            | Self::CheckFailed => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
             Self::NotFound | Self::Gone | Self::NotAbortable | Self::Unconfirmed | Self::Other => 1,
@@ -124,6 +129,7 @@ impl Kind {
             Self::Busy => "busy",
             Self::LeaseLost => "lease_lost",
             Self::Unauthorized => "unauthorized",
+            Self::CredentialsRejected => "credentials_rejected",
             Self::NotAcceptable => "not_acceptable",
             Self::CheckFailed => "check_failed",
             Self::Config => "config",

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use crate::checked_text::Invalid;
 
 checked_text! {
-    /// The backend's id of an upload: 1 to 128 characters of `[A-Za-z0-9._-]`. The gateway's ids
-    /// are UUIDs.
+    /// The backend's id of an upload: 1 to 128 characters of `[A-Za-z0-9._-]`, not only dots: an id
+    /// is a segment of a path, and `..` would lead to another path. The gateway's ids are UUIDs.
     UploadId,
     |text| (1..=128).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
-    "an upload id is 1 to 128 letters, digits, dots, dashes or underscores"
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && text.bytes().any(|b| b != b'.'),
+    "an upload id is 1 to 128 letters, digits, dots, dashes or underscores, and not only dots"
 }
 
 /// A new upload id or idempotency key: a `UUIDv7` (RFC 9562). Ids that are created at about the
@@ -78,6 +79,20 @@ mod tests {
     use std::iter;
 
     use super::*;
+
+    #[test]
+    fn upload_id_is_one_segment_of_a_path() {
+        let parsed = |text: &str| text.parse::<UploadId>();
+        for id in ["a", "a..b", "..a", "0190-_.x", &"x".repeat(128)] {
+            assert!(parsed(id).is_ok(), "{id:?}");
+        }
+        let long = "x".repeat(10 << 10);
+        for id in [
+            "", ".", "..", "...", "a/b", "/", "%2e%2e", "..\\", "a?b", "a#b", "\u{202e}", &long,
+        ] {
+            assert!(parsed(id).is_err(), "{id:?}");
+        }
+    }
 
     /// Ids in random order would make each commit write a page of the index for each id.
     #[test]

@@ -14,6 +14,8 @@
 //!
 //! Not here: I/O. Files, sockets and databases belong to the other crates.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 #[macro_use]
 mod checked_text;
 pub mod backoff;

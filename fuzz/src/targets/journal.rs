@@ -115,6 +115,7 @@ pub fn journal(bytes: &[u8]) {
         let put = transfer::PutRequest {
             path: "/film".into(),
             name: "film".into(),
+            name_origin: transfer::NameOrigin::Requested,
             content_type: "a/b".into(),
             type_origin: transfer::TypeOrigin::Requested,
             metadata: BTreeMap::new(),

@@ -136,6 +136,7 @@ impl Companion {
             allow_types: vec!["*/*".to_owned()],
             proof: Proof::None,
             capabilities: BTreeMap::new(),
+            hooks: false,
         })
     }
 
@@ -337,7 +338,11 @@ impl Companion {
             Ok(_) => true,
             Err(error) => matches!(
                 error.kind(),
-                Kind::Unauthorized | Kind::Gone | Kind::UrlExpired | Kind::ClockSkew
+                Kind::Unauthorized
+                    | Kind::CredentialsRejected
+                    | Kind::Gone
+                    | Kind::UrlExpired
+                    | Kind::ClockSkew
             ),
         }
     }
@@ -359,7 +364,7 @@ impl Companion {
             return Err(self.complete_failure(id, &upload, &response));
         }
         let etags = request.parts.iter().map(|part| &part.etag);
-        let (location, etag) = parse_completed(&response, &upload.saved, composite_etag(etags))?;
+        let completed = parse_completed(&response, &upload.saved, composite_etag(etags))?;
         self.shared.uploads.update(id, |upload| {
             upload.is_finished = true;
             upload.listed.clear();
@@ -373,12 +378,15 @@ impl Companion {
             id: id.clone(),
             backend: self.name.clone(),
             instance_id: self.name.clone(),
+            name: String::new(),
+            bucket: completed.bucket,
             key: saved.key.clone(),
-            location,
+            location: completed.location,
+            version_id: None,
             size: saved.size,
             parts: saved.part_count(),
             part_size: saved.part_size,
-            etag,
+            etag: completed.etag,
             checksum: Some(request.checksum.clone()),
             proof: Proof::None,
             unproven: Vec::new(),

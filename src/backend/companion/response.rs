@@ -99,6 +99,11 @@ pub fn failure(response: &Response) -> Failure {
     let new_error = |kind, what: &str| Error::new(kind, format!("{what} ({http}){text}"));
     let error = match status {
         407 => proxy_login_required(),
+        403 if response.is_html() => new_error(
+            Kind::Unauthorized,
+            "the backend, or a proxy or a firewall in front of it, rejected the request",
+        )
+        .with_hint(LOGIN_HINT),
         401 | 403 => new_error(Kind::Unauthorized, "the backend rejected the credentials")
             .with_hint(LOGIN_HINT),
         300..=399 => backend_redirects(&http),
@@ -153,9 +158,8 @@ fn store_kind(body: &ErrorBody) -> Option<Kind> {
         "EntityTooSmall" | "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" => {
             Kind::NotAcceptable
         }
-        "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" => {
-            Kind::Unauthorized
-        }
+        "InvalidAccessKeyId" | "ExpiredToken" | "InvalidToken" => Kind::CredentialsRejected,
+        "AccessDenied" | "SignatureDoesNotMatch" => Kind::Unauthorized,
         _ => match body.store_status()? {
             404 => Kind::Gone,
             401 | 403 => Kind::Unauthorized,
@@ -182,7 +186,7 @@ fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
         (Kind::NotAcceptable, _) => {
             "choose a name and a content type that the store accepts: `upload put FILE --name NAME --content-type TYPE`"
         }
-        (Kind::Unauthorized, _) => {
+        (Kind::Unauthorized | Kind::CredentialsRejected, _) => {
             "ask the operator of the Companion to check its storage credentials and the policy of \
              the bucket"
         }
@@ -348,17 +352,26 @@ pub fn parse_parts(response: &Response, upload: &SavedUpload) -> Result<Vec<Stor
     Ok(stored.collect::<BTreeMap<_, _>>().into_values().collect())
 }
 
-/// The location and the `ETag` of a completed object. If the response has no `ETag`, returns
-/// `composite`, the one computed from the sent parts.
+/// What a Companion reports about a completed object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompletedObject {
+    pub location: String,
+    pub bucket: Option<String>,
+    pub etag: ETag,
+}
+
+/// The completed object. If the response has no `ETag`, it is `composite`, the one computed from
+/// the sent parts.
 pub fn parse_completed(
     response: &Response,
     upload: &SavedUpload,
     composite: Option<ETag>,
-) -> Result<(String, ETag)> {
+) -> Result<CompletedObject> {
     #[derive(Deserialize)]
     struct Completed {
         location: Option<String>,
         key: Option<String>,
+        bucket: Option<Value>,
         #[serde(alias = "ETag")]
         etag: Option<String>,
         error: Option<Value>,
@@ -393,7 +406,13 @@ pub fn parse_completed(
         .location
         .and_then(object_url)
         .unwrap_or_else(|| upload.key.to_string());
-    Ok((location, etag))
+    Ok(CompletedObject {
+        location,
+        bucket: completed
+            .bucket
+            .and_then(|bucket| bucket.as_str().map(str::to_owned)),
+        etag,
+    })
 }
 
 /// The URL of an object. Returns `None` if it has a user name or a query, which may be secret.

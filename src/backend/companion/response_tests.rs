@@ -86,6 +86,7 @@ fn forwarded_store_code_decides_the_kind() {
         (400, "InvalidPartOrder", Kind::PartsMismatch),
         (400, "EntityTooSmall", Kind::NotAcceptable),
         (403, "AccessDenied", Kind::Unauthorized),
+        (400, "ExpiredToken", Kind::CredentialsRejected),
         (404, "NoSuchBucket", Kind::Config),
         (503, "SlowDown", Kind::Throttled(None)),
         (500, "InternalError", Kind::Temporary),
@@ -271,11 +272,13 @@ fn completed_object_is_compared_with_its_parts() {
             Some(composite.clone()),
         )
     };
-    let (location, etag) =
+    let object =
         completed(r#"{"location":"http://b.s3.example/a b","key":"k","bucket":"b"}"#).unwrap();
-    assert_eq!(location, "http://b.s3.example/a%20b");
-    assert_eq!(etag, composite);
-    assert_eq!(completed(r#"{"key":"k"}"#).unwrap().0, "k");
+    assert_eq!(object.location, "http://b.s3.example/a%20b");
+    assert_eq!(object.bucket.as_deref(), Some("b"));
+    assert_eq!(object.etag, composite);
+    let object = completed(r#"{"key":"k","bucket":7}"#).unwrap();
+    assert_eq!((object.location.as_str(), object.bucket), ("k", None));
     for location in [
         "https://s/k?X-Amz-Signature=1",
         "https://u:p@s/k",
@@ -283,12 +286,12 @@ fn completed_object_is_compared_with_its_parts() {
         "s",
     ] {
         let body = format!(r#"{{"location":"{location}"}}"#);
-        assert_eq!(completed(&body).unwrap().0, "k", "{location}");
+        assert_eq!(completed(&body).unwrap().location, "k", "{location}");
     }
     let other_md5 = r#"{"location":"https://s/k","ETag":"\"00000000000000000000000000000000-2\""}"#;
     assert_eq!(completed(other_md5).unwrap_err().kind(), Kind::Corrupt);
     let no_md5 = r#"{"location":"https://s/k","etag":"opaque"}"#;
-    assert_eq!(completed(no_md5).unwrap().1.as_str(), "opaque");
+    assert_eq!(completed(no_md5).unwrap().etag.as_str(), "opaque");
 }
 
 const FIELDS: &[&str] = &[

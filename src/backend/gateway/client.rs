@@ -7,8 +7,9 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
-use super::response::{gateway_error, not_a_gateway, problem_error};
+use super::response::{gateway_error, no_token_given, not_a_gateway, problem_error};
 use crate::backend::api::Api;
 use crate::backend::bearer::Bearer;
 use crate::backend::completion::{BatchResults, Completion};
@@ -18,19 +19,32 @@ use crate::backend::response::{
     wrong_parts_signed,
 };
 use crate::backend::store::StoreClient;
+use crate::backend::url_policy::read_url;
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
     BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartList,
-    PartSpec, ReadUrl, SignRequest, SignResponse, SignedPart, StoredPart, UploadList, UploadState,
-    UploadStatus,
+    PartSpec, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, StoredPart, UploadList,
+    UploadState, UploadStatus,
 };
 
 const NO_BODY: Option<&()> = None;
 /// The delay before a request to complete is repeated, if the gateway names none.
 const PENDING_POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The longest list of uploads, in bytes of all its pages: more than 50,000 uploads. In memory it
+/// may take several times as much.
+const MAX_LIST_BYTES: usize = 32 << 20;
+
+/// Why parts are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignReason {
+    UrlNeeded,
+    /// The store has rejected the credentials of an earlier URL.
+    CredentialsRejected,
+}
 
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -110,7 +124,10 @@ impl Gateway {
         let completed = response.complete.into_iter().map(|outcome| {
             let (completed, retry_after) = batch_result(outcome)?;
             Ok(match completed {
-                CompleteResponse::Receipt(receipt) => Completion::Verified(receipt),
+                CompleteResponse::Receipt(receipt) => {
+                    check_location(&receipt)?;
+                    Completion::Verified(receipt)
+                }
                 CompleteResponse::Pending(_) => {
                     Completion::Pending(retry_after.unwrap_or(PENDING_POLL_INTERVAL))
                 }
@@ -133,8 +150,13 @@ impl Gateway {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
+        reason: SignReason,
     ) -> Result<Vec<SignedPart>> {
-        let request = SignRequest { epoch, parts };
+        let request = SignRequest {
+            epoch,
+            parts,
+            credentials_rejected: reason == SignReason::CredentialsRejected,
+        };
         let path = format!("v1/uploads/{id}/sign");
         let response: SignResponse = self.post(&path, &request).await?;
         crash::point("backend.sign.response");
@@ -152,17 +174,35 @@ impl Gateway {
 
     /// `GET /v1/uploads/{id}`
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.get(&format!("v1/uploads/{id}")).await
+        let status: UploadStatus = self.get(&format!("v1/uploads/{id}")).await?;
+        if let Some(receipt) = &status.receipt {
+            check_location(receipt)?;
+        }
+        Ok(status)
     }
 
     /// `GET /v1/uploads?state=`, every page.
+    ///
+    /// # Errors
+    /// [`Kind::ProtocolError`] if the list does not end, or is too long.
     pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
         let mut uploads: Vec<UploadStatus> = Vec::new();
         let mut seen = HashSet::new();
-        let mut after = String::new();
+        let (mut after, mut bytes) = (String::new(), 0);
         loop {
             let path = format!("v1/uploads?state={}{after}", state.name());
-            let page: UploadList = self.get(&path).await?;
+            let response = self
+                .call(Method::GET, &path, NO_BODY, HeaderMap::new())
+                .await?;
+            bytes += response.body.len();
+            if bytes > MAX_LIST_BYTES {
+                let what = format!(
+                    "the backend's list of uploads has more than {} MiB",
+                    MAX_LIST_BYTES >> 20
+                );
+                return Err(protocol_error(&what));
+            }
+            let page: UploadList = response.json()?;
             let last = page.uploads.last().map(|upload| upload.id.clone());
             uploads.extend(page.uploads);
             match page.next {
@@ -178,8 +218,12 @@ impl Gateway {
         }
     }
 
-    /// `GET /v1/uploads/{id}/parts`, every page.
-    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+    /// `GET /v1/uploads/{id}/parts`, every page. The upload has `planned` parts, so a list of more
+    /// is wrong, and its end is not awaited.
+    ///
+    /// # Errors
+    /// [`Kind::ProtocolError`] if the list does not end, is not in order, or has other parts.
+    pub async fn parts(&self, id: &UploadId, planned: u32) -> Result<Vec<StoredPart>> {
         let mut parts: Vec<StoredPart> = Vec::new();
         let mut after = 0;
         loop {
@@ -187,20 +231,24 @@ impl Gateway {
             let page: PartList = self.get(&path).await?;
             crash::point("backend.parts.response");
             parts.extend(page.parts);
+            if !parts.is_sorted_by(|a, b| a.number < b.number) {
+                return Err(protocol_error(
+                    "the backend's list of parts is not in order",
+                ));
+            }
+            if parts.last().is_some_and(|part| part.number.get() > planned) {
+                return Err(protocol_error(
+                    "the backend lists parts that the upload does not have",
+                ));
+            }
             match page.next {
-                None => break,
-                Some(next) if next.get() > after => after = next.get(),
+                None => return Ok(parts),
+                Some(next) if next.get() > after && next.get() <= planned => after = next.get(),
                 Some(_) => {
                     return Err(protocol_error("the backend's list of parts does not end"));
                 }
             }
         }
-        if !parts.is_sorted_by(|a, b| a.number < b.number) {
-            return Err(protocol_error(
-                "the backend's list of parts is not in order",
-            ));
-        }
-        Ok(parts)
     }
 
     /// `POST /v1/uploads/{id}/complete`
@@ -215,7 +263,9 @@ impl Gateway {
             let delay = response.retry_after().unwrap_or(PENDING_POLL_INTERVAL);
             return Ok(Completion::Pending(delay));
         }
-        Ok(Completion::Verified(Box::new(response.json()?)))
+        let receipt: Receipt = response.json()?;
+        check_location(&receipt)?;
+        Ok(Completion::Verified(Box::new(receipt)))
     }
 
     /// `DELETE /v1/uploads/{id}`
@@ -228,12 +278,18 @@ impl Gateway {
         Ok(())
     }
 
-    /// `GET /v1/uploads/{id}/url`
+    /// `GET /v1/uploads/{id}/url`. Returns the URL in the form of a URL parser, so that it can be
+    /// printed.
+    ///
+    /// # Errors
+    /// [`Kind::Incompatible`] if it is not an http URL.
     pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
         let query = expires.map_or(String::new(), |expires| {
             format!("?expires={}", expires.as_secs())
         });
-        self.get(&format!("v1/uploads/{id}/url{query}")).await
+        let read: ReadUrl = self.get(&format!("v1/uploads/{id}/url{query}")).await?;
+        let url = read_url(read.url.expose())?;
+        Ok(ReadUrl { url, ..read })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -265,6 +321,9 @@ impl Gateway {
         headers: HeaderMap,
     ) -> Result<Response> {
         let response = self.api.call(method, path, body, headers).await?;
+        if response.status == 401 && response.is_from_gateway() && !self.api.has_token() {
+            return Err(no_token_given());
+        }
         if !response.is_success() {
             return Err(gateway_error(&response));
         }
@@ -272,6 +331,19 @@ impl Gateway {
             return Err(not_a_gateway(response.status));
         }
         Ok(response)
+    }
+}
+
+/// Checks the location of an object, which is printed: a program that opens it must not run it.
+///
+/// # Errors
+/// [`Kind::ProtocolError`] for a URL that does not name an object, such as `javascript:…`.
+fn check_location(receipt: &Receipt) -> Result<()> {
+    match Url::parse(&receipt.location) {
+        Ok(url) if !["http", "https", "s3", "embedded"].contains(&url.scheme()) => Err(
+            protocol_error("the backend names a location that is not that of an object"),
+        ),
+        _ => Ok(()),
     }
 }
 

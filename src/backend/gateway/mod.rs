@@ -5,5 +5,5 @@ mod response;
 #[cfg(test)]
 mod response_tests;
 
-pub use client::Gateway;
+pub use client::{Gateway, SignReason};
 pub use response::{gateway_error, problem_error};

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use crate::backend::response::{
-    NETWORK_LOGIN_HINT, Response, VERSIONS_HINT, backend_redirects, backend_unavailable, excerpt,
-    proxy_login_required,
+    CREDENTIALS_HINT, NETWORK_LOGIN_HINT, Response, VERSIONS_HINT, backend_redirects,
+    backend_unavailable, excerpt, proxy_login_required,
 };
 use upload_types::error::{Error, Kind};
 use upload_types::wire::{Code, Problem};
 
 const TOKEN_HINT: &str = "check the token (--token-file FILE or UPLOAD_TOKEN), or ask the operator of the backend what \
      it permits";
+
+const FIREWALL_HINT: &str = "log in to the network if it requires a login; if a proxy in front of the backend requires \
+     credentials, pass them: --header 'NAME: VALUE'; otherwise ask the operator of the network to \
+     permit the backend";
 
 /// The error of a response without a success status.
 pub fn gateway_error(response: &Response) -> Error {
@@ -22,6 +26,11 @@ pub fn gateway_error(response: &Response) -> Error {
     }
     match status {
         407 => proxy_login_required(),
+        403 if response.is_html() => {
+            let what =
+                "a proxy or a firewall answered instead of the backend (HTTP 403, an HTML page)";
+            Error::new(Kind::Unauthorized, what).with_hint(FIREWALL_HINT)
+        }
         401 | 403 => {
             let what = format!("the backend rejected the credentials (HTTP {status})");
             Error::new(Kind::Unauthorized, what).with_hint(TOKEN_HINT)
@@ -39,6 +48,15 @@ pub fn gateway_error(response: &Response) -> Error {
                 .with_hint("check the address of the backend, including the path")
         }
     }
+}
+
+/// The error of a request without a token to a gateway that requires one.
+pub fn no_token_given() -> Error {
+    let what = "the backend requires a token, and none was given";
+    Error::new(Kind::Unauthorized, what).with_hint(
+        "name the file of a token with --token-file FILE, or set UPLOAD_TOKEN; if UPLOAD_BACKEND \
+         or the configuration file names another backend, the token belongs to that one",
+    )
 }
 
 /// The error of a response that is not from a gateway.
@@ -78,6 +96,7 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         // Without `Retry-After`, waiting does not free a quota.
         Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
+        Some(Code::StoreRejected) => Kind::CredentialsRejected,
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             backend_unavailable(status, retry_after).kind()
         }
@@ -103,6 +122,7 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
             "ask the operator of the backend for a larger quota"
         }
         (Kind::NotAcceptable, _) => "ask the operator of the backend for a higher limit",
+        (Kind::CredentialsRejected, _) => CREDENTIALS_HINT,
         (Kind::NotFound, _) => "run `upload list --all` to see the uploads of this machine",
         (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
         (Kind::LeaseLost, _) => {

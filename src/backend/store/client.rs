@@ -18,7 +18,7 @@ use super::response::{PutOutcome, UrlLifetime, put_outcome, store_error};
 use crate::backend::connections::Connections;
 use crate::backend::http;
 use crate::backend::response::{Response, VERSIONS_HINT};
-use crate::backend::timeouts::{Timeouts, until_stalled, within};
+use crate::backend::timeouts::{Timeouts, until_stalled, within_counted};
 use crate::backend::url_policy::{UrlPolicy, authority};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
@@ -83,17 +83,34 @@ impl StoreClient {
         } = part;
         let url = self.check_part_url(&signed.url)?;
         let headers = part_headers(&signed, range.len)?;
-        // Stores compare the lifetime of a URL with the time at which the request begins.
-        let lifetime = if signed_at.elapsed() < Duration::from_secs(signed.expires_in) {
-            UrlLifetime::Valid
-        } else {
-            UrlLifetime::Expired
-        };
+        let is_valid = || signed_at.elapsed() < Duration::from_secs(signed.expires_in);
+        let was_valid = is_valid();
         let buffers = self.buffers.clone();
         let limiter = Arc::clone(&self.connections.options().limiter);
         let body = PartBody::new(source, range, buffers, limiter, Arc::clone(&sent));
         let response = self.send_part(url, headers, body, &sent, range.len).await?;
+        // Most stores compare the lifetime of a URL with the time at which the request begins.
+        let lifetime = match (was_valid, is_valid()) {
+            (false, _) => UrlLifetime::Expired,
+            (true, false) => UrlLifetime::EndedMeanwhile,
+            (true, true) => UrlLifetime::Valid,
+        };
         put_outcome(&response, &sha256, md5.as_ref(), lifetime)
+            .map_err(|error| self.with_clocks(error, &response, lifetime))
+    }
+
+    /// Adds the difference between the clocks of backend and store to an error that it may explain.
+    fn with_clocks(&self, error: Error, response: &Response, lifetime: UrlLifetime) -> Error {
+        let is_skew = match error.kind() {
+            Kind::ClockSkew => true,
+            Kind::UrlExpired => lifetime == UrlLifetime::Valid,
+            _ => false,
+        };
+        let difference = self.connections.clock().difference_to(response);
+        match difference.filter(|_| is_skew) {
+            Some(difference) => error.with_source(difference),
+            None => error,
+        }
     }
 
     async fn send_part(
@@ -134,9 +151,15 @@ impl StoreClient {
         let response = http::send(request, timeouts.response(0), "read the object").await?;
         if !response.status().is_success() {
             let response = http::read_response(response, MAX_RESPONSE_BYTES, timeouts).await?;
-            return Err(store_error(&response, UrlLifetime::Valid));
+            let error = store_error(&response, UrlLifetime::Valid);
+            return Err(self.with_clocks(error, &response, UrlLifetime::Valid));
         }
-        Ok(ObjectReader { response, timeouts })
+        Ok(ObjectReader {
+            response,
+            timeouts,
+            waited: Duration::ZERO,
+            received: 0,
+        })
     }
 
     /// Checks the presigned URL of a part, and adds its store to the known ones.
@@ -169,17 +192,32 @@ impl StoreClient {
 pub struct ObjectReader {
     response: reqwest::Response,
     timeouts: Timeouts,
+    /// The time that the reader has waited for bytes in the current period of
+    /// [`Timeouts::slow_object`], and the bytes of that period.
+    waited: Duration,
+    received: u64,
 }
 
 impl ObjectReader {
     /// The next bytes. Returns `None` at the end of the object.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] if the connection breaks or stalls.
+    /// [`Kind::Temporary`] if the connection breaks or stalls, or if too few bytes arrive.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        within(self.timeouts.receive(), self.response.chunk())
+        let (period, least) = self.timeouts.slow_object();
+        if self.waited >= period {
+            if self.received < least {
+                let what = "the object arrived too slowly";
+                return Err(Error::new(Kind::Temporary, what));
+            }
+            (self.waited, self.received) = (Duration::ZERO, 0);
+        }
+        let limit = self.timeouts.receive();
+        let chunk = within_counted(limit, &mut self.waited, self.response.chunk())
             .await?
-            .map_err(|error| http::request_error("read the object", error))
+            .map_err(|error| http::request_error("read the object", error))?;
+        self.received += chunk.as_ref().map_or(0, Bytes::len) as u64;
+        Ok(chunk)
     }
 }
 

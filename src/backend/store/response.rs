@@ -7,12 +7,15 @@ use quick_xml::de::from_str;
 use reqwest::header::ETAG;
 use serde::Deserialize;
 
-use crate::backend::response::{Response, excerpt, proxy_login_required};
+use crate::backend::response::{CREDENTIALS_HINT, Response, excerpt, proxy_login_required};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::{ETag, Md5, Sha256};
 
 const CORRUPT_HINT: &str = "run the command again; if it fails again, check the disk, the memory and the network of \
      this machine";
+
+const CLOCKS_HINT: &str = "ask the operators of the backend and of the store to correct their clocks; then run the \
+     command again";
 
 /// The outcome of a request to store a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +25,14 @@ pub enum PutOutcome {
     ObjectExists,
 }
 
-/// Whether the presigned URL of a request was valid when the request was sent.
+/// Whether the presigned URL of a request was valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlLifetime {
+    /// When the response arrived.
     Valid,
+    /// When the request was sent, but not when the response arrived.
+    EndedMeanwhile,
+    /// Not even when the request was sent.
     Expired,
 }
 
@@ -115,17 +122,44 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
                 "send smaller parts: run `upload abort ID`, and then `upload put FILE --part-size SIZE`",
             );
     }
+    if matches!(status, 401 | 403) && error.code.is_empty() && response.is_html() {
+        let what = format!(
+            "a proxy or a firewall answered instead of the store (HTTP {status}, an HTML page)"
+        );
+        return Error::new(Kind::Incompatible, what).with_hint(
+            "log in to the network if it requires a login, or ask its operator to permit the \
+             store; then run the command again",
+        );
+    }
     let kind = kind_of(response, &error, lifetime);
-    let what = if kind == Kind::UnexpectedServer {
+    let what = if let (Kind::CredentialsRejected, code) = (kind, excerpt(&error.code)) {
+        let reason = match error.code.as_str() {
+            "InvalidAccessKeyId" => "the store does not know the AWS access key",
+            "InvalidToken" => "the session token of the AWS credentials is not valid",
+            _ => "the AWS credentials have expired",
+        };
+        format!("{reason} (HTTP {status} {code})")
+    } else if kind == Kind::UnexpectedServer {
         format!("the response is not from a store (HTTP {status})")
+    } else if kind == Kind::UrlExpired && lifetime == UrlLifetime::Valid {
+        let code = excerpt(&error.code);
+        format!("the store rejected a new URL as expired (HTTP {status} {code})")
     } else if error.code.is_empty() {
         format!("the store rejected the request (HTTP {status})")
     } else {
         let code = excerpt(&error.code);
         format!("the store rejected the request (HTTP {status} {code})")
     };
+    let hint = match (kind, error.code.as_str()) {
+        (Kind::UrlExpired, "ExpiredToken") => Some(
+            "ask the operator of the backend to renew its storage credentials; then run the \
+             command again",
+        ),
+        (Kind::UrlExpired, _) if lifetime == UrlLifetime::Valid => Some(CLOCKS_HINT),
+        _ => hint_for(kind),
+    };
     let error = Error::new(kind, what);
-    match hint_for(kind) {
+    match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
@@ -149,16 +183,18 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
         ) => Kind::Temporary,
         (_, "RequestTimeTooSkewed") => Kind::ClockSkew,
         (403, _) if message.contains("not yet valid") => Kind::ClockSkew,
-        (_, "ExpiredToken" | "RequestExpired") => Kind::UrlExpired,
+        (_, "ExpiredToken" | "InvalidAccessKeyId" | "InvalidToken" | "TokenRefreshRequired") => {
+            Kind::CredentialsRejected
+        }
+        (_, "RequestExpired" | "ExpiredRequest") => Kind::UrlExpired,
+        (400 | 403, _) if message.contains("token has expired") => Kind::CredentialsRejected,
         (400 | 403, _) if is_expired => Kind::UrlExpired,
         // Some stores send NoSuchKey for a part of an upload that is gone.
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
         (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests")
         | (429 | 503, _) => Kind::Throttled(response.retry_after()),
-        (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") | (401 | 403, _) => {
-            Kind::Unauthorized
-        }
+        (_, "AccessDenied" | "SignatureDoesNotMatch") | (401 | 403, _) => Kind::Unauthorized,
         (300..=399, code) if !code.is_empty() => Kind::WrongEndpoint,
         (200..=399 | 511, "") => Kind::UnexpectedServer,
         (200..=299 | 408 | 500.., _) if response.status != 501 => Kind::Temporary,
@@ -171,14 +207,13 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
 fn hint_for(kind: Kind) -> Option<&'static str> {
     Some(match kind {
         Kind::Corrupt => CORRUPT_HINT,
-        Kind::ClockSkew => {
-            "ask the operators of the backend and of the store to correct their clocks"
-        }
+        Kind::ClockSkew => CLOCKS_HINT,
         Kind::Gone => "run `upload put FILE` to begin a new upload",
         Kind::Config => {
             "ask the operator of the backend to check the name of the bucket and the endpoint of \
              the store"
         }
+        Kind::CredentialsRejected => CREDENTIALS_HINT,
         Kind::Unauthorized => {
             "ask the operator of the backend to check its storage credentials and the policy of \
              the bucket"

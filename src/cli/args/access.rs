@@ -24,11 +24,11 @@ pub struct AccessArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub jwt_issuer: Option<String>,
     /// For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses
-    #[arg(long, value_name = "AUDIENCE", requires = "jwt_issuer", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "AUDIENCE", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_audience: Option<String>,
     /// For --auth jwt: the URL of the issuer's keys [default: from its
     /// /.well-known/openid-configuration]
-    #[arg(long, value_name = "URL", requires = "jwt_issuer", value_hint = ValueHint::Url)]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub jwt_jwks: Option<String>,
     /// For --auth jwt: the signature algorithm; tokens that name another are rejected
     #[arg(long, value_name = "ALGORITHM", default_value = "RS256")]
@@ -40,7 +40,7 @@ pub struct AccessArgs {
     /// repository=acme/*, or sub=repo:acme/app:ref:refs/heads/**. Every named claim must match; if
     /// a claim is named several times, one of its globs must match. To accept every token of the
     /// issuer, use sub=**.
-    #[arg(long = "jwt-claim", value_name = "NAME=GLOB", requires = "jwt_issuer", value_parser = parse::claim)]
+    #[arg(long = "jwt-claim", value_name = "NAME=GLOB", value_parser = parse::claim)]
     pub jwt_claims: Vec<(String, String)>,
     /// For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions
     /// repository_id, since sub differs by branch

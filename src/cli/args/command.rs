@@ -1,5 +1,6 @@
 //! The command line as a whole: global flags and a verb.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 
 use clap::builder::StyledStr;
@@ -9,11 +10,16 @@ use super::exit_codes;
 use super::global::GlobalArgs;
 #[cfg(feature = "gateway")]
 use super::serve::ServeArgs;
+use super::tips;
 use super::verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
     ResumeArgs, StatusArgs, UrlArgs,
 };
 use crate::report::escape;
+use upload_types::error::Kind;
+
+const VERSION_EXAMPLES: &str = "\
+Examples:\n  Print the version, for a script:\n    upload version --json";
 
 /// Uploads files in parts, resumes interrupted uploads, and verifies what the store holds
 #[derive(Parser)]
@@ -39,7 +45,7 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// List the unfinished uploads in the journal
     List(ListArgs),
-    /// Show one upload with its parts
+    /// Show one upload: state, size, stored parts, age, and location
     Status(StatusArgs),
     /// Abort uploads, and remove their parts from the store
     Abort(AbortArgs),
@@ -71,6 +77,9 @@ pub enum Verb {
     Completions(CompletionsArgs),
     /// Print a man page, or write all of them to a directory
     Man(ManArgs),
+    /// Print the version
+    #[command(after_help = VERSION_EXAMPLES)]
+    Version,
 }
 
 /// The command line as clap sees it, with `place_notes` applied.
@@ -79,22 +88,43 @@ pub fn command() -> Command {
 }
 
 impl CommandLine {
-    /// Parses the command line of this process. Exits on `--help`, `--version` and errors.
-    #[must_use]
-    pub fn from_process() -> Self {
+    /// Parses the command line of this process. For `--help`, `--version` and errors, prints the
+    /// text and returns the exit code.
+    ///
+    /// # Errors
+    /// The exit code.
+    pub fn from_process() -> Result<Self, u8> {
+        if std::env::args_os().len() <= 1 {
+            // The stream may be closed.
+            let _ = writeln!(io::stderr(), "{}", tips::OVERVIEW);
+            return Err(Kind::Usage.exit_code());
+        }
         let parsed = command()
             .try_get_matches()
             .and_then(|matches| Self::from_arg_matches(&matches));
-        parsed.unwrap_or_else(|error| {
+        parsed.map_err(|error| {
+            let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
+            if let Some(text) = tips::for_error(&error) {
+                let _ = writeln!(io::stderr(), "{text}");
+                return code;
+            }
             let text = error.render().to_string();
             let escaped: Vec<String> = text.lines().map(escape).collect();
-            if escaped.iter().map(String::as_str).eq(text.lines()) {
-                error.exit();
-            }
-            // An argument may be a hostile file name that a shell pattern matched.
-            let _ = writeln!(io::stderr(), "{}", escaped.join("\n"));
-            std::process::exit(error.exit_code());
+            // The stream may be closed.
+            let _ = if escaped.iter().map(String::as_str).eq(text.lines()) {
+                error.print()
+            } else {
+                // An argument may be a hostile file name that a shell pattern matched.
+                writeln!(io::stderr(), "{}", escaped.join("\n"))
+            };
+            code
         })
+    }
+
+    /// Whether the arguments of this process, which may be wrong, ask for the events of an upload.
+    #[must_use]
+    pub fn process_wants_events() -> bool {
+        wants_events(std::env::args_os().skip(1))
     }
 
     #[cfg(test)]
@@ -102,6 +132,21 @@ impl CommandLine {
         Self::try_parse_from([&["upload"], arguments].concat())
             .unwrap_or_else(|error| panic!("{error}"))
     }
+}
+
+/// Whether wrong arguments have `--json` and the verb `put` or `resume`.
+fn wants_events(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    let command = CommandLine::command();
+    let options: Vec<OsString> = arguments
+        .into_iter()
+        .take_while(|argument| argument != "--")
+        .collect();
+    let verb = options.iter().find_map(|argument| {
+        let is_verb = |verb: &&Command| argument == verb.get_name();
+        command.get_subcommands().find(is_verb)
+    });
+    options.iter().any(|argument| argument == "--json")
+        && verb.is_some_and(|verb| matches!(verb.get_name(), "put" | "resume"))
 }
 
 /// Applies [`place_notes`] to a command and all verbs below it.
@@ -165,6 +210,17 @@ mod tests {
         ] {
             assert_eq!(exit_code(&[&["upload"], arguments].concat()), 2);
         }
+    }
+
+    #[test]
+    fn wrong_arguments_want_events_only_of_an_upload() {
+        let wants = |line: &str| wants_events(line.split(' ').map(OsString::from));
+        assert!(wants("put f --json --nonsense"));
+        assert!(wants("--json resume --jobs 0"));
+        assert!(!wants("put f --nonsense"));
+        assert!(!wants("put -- --json"));
+        assert!(!wants("list --json --nonsense"));
+        assert!(!wants("--json"));
     }
 
     #[test]

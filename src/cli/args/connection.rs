@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
 
 use crate::backend::StoreHost;
-use crate::cli::parse;
+use crate::cli::parse::{self, DurationOrNever};
 
 const CONNECTION_HEADING: &str = "Connection options";
 const S3_HEADING: &str = "S3 options (for s3:// only)";
@@ -59,25 +59,40 @@ pub struct ConnectionArgs {
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = S3_HEADING)]
 pub struct S3Args {
-    /// The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default:
-    /// Amazon's for the region]
+    /// The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that
+    /// of the AWS profile, else Amazon's for the region]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
-    /// The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with
-    /// --s3-endpoint, else us-east-1]
+    /// The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS
+    /// profile, else us-east-1 for endpoints other than Amazon's]
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub s3_region: Option<String>,
-    /// Put the name of the bucket into the path of URLs instead of the host
+    /// Put the name of the bucket into the path of URLs instead of the host [default: as the AWS
+    /// profile says]
     #[arg(long)]
     pub s3_path_style: bool,
+}
+
+/// The time limit of verbs that ask a backend and do not upload.
+#[derive(Clone, Args)]
+#[command(next_help_heading = CONNECTION_HEADING)]
+pub struct QueryArgs {
+    /// Give up if the backend has not answered after this long
+    ///
+    /// A duration such as 90s or 15m, or never. An object that is being read may take any time, as
+    /// long as its bytes keep moving.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse::duration_or_never)]
+    pub give_up_after: DurationOrNever,
 }
 
 /// The flags about every connection to another machine.
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = CONNECTION_HEADING)]
 pub struct NetworkArgs {
-    /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE,
-    /// SSL_CERT_FILE]
+    /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE]
+    ///
+    /// The variables SSL_CERT_FILE and SSL_CERT_DIR name files that replace the certificates of the
+    /// system; those of this file are trusted in addition.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_cert: Option<PathBuf>,
     /// Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY,

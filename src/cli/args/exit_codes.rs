@@ -25,7 +25,10 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ),
     ("74", "reading or writing failed on this machine"),
     ("75", "temporary failure; see below"),
-    ("77", "not permitted (token, or a policy of the backend)"),
+    (
+        "77",
+        "not permitted (token, AWS credentials, or a policy of the backend)",
+    ),
     ("78", "configuration missing or wrong"),
     (
         "129, 130, 143",

@@ -9,11 +9,22 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, FromArgMatches as _, ValueHint};
 
 use super::command::{CommandLine, command};
+use upload_net::PROXY_VARIABLES;
 
 /// The global flag that the file may set.
 const VERBOSE: &str = "verbose";
 /// Flags that are accepted on the command line only.
 const NOT_KEYS: [&str; 3] = ["check", "help", "probe"];
+
+/// The variables that override a key of the file, by the name of the key. A test compares them
+/// with the notes `[env: …]` of the help.
+const VARIABLES: [(&str, &[&str]); 5] = [
+    ("ledger", &["UPLOAD_LEDGER"]),
+    ("ca_cert", &["AWS_CA_BUNDLE"]),
+    ("proxy", &PROXY_VARIABLES),
+    ("s3_endpoint", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
+    ("s3_region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+];
 
 /// A key that the file may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +87,8 @@ fn key_of(arg: &Arg) -> Option<Key> {
     Some(Key { name, form })
 }
 
-/// Checks the values as clap checks those of the flag on a command line.
+/// Checks the values as clap checks those of the flag on a command line. A flag that needs another
+/// flag, or excludes one, is not wrong by itself: the whole configuration is checked later.
 ///
 /// # Errors
 /// The reason; it does not repeat a secret.
@@ -92,6 +104,9 @@ pub fn check(flag: &FileFlag) -> Result<(), String> {
     let Err(error) = command().try_get_matches_from(line) else {
         return Ok(());
     };
+    if let ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict = error.kind() {
+        return Ok(());
+    }
     if let (ErrorKind::InvalidValue, Some(ContextValue::Strings(known))) =
         (error.kind(), error.get(ContextKind::ValidValue))
     {
@@ -104,15 +119,32 @@ pub fn check(flag: &FileFlag) -> Result<(), String> {
 }
 
 /// Parses a command line, with the flags of the file as defaults. Every flag passed [`check`].
+/// Leaves out each flag for which a variable is set: the settings read that variable.
 ///
 /// # Errors
 /// As clap reports them.
 pub fn parse_with_defaults(
     line: impl IntoIterator<Item = OsString>,
     flags: &[FileFlag],
+    is_set: impl Fn(&'static str) -> bool,
 ) -> Result<CommandLine, clap::Error> {
-    let matches = with_defaults(command(), flags).try_get_matches_from(line)?;
+    let is_overridden = |flag: &FileFlag| {
+        let mut variables = variables(&flag.key.name).iter();
+        variables.any(|variable| is_set(variable))
+    };
+    let flags: Vec<FileFlag> = flags
+        .iter()
+        .filter(|flag| !is_overridden(flag))
+        .cloned()
+        .collect();
+    let matches = with_defaults(command(), &flags).try_get_matches_from(line)?;
     CommandLine::from_arg_matches(&matches)
+}
+
+/// The variables that override a key.
+fn variables(name: &str) -> &'static [&'static str] {
+    let found = VARIABLES.iter().find(|(key, _)| *key == name);
+    found.map_or(&[], |(_, variables)| variables)
 }
 
 /// Sets defaults in `upload serve`, and in the verbs below it that have the same flags.
@@ -136,4 +168,36 @@ fn with_defaults(mut command: Command, flags: &[FileFlag]) -> Command {
     verbs.into_iter().fold(command, |command, verb| {
         command.mut_subcommand(verb, |verb| with_defaults(verb, flags))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variables of the notes `[env: …]` in the help of `upload serve`, by key.
+    #[test]
+    fn every_variable_of_the_help_overrides_its_key() {
+        let command = command();
+        let serve = command.find_subcommand("serve").unwrap();
+        let mut noted = 0;
+        for arg in serve.get_arguments() {
+            let help = arg.get_long_help().or(arg.get_help());
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            let Some((_, note)) = help.split_once("[env: ") else {
+                continue;
+            };
+            let (note, _) = note.split_once(']').unwrap();
+            let key = key_of(arg).unwrap();
+            for variable in note.split(',').map(str::trim) {
+                let variables = variables(&key.name);
+                assert!(
+                    variables.contains(&variable) || variable == "NO_PROXY",
+                    "{variable} does not override the key {}",
+                    key.name
+                );
+                noted += 1;
+            }
+        }
+        assert!(noted >= VARIABLES.len(), "{noted}");
+    }
 }

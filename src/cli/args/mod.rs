@@ -7,6 +7,7 @@ mod command;
 mod connection;
 mod exit_codes;
 mod global;
+mod tips;
 mod transfer;
 mod verbs;
 
@@ -18,7 +19,7 @@ pub mod from_file;
 pub mod serve;
 
 pub use command::{CommandLine, Verb, command};
-pub use connection::{ConnectionArgs, NetworkArgs, S3Args, is_shared_heading};
+pub use connection::{ConnectionArgs, NetworkArgs, QueryArgs, S3Args, is_shared_heading};
 pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
 pub use transfer::{TransferArgs, WaitState};

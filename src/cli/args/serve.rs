@@ -30,6 +30,30 @@ Examples:
     upload serve --config serve.toml --check
     upload serve --config serve.toml --probe";
 
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  Print what a sweep would do:
+    upload serve sweep --config serve.toml --dry-run
+  Sweep once, with the configuration of the gateway:
+    upload serve sweep --config serve.toml";
+
+const TOKEN_ADD_EXAMPLES: &str = "\
+Examples:
+  Make a token in a file that only its owner can read:
+    (umask 077; upload serve token add laptop >laptop.token)
+  Use it, on the machine of the client:
+    upload put film.mov --backend https://uploads.example.org --token-file laptop.token";
+
+const TOKEN_LIST_EXAMPLES: &str = "\
+Examples:
+  List the tokens of a gateway with a ledger of its own:
+    upload serve token list --ledger sqlite:/var/lib/upload/gateway.db";
+
+const TOKEN_REVOKE_EXAMPLES: &str = "\
+Examples:
+  Revoke a token, by the id in the list:
+    upload serve token revoke 5f3a7c219b7e3d1f";
+
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = SERVE_EXAMPLES)]
 pub struct ServeArgs {
@@ -231,12 +255,14 @@ pub enum ServeVerb {
     /// and the treatment of rejected objects apply here too. The sweep decides whether unfinished
     /// completes succeeded, ends uploads that expired or are being aborted, and removes their parts
     /// and objects from the store. Multipart uploads that the ledger does not know are only
-    /// printed. A gateway that uses an embedded store must be stopped.
+    /// printed. A gateway that uses an embedded store must be stopped. With --check, nothing is
+    /// swept.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Sweep(SweepArgs),
 }
 
 #[derive(Args)]
+#[command(after_help = SWEEP_EXAMPLES)]
 pub struct SweepArgs {
     /// Print what would be done, and change nothing
     #[arg(long)]
@@ -248,8 +274,9 @@ pub struct SweepArgs {
 /// Hides the flags that a sweep does not use. The command accepts them, so that the flags of a
 /// gateway can be repeated.
 fn hide_unused(arg: Arg) -> Arg {
-    const USED: [&str; 14] = [
+    const USED: [&str; 15] = [
         "dry_run",
+        "check",
         "ca_cert",
         "proxy",
         "store",
@@ -271,6 +298,10 @@ fn hide_unused(arg: Arg) -> Arg {
 #[derive(Subcommand)]
 pub enum TokenVerb {
     /// Make a token and print it; it cannot be printed again
+    ///
+    /// The gateway accepts it if it runs with --auth tokens and on the same ledger, without a
+    /// restart. A client passes it with --token-file FILE or in UPLOAD_TOKEN.
+    #[command(after_help = TOKEN_ADD_EXAMPLES)]
     Add {
         /// The owner; tokens with the same name share their uploads, so that a new token can
         /// replace an old one
@@ -283,11 +314,13 @@ pub enum TokenVerb {
         ledger: LedgerArgs,
     },
     /// List tokens: id, creation, validity, name
+    #[command(after_help = TOKEN_LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         ledger: LedgerArgs,
     },
-    /// Revoke a token
+    /// Revoke a token; it is rejected at once, but URLs that are signed stay valid until they expire
+    #[command(after_help = TOKEN_REVOKE_EXAMPLES)]
     Revoke {
         /// The id of the token, as listed
         id: String,

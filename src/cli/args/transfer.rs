@@ -23,7 +23,8 @@ pub struct TransferArgs {
     /// [default: none]
     ///
     /// At least 1KiB/s. During a run, SIGUSR1 halves the limit (without one, it sets half of the
-    /// current rate), and SIGUSR2 doubles it until it is removed.
+    /// current rate), and SIGUSR2 doubles it until it is removed. Under a limit, fewer parts are in
+    /// flight: as many as take 16 seconds together, and at least one.
     #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
     pub limit_rate: Option<LimitRate>,
     /// Write the receipts of completed uploads to this file, as JSON lines
@@ -35,6 +36,13 @@ pub struct TransferArgs {
     /// As --receipt, but append to an existing file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "receipt")]
     pub receipt_append: Option<PathBuf>,
+    /// Compute the SHA-256 of each whole file, for its receipt
+    ///
+    /// A file of one part has it in any case. A larger one is read once more when all of its parts
+    /// are stored, and each part is compared with what was sent: exit code 65 if they differ. For a
+    /// file that is uploaded already, its SHA-256 is added to the receipt.
+    #[arg(long)]
+    pub sha256: bool,
     /// Give up after this long without any confirmed byte [default: never at a terminal, otherwise
     /// 15m]
     ///
@@ -44,7 +52,7 @@ pub struct TransferArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse::duration_or_never)]
     pub give_up_after: Option<DurationOrNever>,
     /// What to wait for after the backend has verified the object
-    #[arg(long, value_name = "STATE", default_value = "none")]
+    #[arg(long, value_name = "STATE", default_value = "auto")]
     pub wait: WaitState,
     /// How long --wait waits before it ends with exit code 75; a duration, or never
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse::duration_or_never)]
@@ -53,8 +61,10 @@ pub struct TransferArgs {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitState {
-    /// Do not wait
+    /// As ready if the backend has hooks, else as none
     #[default]
+    Auto,
+    /// Do not wait: a hook may still reject the object
     None,
     /// Wait for the checks (hooks) of the backend; exit code 77 if they reject the object
     Ready,

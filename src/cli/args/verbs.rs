@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::connection::ConnectionArgs;
+use super::connection::{ConnectionArgs, QueryArgs};
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -48,6 +48,65 @@ Examples:
   Continue the uploads to one backend, with its token:
     upload resume --backend https://uploads.example.org --token-file token";
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  List the unfinished uploads:
+    upload list
+  List finished uploads too, for a script:
+    upload list --all --json
+  List uploads of a backend that the journal does not know:
+    upload list --orphans --backend s3://media/in";
+
+const PRUNE_EXAMPLES: &str = "\
+Examples:
+  Forget uploads that finished more than a month ago:
+    upload prune --older-than 30d";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  Show the upload of a file:
+    upload status film.mov
+  Ask the backend too, and show the SHA-256 of each part:
+    upload status film.mov --remote --parts";
+
+const ABORT_EXAMPLES: &str = "\
+Examples:
+  End the unfinished upload of a file:
+    upload abort film.mov
+  End an orphan, by its id:
+    upload abort 0198c0de-5f3a-7c21-9b7e-3d1f0a6b2c84 --backend https://uploads.example.org";
+
+const CAT_EXAMPLES: &str = "\
+Examples:
+  Read an object back, and verify it:
+    upload cat film.mov >copy.mov";
+
+const URL_EXAMPLES: &str = "\
+Examples:
+  Make a link that is valid for a week:
+    upload url film.mov --expires 7d";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  Show the settings, their origins, and the configuration file:
+    upload config
+  Show what a flag would change:
+    upload config --jobs 8";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  Install the completions of bash:
+    upload completions bash >~/.local/share/bash-completion/completions/upload
+  Install the completions of fish:
+    upload completions fish >~/.config/fish/completions/upload.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  Read the page of a verb:
+    upload man put | man -l -
+  Install all pages:
+    upload man --dir ~/.local/share/man/man1";
+
 #[derive(Args)]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
@@ -57,9 +116,11 @@ pub struct PutArgs {
     /// The backend to upload to [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
     pub backend: Option<String>,
-    /// The name of the object, for a single file; 1 to 200 characters [default: the name of the
-    /// file]
-    #[arg(long, value_parser = parse::name)]
+    /// The file name that the backend records, for a single file [default: the name of the file]
+    ///
+    /// 1 to 200 characters without a slash. Downloads get this name. It does not choose the key of
+    /// the object: the backend makes the key, and takes only the extension from the name.
+    #[arg(long, value_parser = parse::file_name)]
     pub name: Option<String>,
     /// The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]
     ///
@@ -112,10 +173,14 @@ pub struct ResumeArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = LIST_EXAMPLES)]
 pub struct ListArgs {
     /// List finished uploads too
     #[arg(long)]
     pub all: bool,
+    /// Print one line per upload, for completions: id, tab, state and file
+    #[arg(long, hide = true, conflicts_with = "orphans")]
+    pub ids: bool,
     /// List orphans too: uploads that the backend has in progress and the journal does not know
     #[arg(long)]
     pub orphans: bool,
@@ -123,10 +188,13 @@ pub struct ListArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
 #[derive(Args)]
+#[command(after_help = PRUNE_EXAMPLES)]
 pub struct PruneArgs {
     /// Keep uploads that finished less than this long ago, such as 30d [default: keep none]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
@@ -141,10 +209,13 @@ pub struct PruneArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
 #[derive(Args)]
+#[command(after_help = STATUS_EXAMPLES)]
 pub struct StatusArgs {
     /// The upload, by upload id or by file
     #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
@@ -152,11 +223,17 @@ pub struct StatusArgs {
     /// Ask the backend for its view of the upload
     #[arg(long)]
     pub remote: bool,
+    /// Show each part with its SHA-256; JSON always includes the parts
+    #[arg(long)]
+    pub parts: bool,
+    #[command(flatten)]
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
 #[derive(Args)]
+#[command(after_help = ABORT_EXAMPLES)]
 pub struct AbortArgs {
     /// The uploads to abort, by upload id or by file
     #[arg(required = true, value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
@@ -165,19 +242,25 @@ pub struct AbortArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]
-    pub connection: ConnectionArgs,
-}
-
-#[derive(Args)]
-pub struct CatArgs {
-    /// The upload, by upload id or by file
-    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
-    pub upload: OsString,
+    pub query: QueryArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
 #[derive(Args)]
+#[command(after_help = CAT_EXAMPLES)]
+pub struct CatArgs {
+    /// The upload, by upload id or by file
+    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub upload: OsString,
+    #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = URL_EXAMPLES)]
 pub struct UrlArgs {
     /// The upload, by upload id or by file
     #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
@@ -189,11 +272,14 @@ pub struct UrlArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub expires: Option<Duration>,
     #[command(flatten)]
+    pub query: QueryArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
 /// Settings with a key in the configuration file can be tried here as flags.
 #[derive(Args)]
+#[command(after_help = CONFIG_EXAMPLES)]
 pub struct ConfigArgs {
     /// As for put [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
@@ -215,6 +301,7 @@ pub struct ConfigArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
 pub struct CompletionsArgs {
     /// The shell
     pub shell: Shell,
@@ -230,6 +317,7 @@ pub enum Shell {
 }
 
 #[derive(Args)]
+#[command(after_help = MAN_EXAMPLES)]
 pub struct ManArgs {
     /// The verb whose page is printed, such as put or serve token add [default: the page upload(1)]
     #[arg(value_name = "VERB", conflicts_with = "dir")]

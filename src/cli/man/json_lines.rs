@@ -19,6 +19,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "plan",
         meaning: "A source was opened and divided into parts.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F(
                 "upload",
                 "string|null",
@@ -38,13 +39,20 @@ pub const EVENTS: &[LineDoc] = &[
                 "integer",
                 "bytes that are already stored and will not be sent",
             ),
+            F(
+                "already_stored",
+                "boolean",
+                "true if the object exists already and nothing will be sent",
+            ),
         ],
     },
     LineDoc {
         kind: "progress",
         meaning: "The progress of an upload, at most once per second, and once at its end.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
+            F("path", "string", "path of the source"),
             F("hashed", "integer", "bytes hashed with SHA-256"),
             F("sent", "integer", "bytes handed to the network"),
             F("confirmed", "integer", "bytes acknowledged by the store"),
@@ -60,7 +68,9 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "part",
         meaning: "A part is stored and recorded in the journal. Parts that were stored before this run have no event.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
+            F("path", "string", "path of the source"),
             F("number", "integer", "part number, from 1"),
             F("size", "integer", "bytes of the part"),
             F("sha256", "string", "SHA-256 of the part"),
@@ -76,7 +86,17 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "retry",
         meaning: "An attempt failed and will be repeated.",
         fields: &[
+            F(
+                "source",
+                "integer|null",
+                "number of the source; null for a call about no single source",
+            ),
             F("upload", "string|null", "upload id"),
+            F(
+                "path",
+                "string|null",
+                "path of the source; null for a call about no single source",
+            ),
             F(
                 "number",
                 "integer|null",
@@ -91,6 +111,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "changed",
         meaning: "A source changed during its upload. The next events show whether the upload begins again or fails.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("message", "string", "what changed"),
@@ -100,6 +121,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "blocked",
         meaning: "Another process uploads the source. This command waits for it, at most for --give-up-after.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("message", "string", "the process that uploads it"),
@@ -109,20 +131,36 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "restarted",
         meaning: "The backend no longer has the upload or its object: the source is uploaded again from the beginning.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "id of the upload that is replaced"),
             F("path", "string", "path of the source"),
             F("message", "string", "the reason"),
         ],
     },
     LineDoc {
+        kind: "moved",
+        meaning: "The source of an unfinished upload was moved. The upload continues with its new path and keeps its name.",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string|null", "upload id"),
+            F("old_path", "string", "path that the journal had"),
+            F("path", "string", "path of the source now"),
+        ],
+    },
+    LineDoc {
         kind: "waiting",
         meaning: "With --wait ready: the object is verified, and the checks of the backend are running.",
-        fields: &[F("upload", "string", "upload id")],
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string", "upload id"),
+            F("path", "string", "path of the source"),
+        ],
     },
     LineDoc {
         kind: "completed",
         meaning: "The backend has verified the object; with --wait ready, its checks have accepted it.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
             F("path", "string", "path of the source"),
             F(
@@ -137,6 +175,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "failed",
         meaning: "A source could not be uploaded.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("kind", "string", "kind of the failure"),
@@ -180,8 +219,23 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string",
         "id of the backend, which stays the same if its URL changes",
     ),
-    F("key", "string", "key of the object"),
+    F("name", "string", "name of the upload"),
+    F(
+        "bucket",
+        "string|null",
+        "bucket of the object; null for an embedded store, or if the backend does not report it",
+    ),
+    F(
+        "key",
+        "string",
+        "key of the object in its bucket, with every prefix",
+    ),
     F("location", "string", "URL of the object, or embedded:KEY"),
+    F(
+        "version_id",
+        "string|null",
+        "version of the object, in a bucket with versions",
+    ),
     F("size", "integer", "bytes of the object"),
     F("parts", "integer", "number of parts"),
     F("part_size", "integer", "bytes of every part but the last"),
@@ -208,10 +262,18 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "sha256",
         "string|null",
-        "SHA-256 of the whole file, if it was computed",
+        "SHA-256 of the whole file: for a file of one part, and with --sha256",
     ),
-    F("started", "string", "time at which the upload began"),
-    F("finished", "string", "time at which the upload ended"),
+    F(
+        "started",
+        "string",
+        "time at which the upload began, with milliseconds",
+    ),
+    F(
+        "finished",
+        "string",
+        "time at which the upload ended, with milliseconds",
+    ),
 ];
 
 const UPLOAD: &[FieldDoc] = &[
@@ -315,6 +377,11 @@ const PRUNE: &[LineDoc] = &[
                 "objects of these uploads that stay in the embedded store",
             ),
             F("embedded_bytes", "integer", "bytes of these objects"),
+            F(
+                "freed_bytes",
+                "integer",
+                "bytes by which the file of the journal is smaller",
+            ),
         ],
     },
     ORPHAN,
@@ -334,17 +401,37 @@ const URL: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-const CONFIG: &[LineDoc] = &[LineDoc {
-    kind: "setting",
-    meaning: "A setting.",
-    fields: &[
-        F("key", "string", "key in the configuration file"),
-        F("value", "string|null", "value; null if it is not set"),
-        F("origin", "string", "flag, env, file or default"),
-        F("env", "string", "variable, for env"),
-        F("file", "string", "path, for file"),
-        F("profile", "string", "profile, for file"),
-    ],
+const CONFIG: &[LineDoc] = &[
+    LineDoc {
+        kind: "config_file",
+        meaning: "The configuration file.",
+        fields: &[
+            F("path", "string", "its path"),
+            F("exists", "boolean", "whether there is such a file"),
+        ],
+    },
+    LineDoc {
+        kind: "setting",
+        meaning: "A setting.",
+        fields: &[
+            F("key", "string", "key in the configuration file"),
+            F("value", "string|null", "value; null if it is not set"),
+            F(
+                "origin",
+                "string",
+                "flag, env, file, aws_profile or default",
+            ),
+            F("env", "string", "variable, for env"),
+            F("file", "string", "path, for file and aws_profile"),
+            F("profile", "string", "profile, for file and aws_profile"),
+        ],
+    },
+];
+
+const VERSION: &[LineDoc] = &[LineDoc {
+    kind: "version",
+    meaning: "The version.",
+    fields: &[F("version", "string", "the version of the program")],
 }];
 
 const SERVE: &[LineDoc] = &[LineDoc {
@@ -376,7 +463,11 @@ const SWEEP: &[LineDoc] = &[LineDoc {
     meaning: "One result of the sweep.",
     fields: &[
         F("dry_run", "boolean", "true if nothing was changed"),
-        F("action", "string", "decide, expire, abort, clear or report"),
+        F(
+            "action",
+            "string",
+            "decide, expire, abort, clean_up or report",
+        ),
         F("done", "boolean", "true if the action is complete"),
         F("key", "string", "key of the object"),
         F(
@@ -427,6 +518,7 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-prune" => PRUNE,
         "upload-url" => URL,
         "upload-config" => CONFIG,
+        "upload-version" => VERSION,
         "upload-serve" => SERVE,
         "upload-serve-sweep" => SWEEP,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,

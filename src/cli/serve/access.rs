@@ -26,9 +26,12 @@ pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
                 .with_hint("remove none from --auth"),
         );
     }
-    if !jwt && flags.jwt_issuer.is_some() {
-        return Err(Error::new(Kind::Config, "--jwt-issuer needs --auth jwt")
-            .with_hint("add --auth jwt, or --auth tokens,jwt"));
+    if let Some(flag) = jwt_flag(flags).filter(|_| !jwt) {
+        return Err(
+            Error::new(Kind::Config, format!("{flag} needs --auth jwt")).with_hint(format!(
+                "add --auth jwt, or --auth tokens,jwt; or remove {flag}"
+            )),
+        );
     }
     if jwt {
         return Ok(Auth::Jwt {
@@ -47,6 +50,18 @@ pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
         format!("authentication is required to listen on {listen}"),
     )
     .with_hint("make a token with `upload serve token add NAME`, and add --auth tokens"))
+}
+
+/// The first of the flags that are for `--auth jwt` only.
+fn jwt_flag(flags: &AccessArgs) -> Option<&'static str> {
+    let given = [
+        ("--jwt-issuer", flags.jwt_issuer.is_some()),
+        ("--jwt-audience", flags.jwt_audience.is_some()),
+        ("--jwt-jwks", flags.jwt_jwks.is_some()),
+        ("--jwt-claim", !flags.jwt_claims.is_empty()),
+    ];
+    let first = given.into_iter().find(|(_, is_given)| *is_given);
+    first.map(|(flag, _)| flag)
 }
 
 fn issuer(flags: &AccessArgs) -> Result<Issuer> {

@@ -15,16 +15,15 @@ use crate::cli::config_file::{self, Presence};
 use crate::cli::output;
 use crate::cli::permissions;
 use crate::cli::settings::Environment;
+use crate::cli::toml_keys::TableOf;
 use upload_types::error::{Error, Kind, Result};
 
 /// In the configuration directory.
 const DEFAULT_NAME: &str = "serve.toml";
 const MAX_VALUE_BYTES: u64 = 64 << 10;
-/// The Jaro-Winkler similarity from which a hint suggests a known key for an unknown one.
-const MIN_SIMILARITY: f64 = 0.75;
 
-/// Applies the configuration file to `upload serve`: its values replace flags that were not given.
-/// Other verbs are unchanged.
+/// Applies the configuration file to `upload serve`: its values replace flags that were not given,
+/// unless a variable of the environment is set for them. Other verbs are unchanged.
 ///
 /// # Errors
 /// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that
@@ -34,32 +33,33 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
         return Ok(command_line);
     };
     let global = &command_line.global;
-    let default = Environment::of_process()
+    let environment = Environment::of_process();
+    let profile = environment.profile(global.profile.as_deref())?;
+    let default = environment
         .directories
         .config
+        .as_ref()
         .map(|directory| directory.join(DEFAULT_NAME));
     let file = match (&global.config, &default) {
         (Some(path), _) => Some((path, Presence::Required)),
         (None, Some(path)) => Some((path, Presence::Optional)),
         (None, None) => None,
     };
-    let mut command_line = match file {
-        Some((path, presence)) => {
-            let text = config_file::read_text(path, presence)?;
-            let flags = parse(&text, path, global.profile.as_deref())?;
-            from_file::parse_with_defaults(std::env::args_os(), &flags).map_err(|_| {
-                Error::new(Kind::Config, format!("could not use {}", path.display()))
-            })?
-        }
-        None => command_line,
+    let Some((path, presence)) = file else {
+        return Ok(command_line);
     };
-    // `Settings::load` would read this file and profile as those of the client.
-    (command_line.global.config, command_line.global.profile) = (None, None);
-    Ok(command_line)
+    let text = config_file::read_text(path, presence)?;
+    let flags = parse(&text, path, profile.as_deref())?;
+    let is_set = |variable| environment.is_set(variable);
+    // The error of clap is not shown: it may repeat a secret.
+    from_file::parse_with_defaults(std::env::args_os(), &flags, is_set).map_err(|error| {
+        Error::new(Kind::Config, format!("could not use {}", path.display()))
+            .with_source(error.kind().to_string())
+    })
 }
 
 /// Parses the text of the file at `path`.
-fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>> {
+pub(super) fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>> {
     let wrong = || {
         Error::new(
             Kind::Config,
@@ -76,24 +76,26 @@ fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>
         Some(Value::Table(profiles)) => profiles,
         Some(_) => return Err(wrong().with_source("`profile` is not a table of tables")),
     };
+    let top_level = TableOf {
+        path,
+        text,
+        profile: None,
+    };
     let mut chosen = None;
     for (name, keys) in profiles {
         let Value::Table(keys) = keys else {
             return Err(wrong().with_source(format!("[profile.{name}] is not a table")));
         };
         // Profiles that are not chosen are checked too.
-        let flags = flags_of(keys, path)?;
+        let flags = flags_of(keys, top_level.profile(&name))?;
         if profile == Some(name.as_str()) {
             chosen = Some(flags);
         }
     }
-    let mut flags = flags_of(table, path)?;
+    let mut flags = flags_of(table, top_level)?;
     match (profile, chosen) {
         (Some(name), None) => {
-            return Err(Error::new(
-                Kind::Config,
-                format!("there is no [profile.{name}] in {}", path.display()),
-            ));
+            return Err(config_file::no_profile(name, path));
         }
         (_, Some(chosen)) => {
             flags.retain(|flag| chosen.iter().all(|other| other.key != flag.key));
@@ -105,50 +107,32 @@ fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>
 }
 
 /// The flags of one table.
-fn flags_of(table: Table, path: &Path) -> Result<Vec<FileFlag>> {
+fn flags_of(table: Table, place: TableOf<'_>) -> Result<Vec<FileFlag>> {
     let keys = from_file::keys();
     table
         .into_iter()
-        .map(|(name, value)| flag_of(&name, value, &keys, path))
+        .map(|(name, value)| flag_of(&name, value, &keys, place))
         .collect()
 }
 
-fn flag_of(name: &str, value: Value, keys: &[Key], path: &Path) -> Result<FileFlag> {
-    let key = keys
-        .iter()
-        .find(|key| key.name == name)
-        .ok_or_else(|| unknown_key(name, keys, path))?;
+fn flag_of(name: &str, value: Value, keys: &[Key], place: TableOf<'_>) -> Result<FileFlag> {
+    let key = keys.iter().find(|key| key.name == name).ok_or_else(|| {
+        let known: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+        let otherwise = "each flag of `upload serve --help` is a key, with _ for -";
+        place.unknown_key(name, &known, otherwise)
+    })?;
     let wrong = |reason: String| {
-        Error::new(
-            Kind::Config,
-            format!("could not use {name} of {}", path.display()),
-        )
-        .with_source(reason)
+        let what = format!("could not use {name} of {}", place.place(name));
+        Error::new(Kind::Config, what).with_source(reason)
     };
     let is_secret = is_in_own_file(&value);
     let flag = FileFlag {
         key: key.clone(),
-        values: values(key, value, path).map_err(wrong)?,
+        values: values(key, value, place.path).map_err(wrong)?,
         is_secret,
     };
     from_file::check(&flag).map_err(wrong)?;
     Ok(flag)
-}
-
-fn unknown_key(name: &str, keys: &[Key], path: &Path) -> Error {
-    let error = Error::new(
-        Kind::Config,
-        format!("unknown key `{name}` in {}", path.display()),
-    );
-    let similar = keys
-        .iter()
-        .map(|key| (strsim::jaro_winkler(name, &key.name), &key.name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
-    match similar {
-        Some((_, similar)) => error.with_hint(format!("write `{similar}` if you mean that key")),
-        None => error.with_hint("use the name of a flag of `upload serve --help`, with _ for -"),
-    }
 }
 
 /// The values in the form that the flag accepts.
@@ -243,7 +227,10 @@ mod tests {
             .iter()
             .chain(arguments)
             .map(OsString::from);
-        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags, |_| false)
+            .unwrap()
+            .verb
+        else {
             panic!("serve")
         };
         let ServeArgs { options, .. } = *serve;
@@ -338,7 +325,10 @@ mod tests {
         )
         .unwrap();
         let line = ["upload", "serve", "token", "list"].map(OsString::from);
-        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags, |_| false)
+            .unwrap()
+            .verb
+        else {
             panic!("serve")
         };
         let ServeArgs { verb, .. } = *serve;
@@ -359,6 +349,8 @@ mod tests {
         ] {
             let error = wrong(text);
             assert_eq!(error.kind(), Kind::Config);
+            let line = format!("line {}", text.lines().count());
+            assert!(error.to_string().contains(&line), "{error}");
             assert!(
                 error.hint().unwrap().contains(nearest),
                 "{text}: {:?}",

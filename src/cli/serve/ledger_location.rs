@@ -4,6 +4,7 @@
 use std::env;
 
 use crate::cli::settings::Settings;
+use crate::report::safe;
 use upload_gateway::LedgerConfig;
 use upload_gateway::PostgresAddress;
 use upload_types::error::{Error, Kind, Result};
@@ -31,6 +32,14 @@ pub fn check_exists(location: &LedgerConfig) -> Result<()> {
             ))
         }
         LedgerConfig::Sqlite(_) | LedgerConfig::Postgres(_) => Ok(()),
+    }
+}
+
+/// The ledger for a message: its path, or only the kind of a database.
+pub fn shown(location: &LedgerConfig) -> String {
+    match location {
+        LedgerConfig::Sqlite(path) => safe(&path.display().to_string()),
+        LedgerConfig::Postgres(_) => "PostgreSQL".to_owned(),
     }
 }
 

@@ -5,6 +5,8 @@
 mod access;
 mod config;
 pub mod config_file;
+#[cfg(test)]
+mod every_key_tests;
 mod hooks;
 mod ledger_location;
 mod probe;

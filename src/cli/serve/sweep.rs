@@ -105,20 +105,20 @@ fn index(action: SweepAction) -> usize {
 }
 
 fn name(action: SweepAction) -> &'static str {
-    ["decide", "expire", "abort", "clear", "report"][index(action)]
+    ["decide", "expire", "abort", "clean_up", "report"][index(action)]
 }
 
-fn summary([decide, expire, abort, clear, report]: [usize; 5], mode: SweepMode) -> String {
+fn summary([decide, expire, abort, clean_up, report]: [usize; 5], mode: SweepMode) -> String {
     let unknown = format!("unknown to the ledger: {report}");
     match mode {
         SweepMode::DryRun => {
             format!(
-                "would decide {decide}, expire {expire}, abort {abort}, clear {clear}; {unknown}"
+                "would decide {decide}, expire {expire}, abort {abort}, clean up {clean_up}; {unknown}"
             )
         }
         SweepMode::Run => {
             format!(
-                "decided {decide}, expired {expire}, aborted {abort}, cleared {clear}; {unknown}"
+                "decided {decide}, expired {expire}, aborted {abort}, cleaned up {clean_up}; {unknown}"
             )
         }
     }
@@ -154,12 +154,12 @@ fn text_line(swept: &SweptItem, mode: SweepMode) -> String {
         (SweepAction::Decide, SweepMode::Run, true) => "decided",
         (SweepAction::Expire, SweepMode::Run, true) => "expired",
         (SweepAction::Abort, SweepMode::Run, true) => "aborted",
-        (SweepAction::CleanUp, SweepMode::Run, true) => "cleared",
+        (SweepAction::CleanUp, SweepMode::Run, true) => "cleaned up",
         (_, SweepMode::Run, false) => "incomplete",
         (SweepAction::Decide, SweepMode::DryRun, _) => "would decide",
         (SweepAction::Expire, SweepMode::DryRun, _) => "would expire",
         (SweepAction::Abort, SweepMode::DryRun, _) => "would abort",
-        (SweepAction::CleanUp, SweepMode::DryRun, _) => "would clear",
+        (SweepAction::CleanUp, SweepMode::DryRun, _) => "would clean up",
         (SweepAction::Report, ..) => "unknown",
     };
     let state = swept.new_state.unwrap_or(upload.state).name();
@@ -174,7 +174,7 @@ fn text_line(swept: &SweptItem, mode: SweepMode) -> String {
         Some(leftovers) => format!("  ({} multipart uploads)", leftovers.multiparts),
     };
     format!(
-        "{result:<13}  {}  {state:<10}  {:>10}  {key}{removed}",
+        "{result:<14}  {}  {state:<10}  {:>10}  {key}{removed}",
         upload.id,
         text::size(upload.plan.size())
     )

@@ -10,7 +10,7 @@ use crate::cli::output;
 use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::safe;
-use upload_gateway::{ApiToken, Ledger};
+use upload_gateway::{ApiToken, Ledger, LedgerConfig};
 use upload_types::error::Result;
 
 /// A line of `--json`. Only `add` prints the token itself.
@@ -41,7 +41,15 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     if !matches!(verb, TokenVerb::Add { .. }) {
         ledger_location::check_exists(&location)?;
     }
+    let is_new = ledger_location::check_exists(&location).is_err();
     let ledger = Ledger::open(&location).await?;
+    if is_new && !settings.quiet() {
+        // A typing error in the location would make a token that no gateway knows.
+        output::eprint_line(&format!(
+            "made a new ledger: {}",
+            ledger_location::shown(&location)
+        ));
+    }
     let json = settings.json();
     match verb {
         TokenVerb::Add { name, expires, .. } => {
@@ -49,7 +57,11 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
                 Some(ttl) => ledger.add_expiring_token(name, *ttl).await?,
                 None => ledger.add_token(name).await?,
             };
-            output::print(&(added(name, token.expose(), json) + "\n"))
+            output::print(&(added(name, token.expose(), json) + "\n"))?;
+            if !settings.quiet() {
+                output::eprint_line(&usage(name, &location));
+            }
+            Ok(())
         }
         TokenVerb::List { .. } => {
             let tokens = ledger.tokens().await?;
@@ -58,6 +70,17 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
         }
         TokenVerb::Revoke { id, .. } => ledger.revoke(id).await,
     }
+}
+
+/// What the token is for, beside the token on standard output.
+fn usage(name: &str, location: &LedgerConfig) -> String {
+    format!(
+        "this is the token of {}; it is not shown again\n\
+         gateway: run `upload serve --auth tokens` on this ledger ({})\n\
+         client: write the token to a file, and run `upload put FILE --backend URL --token-file TOKEN_FILE`",
+        safe(name),
+        ledger_location::shown(location)
+    )
 }
 
 fn added(name: &str, secret: &str, json: bool) -> String {

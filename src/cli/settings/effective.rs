@@ -48,6 +48,12 @@ impl Settings {
             Some(found) => found.map(|_| "set"),
             None => Setting::default("not set"),
         };
+        let proxy = self.proxy_setting(&connection.network)?;
+        // Its URL is not shown: the variables differ by the scheme of the URL that is requested.
+        let proxy_variable = self.proxy_variable().map(|name| Setting::env("set", name));
+        let proxy = proxy
+            .map(|found| found.map(|proxy| proxy.to_string()))
+            .or(proxy_variable.map(|found| found.map(str::to_owned)));
         let part_size = self.part_size_setting(flags.part_size)?;
         let stall_after = self.stall_after_setting(connection)?;
         let not_empty = |found: &Setting<String>| !found.value.is_empty();
@@ -70,7 +76,7 @@ impl Settings {
                 "ca_cert",
                 self.ca_cert_setting(&connection.network).map(path),
             ),
-            entry("proxy", self.proxy_setting(&connection.network)?),
+            entry("proxy", proxy),
             entry(
                 "stall_after",
                 stall_after.map(|found| found.map(parse::format_duration)),

@@ -74,6 +74,24 @@ impl Environment {
         }
     }
 
+    /// The profile of the configuration file: that of the flag, otherwise that of `UPLOAD_PROFILE`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for a value that is not UTF-8.
+    pub fn profile(&self, flag: Option<&str>) -> Result<Option<String>> {
+        match flag {
+            Some(name) => Ok(Some(name.to_owned())),
+            None => self.text("UPLOAD_PROFILE"),
+        }
+    }
+
+    /// Whether a variable is set and not empty.
+    #[cfg(feature = "gateway")]
+    #[must_use]
+    pub fn is_set(&self, name: &'static str) -> bool {
+        self.variable(name).is_some()
+    }
+
     /// A variable; an empty one counts as not set.
     pub(super) fn variable(&self, name: &'static str) -> Option<OsString> {
         (self.variable)(name).filter(|value| !value.is_empty())

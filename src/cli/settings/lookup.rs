@@ -29,10 +29,7 @@ impl Settings {
     /// [`Kind::Config`] for a file of `--config` that does not exist, a file that cannot be
     /// understood, and a missing profile.
     pub fn load(flags: &GlobalArgs, environment: Environment) -> Result<Self> {
-        let profile = match &flags.profile {
-            Some(name) => Some(name.clone()),
-            None => environment.text("UPLOAD_PROFILE")?,
-        };
+        let profile = environment.profile(flags.profile.as_deref())?;
         let profile = profile.as_deref();
         let default = environment
             .directories
@@ -44,6 +41,20 @@ impl Settings {
             (None, Some(path)) => ConfigFile::read(path, Presence::Optional, profile)?,
             (None, None) => ConfigFile::parse("", Path::new("config.toml"), profile)?,
         };
+        Self::resolve(flags, environment, file)
+    }
+
+    /// The settings without a configuration file: `upload serve` has one of its own, whose values
+    /// are its flags.
+    ///
+    /// # Errors
+    /// As [`Settings::load`], except those about the file.
+    #[cfg(feature = "gateway")]
+    pub fn without_file(flags: &GlobalArgs, environment: Environment) -> Result<Self> {
+        Self::resolve(flags, environment, ConfigFile::default())
+    }
+
+    fn resolve(flags: &GlobalArgs, environment: Environment, file: ConfigFile) -> Result<Self> {
         let color = flag_or_file(
             &file,
             "color",
@@ -68,6 +79,13 @@ impl Settings {
             quiet: flags.quiet,
             verbose: flags.verbose,
         })
+    }
+
+    /// The path of the configuration file, which need not exist. Only a name without a directory if
+    /// there is no home directory.
+    #[must_use]
+    pub fn file_path(&self) -> &Path {
+        self.file.path()
     }
 
     #[must_use]

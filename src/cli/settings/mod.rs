@@ -4,6 +4,7 @@
 //! Every value is checked here, once, and is kept with its origin, for `upload config`. Opens no
 //! files except the configuration file and those of token, headers and certificates.
 
+mod aws;
 mod effective;
 mod environment;
 mod headers;

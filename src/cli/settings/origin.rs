@@ -10,6 +10,8 @@ pub enum Origin {
     Env(&'static str),
     /// The configuration file, and the profile in it.
     File(PathBuf, Option<String>),
+    /// The AWS configuration file, and the profile in it.
+    AwsProfile(PathBuf, String),
     Default,
 }
 
@@ -20,6 +22,9 @@ impl fmt::Display for Origin {
             Self::Env(name) => write!(f, "env {name}"),
             Self::File(path, None) => write!(f, "{}", path.display()),
             Self::File(path, Some(profile)) => write!(f, "{} [profile.{profile}]", path.display()),
+            Self::AwsProfile(path, profile) => {
+                write!(f, "{} [profile {profile}]", path.display())
+            }
             Self::Default => f.write_str("default"),
         }
     }

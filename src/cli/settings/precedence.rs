@@ -8,12 +8,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::lookup::Settings;
-use super::origin::Setting;
+use super::origin::{Origin, Setting};
 use super::token::TokenSource;
 use super::values::Proxy;
 use crate::backend::StoreHost;
 use crate::cli::args::{ConnectionArgs, NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
+use upload_net::PROXY_VARIABLES;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
 
@@ -66,13 +67,24 @@ impl Settings {
         })
     }
 
+    /// `None` if the environment names a proxy for some URLs; see
+    /// [`proxy_variable`](Settings::proxy_variable).
     pub(super) fn proxy_setting(&self, flags: &NetworkArgs) -> Result<Option<Setting<Proxy>>> {
+        if flags.proxy.is_none() && self.proxy_variable().is_some() {
+            return Ok(None);
+        }
         self.text_flag_or_file(
             "proxy",
             flags.proxy.as_deref(),
             |keys| keys.proxy.clone(),
             Proxy::parse,
         )
+    }
+
+    /// The first variable that names a proxy. The HTTP library reads these variables.
+    pub(super) fn proxy_variable(&self) -> Option<&'static str> {
+        let is_set = |name: &&'static str| self.environment.variable(name).is_some();
+        PROXY_VARIABLES.into_iter().find(is_set)
     }
 
     pub(super) fn stall_after_setting(
@@ -105,47 +117,43 @@ impl Settings {
         Ok(found.unwrap_or_else(|| Setting::default(Vec::new())))
     }
 
-    /// Without a flag, the variables of other AWS tools apply.
+    /// Without a flag, the AWS configuration applies: its variables, and its files after ours.
     pub(super) fn s3_endpoint_setting(&self, flags: &S3Args) -> Result<Option<Setting<Url>>> {
-        if flags.s3_endpoint.is_none() {
-            for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
-                let Some(text) = self.environment.text(name)? else {
-                    continue;
-                };
-                let url = s3_endpoint(&text).map_err(|reason| {
-                    let what = format!("could not use the value of {name}");
-                    Error::new(Kind::Config, what)
-                        .with_source(reason)
-                        .with_hint("set it to the URL of the S3 service, or use --s3-endpoint URL")
-                })?;
-                return Ok(Some(Setting::env(url, name)));
-            }
+        let aws = self.aws();
+        if let (None, Some(found)) = (&flags.s3_endpoint, aws.endpoint_variable) {
+            return parsed_aws_endpoint(found).map(Some);
         }
-        self.text_flag_or_file(
+        let found = self.text_flag_or_file(
             "s3_endpoint",
             flags.s3_endpoint.as_deref(),
             |keys| keys.s3_endpoint.clone(),
             s3_endpoint,
-        )
+        )?;
+        match (found, aws.endpoint_of_profile) {
+            (None, Some(found)) => parsed_aws_endpoint(found).map(Some),
+            (found, _) => Ok(found),
+        }
     }
 
-    /// The variables of other AWS tools apply last: this program may use another store than they.
+    /// Without a flag, the variables of other AWS tools apply.
     pub(super) fn s3_region_setting(&self, flags: &S3Args) -> Result<Option<Setting<String>>> {
-        let flag = flags.s3_region.clone().map(Setting::flag);
-        let found = flag.or_else(|| self.in_file(|keys| keys.s3_region.clone()));
-        if found.is_some() {
-            return Ok(found);
-        }
-        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-            if let Some(region) = self.environment.text(name)? {
-                return Ok(Some(Setting::env(region, name)));
+        if flags.s3_region.is_none() {
+            for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+                if let Some(region) = self.environment.text(name)? {
+                    return Ok(Some(Setting::env(region, name)));
+                }
             }
         }
-        Ok(None)
+        let flag = flags.s3_region.clone().map(Setting::flag);
+        Ok(flag.or_else(|| self.in_file(|keys| keys.s3_region.clone())))
     }
 
     pub(super) fn s3_path_style_setting(&self, flags: &S3Args) -> Setting<bool> {
-        self.switch(flags.s3_path_style, |keys| keys.s3_path_style)
+        let found = self.switch(flags.s3_path_style, |keys| keys.s3_path_style);
+        match found.origin {
+            Origin::Default => self.aws().path_style.unwrap_or(found),
+            _ => found,
+        }
     }
 
     pub(super) fn jobs_setting(&self, flag: Option<Jobs>) -> Result<Setting<Jobs>> {
@@ -216,4 +224,19 @@ fn s3_endpoint(text: &str) -> Result<Url, String> {
             "an endpoint must be https://host[:port] without user, query or fragment".to_owned(),
         ),
     }
+}
+
+/// # Errors
+/// [`Kind::Config`] with the place of the value.
+fn parsed_aws_endpoint(found: Setting<String>) -> Result<Setting<Url>> {
+    let url = s3_endpoint(&found.value).map_err(|reason| {
+        let what = match &found.origin {
+            Origin::Env(name) => format!("could not use the value of {name}"),
+            origin => format!("could not use endpoint_url of {origin}"),
+        };
+        Error::new(Kind::Config, what)
+            .with_source(reason)
+            .with_hint("set it to the URL of the S3 service, or use --s3-endpoint URL")
+    })?;
+    Ok(found.map(|_| url))
 }

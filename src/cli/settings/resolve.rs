@@ -190,7 +190,9 @@ impl Settings {
                 .value
                 .duration(),
             receipt: receipt_target(flags),
+            sha256: flags.sha256,
             wait: match flags.wait {
+                WaitState::Auto => WaitFor::ReadyIfHooks(flags.wait_timeout.duration()),
                 WaitState::None => WaitFor::Verified,
                 WaitState::Ready => WaitFor::Ready(flags.wait_timeout.duration()),
             },

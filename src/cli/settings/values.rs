@@ -185,6 +185,8 @@ pub struct Transfer {
     /// The longest time without any confirmed byte; `None` is no limit.
     pub give_up_after: Option<Duration>,
     pub receipt: Option<ReceiptTarget>,
+    /// Whether to compute the SHA-256 of each whole file.
+    pub sha256: bool,
     pub wait: WaitFor,
 }
 

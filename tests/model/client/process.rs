@@ -72,6 +72,8 @@ impl Process {
             max_open: 64,
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
+            sha256: false,
+            limiter: Arc::default(),
         };
         let (_stop_sender, mut stop) = watch::channel(None);
         let engine = async {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use upload::journal::Journal;
-use upload::transfer::{Item, OnChange, PutRequest, TypeOrigin};
+use upload::transfer::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 
 use crate::bucket::Bucket;
 use crate::gateway::TestGateway;
@@ -42,6 +42,7 @@ impl Case {
         Item::Put(PutRequest {
             path: self.source.lock().unwrap().path.clone(),
             name: "film.mov".into(),
+            name_origin: NameOrigin::Requested,
             content_type: "video/mp4".into(),
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),

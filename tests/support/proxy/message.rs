@@ -92,6 +92,11 @@ impl Head {
         self.raw = self.text.clone().into_bytes();
     }
 
+    /// Whether the first line or a header contains a text.
+    pub fn contains(&self, text: &str) -> bool {
+        self.text.contains(text)
+    }
+
     /// The part number in the query of a request.
     pub fn part(&self) -> Option<u64> {
         self.query()

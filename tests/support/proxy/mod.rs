@@ -12,6 +12,7 @@
 //! | `info`, `begin`, `batch`, `claim`, `sign`, `parts`, `complete`, `abort` | the gateway's API |
 //! | `store_create`, `store_list`, `store_complete`, `store_head` | S3's operations |
 //! | `get`, `post`, `any` | method and path |
+//! | `.with_text(text)` | a text in the request line or a header |
 //! | `.nth(n)`, `.first(n)`, `.after(n)` | the order among these |
 //!
 //! | [`Fault`] | effect |

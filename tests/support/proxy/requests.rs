@@ -13,6 +13,8 @@ pub struct Requests {
     /// A part of the query.
     query: &'static str,
     part: Option<u64>,
+    /// A text in the request line or a header.
+    head: &'static str,
     /// The number of the first selected match, from 1.
     from: u64,
     count: u64,
@@ -25,6 +27,7 @@ impl Requests {
             suffix,
             query,
             part: None,
+            head: "",
             from: 1,
             count: u64::MAX,
         }
@@ -112,6 +115,11 @@ impl Requests {
         Self::all("HEAD", "", "")
     }
 
+    /// Only those with this text in the request line or a header.
+    pub fn with_text(self, head: &'static str) -> Self {
+        Self { head, ..self }
+    }
+
     /// Only the `nth` of them, from 1.
     pub fn nth(self, nth: u64) -> Self {
         Self {
@@ -138,6 +146,7 @@ impl Requests {
         (self.method.is_empty() || head.method() == self.method)
             && head.path().ends_with(self.suffix)
             && head.query().contains(self.query)
+            && head.contains(self.head)
             && self.part.is_none_or(|part| head.part() == Some(part))
     }
 }

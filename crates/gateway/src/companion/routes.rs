@@ -301,7 +301,7 @@ async fn complete(
         .complete_multipart(&caller.owner, upload.reference(), &parts)
         .await?;
     Ok(Json(json!({
-        "location": caller.service.object_url(&receipt.key),
+        "location": caller.service.object_url(&receipt),
         "key": upload.object_name,
         "bucket": caller.service.bucket(),
     })))

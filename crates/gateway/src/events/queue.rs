@@ -51,9 +51,13 @@ pub async fn open_queue(
     let queue = store.queue(url)?;
     let has_dead_letter_queue = match queue.has_dead_letters().await {
         Ok(has_dead_letter_queue) => has_dead_letter_queue,
-        Err(Fault::Unavailable(reason)) => {
+        Err(Fault::Unavailable(reason) | Fault::NoCredentials(reason)) => {
             tracing::warn!(reason, "could not read the attributes of the event queue");
             true
+        }
+        Err(Fault::Rejected(rejection)) => {
+            let text = format!("could not use the queue of --events: {}", rejection.text);
+            return Err(Error::new(rejection.kind, text).with_hint(rejection.hint));
         }
         Err(fault) => {
             return Err(Error::new(

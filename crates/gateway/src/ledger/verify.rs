@@ -22,16 +22,8 @@ impl Ledger {
         receipt: &Receipt,
         hooks_due: Option<Timestamp>,
     ) -> LedgerResult<bool> {
-        let verified = Verified::new(receipt, hooks_due)?;
-        self.write(move |tx| {
-            let succeeded = verified.write(tx, &[UploadState::Completing], None)?;
-            if succeeded {
-                let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
-                tx.execute(sql, values![verified.id.as_str()])?;
-            }
-            Ok(succeeded)
-        })
-        .await
+        self.mark_recovered(receipt, &[UploadState::Completing], hooks_due)
+            .await
     }
 
     /// Like [`Ledger::mark_verified`], for an upload of one part that need not be completing yet.
@@ -61,6 +53,26 @@ impl Ledger {
             ];
             let succeeded = verified.write(tx, &from, Some(epoch))? && tx.execute(sql, row)? == 1;
             Ok((succeeded, commit_if(succeeded)))
+        })
+        .await
+    }
+
+    /// Like [`Ledger::mark_verified`], from one of the states `from`, for an expired upload with an
+    /// object that matches.
+    pub async fn mark_recovered(
+        &self,
+        receipt: &Receipt,
+        from: &'static [UploadState],
+        hooks_due: Option<Timestamp>,
+    ) -> LedgerResult<bool> {
+        let verified = Verified::new(receipt, hooks_due)?;
+        self.write(move |tx| {
+            let succeeded = verified.write(tx, from, None)?;
+            if succeeded {
+                let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
+                tx.execute(sql, values![verified.id.as_str()])?;
+            }
+            Ok(succeeded)
         })
         .await
     }

@@ -194,7 +194,7 @@ fn gateway_calls() -> Vec<Call> {
 fn begin_calls() -> Vec<Call> {
     use Code::{
         Busy, Gone, IdempotencyMismatch, LeaseHeld, NameInvalid, NotFound, PartPinned,
-        QuotaExceeded, RateLimited, StoreUnavailable, TypeNotAllowed,
+        QuotaExceeded, RateLimited, StoreRejected, StoreUnavailable, TypeNotAllowed,
     };
 
     vec![
@@ -236,6 +236,7 @@ fn begin_calls() -> Vec<Call> {
                 IdempotencyMismatch,
                 RateLimited,
                 QuotaExceeded,
+                StoreRejected,
                 StoreUnavailable,
             ],
             ..call(
@@ -258,7 +259,8 @@ fn begin_calls() -> Vec<Call> {
 /// The calls about an unfinished upload.
 fn upload_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited, StoreUnavailable,
+        Busy, Gone, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited, StoreRejected,
+        StoreUnavailable,
     };
 
     vec![
@@ -280,7 +282,13 @@ fn upload_calls() -> Vec<Call> {
                     "the epoch of the caller; without it, the upload is aborted regardless of its holder",
                 ),
             ],
-            errors: &[LeaseLost, Busy, NotAbortable, StoreUnavailable],
+            errors: &[
+                LeaseLost,
+                Busy,
+                NotAbortable,
+                StoreRejected,
+                StoreUnavailable,
+            ],
             ..call(
                 "delete",
                 "/v1/uploads/{id}",
@@ -308,6 +316,7 @@ fn upload_calls() -> Vec<Call> {
                 Busy,
                 Gone,
                 RateLimited,
+                StoreRejected,
                 StoreUnavailable,
             ],
             ..call(
@@ -330,7 +339,7 @@ fn upload_calls() -> Vec<Call> {
                     "the page that begins after this part",
                 ),
             ],
-            errors: &[Busy, Gone, StoreUnavailable],
+            errors: &[Busy, Gone, StoreRejected, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/parts",
@@ -344,7 +353,8 @@ fn upload_calls() -> Vec<Call> {
 /// The calls that complete an upload and read its object.
 fn object_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreUnavailable,
+        Busy, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreRejected,
+        StoreUnavailable,
     };
 
     vec![
@@ -357,6 +367,7 @@ fn object_calls() -> Vec<Call> {
                 Gone,
                 PartsMismatch,
                 SourceMismatch,
+                StoreRejected,
                 StoreUnavailable,
             ],
             ..call(
@@ -386,7 +397,7 @@ fn object_calls() -> Vec<Call> {
                     "lifetime of the presigned URL in seconds; default one hour",
                 ),
             ],
-            errors: &[Busy, Gone, RateLimited, StoreUnavailable],
+            errors: &[Busy, Gone, RateLimited, StoreRejected, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/url",

@@ -1,10 +1,9 @@
 //! Abort: ends an upload in the ledger, then removes it from the store.
 //!
 //! Only the multipart uploads at the upload's key and the object that carries its token are
-//! removed.
+//! removed. The object of an expired upload is removed only if it does not match (`recover`).
 
-use jiff::Timestamp;
-
+use super::completion_outcome::ExpiredObject;
 use super::lifecycle::is_gone;
 use super::shared_state::Service;
 use super::url_ttl::upload_url_ttl;
@@ -65,15 +64,25 @@ impl Service {
         self.finish_abort(&upload, UploadState::Aborted).await
     }
 
-    /// Removes an aborting upload from the store and ends it in the state `to`.
+    /// Removes an aborting upload from the store and ends it in the state `to`. An expired upload
+    /// with an object that matches becomes verified instead.
     pub(super) async fn finish_abort(
         &self,
         upload: &Upload,
         to: UploadState,
     ) -> Result<(), Refusal> {
-        self.remove_leftovers(upload)
-            .await
-            .map_err(|fault| store_failed("remove an upload", &fault))?;
+        if to == UploadState::Expired {
+            if self
+                .remove_expired(upload, &[UploadState::Aborting])
+                .await?
+            {
+                return Ok(());
+            }
+        } else {
+            self.remove_leftovers(upload)
+                .await
+                .map_err(removal_failed)?;
+        }
         crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
@@ -92,7 +101,7 @@ impl Service {
         to: UploadState,
     ) -> Result<bool, Refusal> {
         let ttl = upload_url_ttl(upload, self.config.url_ttl);
-        let cleanup_at = after(Timestamp::now(), ttl);
+        let cleanup_at = after(self.now(), ttl);
         let has_ended = self
             .ledger
             .end(&upload.id, from, to, cleanup_at)
@@ -102,6 +111,36 @@ impl Service {
             metrics().record_final_state(to);
         }
         Ok(has_ended)
+    }
+
+    /// Removes the leftovers of an expired upload from the store. An object that may be complete is
+    /// kept. Returns true if its object matches: the upload is verified now, unless another call
+    /// has moved it from the states `from`.
+    pub(super) async fn remove_expired(
+        &self,
+        upload: &Upload,
+        from: &'static [UploadState],
+    ) -> Result<bool, Refusal> {
+        let object = self.find_own_object(upload).await.map_err(removal_failed)?;
+        let decision = match &object {
+            Some(object) => self.recover(upload, object, from).await?,
+            None => ExpiredObject::Leftover,
+        };
+        if decision == ExpiredObject::Verified {
+            return Ok(true);
+        }
+        if !upload.is_single() {
+            self.remove_multiparts(upload, NamedMultipart::Abort)
+                .await
+                .map_err(removal_failed)?;
+        }
+        if object.is_some() && decision == ExpiredObject::Leftover {
+            self.store
+                .delete(&upload.key)
+                .await
+                .map_err(removal_failed)?;
+        }
+        Ok(false)
     }
 
     /// Removes the leftovers of an upload from the store. If the upload is gone, these are its
@@ -146,4 +185,8 @@ impl Service {
         }
         Ok(())
     }
+}
+
+fn removal_failed(fault: Fault) -> Refusal {
+    store_failed("remove an upload", &fault)
 }

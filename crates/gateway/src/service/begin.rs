@@ -87,7 +87,7 @@ impl Service {
             id: upload.id.clone(),
             epoch: upload.lease.epoch,
             state,
-            key: upload.key.clone(),
+            key: self.store.key_in_bucket(&upload.key),
             part_size: upload.plan.part_size(),
             part_count: upload.plan.count(),
             expires_at: upload.expires_at,

@@ -109,12 +109,16 @@ impl Service {
         self.store.bucket()
     }
 
-    /// The URL of an object: that of the CDN, otherwise that of the store.
+    /// The URL of the object of a receipt: that of the CDN, otherwise that of the store.
     #[must_use]
-    pub fn object_url(&self, key: &Key) -> String {
+    pub fn object_url(&self, receipt: &Receipt) -> String {
+        let key = self
+            .store
+            .key_of(self.store.bucket(), receipt.key.as_str())
+            .unwrap_or_else(|| receipt.key.clone());
         self.store
-            .cdn_url(key)
-            .unwrap_or_else(|| self.store.plain_url(key))
+            .cdn_url(&key)
+            .unwrap_or_else(|| self.store.plain_url(&key))
     }
 
     /// The owner's upload in parts.

@@ -2,8 +2,6 @@
 //!
 //! Not here: the decision (`lease`), and the compare-and-set that records it (`ledger`).
 
-use jiff::Timestamp;
-
 use super::lifecycle::is_gone;
 use super::shared_state::Service;
 use crate::auth::Owner;
@@ -44,7 +42,7 @@ impl Service {
         request: &ClaimRequest,
     ) -> Result<u64, Refusal> {
         for _ in 0..MAX_CLAIM_ATTEMPTS {
-            let now = Timestamp::now();
+            let now = self.now();
             let epoch = match lease::decide(now, &upload.lease, request) {
                 ClaimDecision::Held { seconds } => {
                     return Err(Refusal::retry_after(Code::LeaseHeld, seconds));

@@ -23,7 +23,7 @@ use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
 use crate::metrics::metrics;
-use crate::problem::{Refusal, ledger_failed, report_store_fault};
+use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::validation;
 use upload_s3::{Fault, Head};
 use upload_types::crash;
@@ -54,7 +54,7 @@ impl Service {
         let found = self.ledger.upload_with_parts(&owner.0, &id).await;
         let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
-        let upload = with_expiry(upload, Timestamp::now());
+        let upload = with_expiry(upload, self.now());
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
@@ -136,6 +136,8 @@ impl Service {
             }
             (CompletionOutcome::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
             (CompletionOutcome::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
+            // The upload stays `completing`: whether it is complete shows once the store responds.
+            (CompletionOutcome::Rejected(reason), _) => Err(store_rejected(reason)),
             (CompletionOutcome::Lost, _) => self.on_lost(upload).await,
             (CompletionOutcome::Damaged, _) => self.on_damaged(upload).await,
         }
@@ -272,7 +274,12 @@ impl Service {
         self.result_of_other_call(upload, outcome).await
     }
 
-    fn receipt(&self, upload: &Upload, source: &CompletionSource, object: &Head) -> Receipt {
+    pub(super) fn receipt(
+        &self,
+        upload: &Upload,
+        source: &CompletionSource,
+        object: &Head,
+    ) -> Receipt {
         let store = if source.checksum().is_some() {
             &self.store
         } else {
@@ -282,8 +289,11 @@ impl Service {
             id: upload.id.clone(),
             backend: self.config.backend_url.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
+            name: upload.name.clone(),
+            bucket: self.store.public_bucket().map(str::to_owned),
+            key: self.store.key_in_bucket(&upload.key),
             location: self.store.location(&upload.key),
-            key: upload.key.clone(),
+            version_id: object.version_id.clone(),
             size: upload.plan.size(),
             parts: source.part_count(),
             part_size: upload.plan.part_size(),
@@ -293,18 +303,18 @@ impl Service {
             unproven: store.profile().unproven(upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
-            finished: Timestamp::now(),
+            finished: self.now(),
         }
     }
 
     /// The time at which the hooks of a newly verified upload are due: now. Returns `None` without
     /// hooks.
-    fn new_hooks_due_at(&self) -> Option<Timestamp> {
-        self.has_hooks().then(Timestamp::now)
+    pub(super) fn new_hooks_due_at(&self) -> Option<Timestamp> {
+        self.has_hooks().then(|| self.now())
     }
 
     /// Counts a verified upload and wakes the hooks.
-    fn on_verified(&self, receipt: Receipt) -> Completion {
+    pub(super) fn on_verified(&self, receipt: Receipt) -> Completion {
         metrics().record_verified_bytes(receipt.size);
         if self.has_hooks() {
             crash::point("gateway.hooks.due");
@@ -334,7 +344,7 @@ impl Service {
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         // The sweep removes the object if the deletion below fails.
-        let cleanup_at = Timestamp::now();
+        let cleanup_at = self.now();
         let is_rejected = self
             .ledger
             .end(&upload.id, from, UploadState::Rejected, cleanup_at)

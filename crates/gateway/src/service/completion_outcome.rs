@@ -3,6 +3,7 @@
 //!
 //! Not here: requests to the store, and the reaction to the outcome (`complete`).
 
+use crate::ledger::UploadKind;
 use upload_s3::{Fault, Head};
 use upload_types::Checksum;
 
@@ -43,6 +44,44 @@ pub enum CompletionOutcome {
     Damaged,
     /// The store refuses to complete, and would refuse a repetition.
     Refused,
+    /// The store rejects the credentials, for this reason. The upload may be complete from an
+    /// earlier request.
+    Rejected(&'static str),
+}
+
+/// The decision about an object that carries the token of an expired upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiredObject {
+    /// The object matches: the upload is complete.
+    Verified,
+    /// The ledger lacks the checksums of the parts. The object must be kept, since it may be a
+    /// complete one.
+    Unknown,
+    /// The object does not match, or its bytes were never verified: it may be removed.
+    Leftover,
+}
+
+/// Decides about an object that carries the token of an expired upload of `kind`. `checksum` is
+/// `None` if the ledger lacks it.
+#[must_use]
+pub fn expired_object(
+    object: &Head,
+    kind: UploadKind,
+    size: u64,
+    checksum: Option<&Checksum>,
+) -> ExpiredObject {
+    match kind {
+        // The sweep has polled for the object before the form expired.
+        UploadKind::FormPost => ExpiredObject::Leftover,
+        // Its existence proves a complete. Its size was not declared.
+        UploadKind::Multipart => ExpiredObject::Unknown,
+        UploadKind::Declared if object.size != size => ExpiredObject::Leftover,
+        UploadKind::Declared if checksum.is_none() => ExpiredObject::Unknown,
+        UploadKind::Declared if differ(object.checksum.as_ref(), checksum) => {
+            ExpiredObject::Leftover
+        }
+        UploadKind::Declared => ExpiredObject::Verified,
+    }
 }
 
 /// Compares an object with the expected one.
@@ -78,6 +117,9 @@ pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> C
         (Err(Fault::Refused(_)), ObjectCheck::Absent) => CompletionOutcome::Refused,
         (Err(Fault::NoSuchUpload), ObjectCheck::Absent) | (_, ObjectCheck::Foreign) => {
             CompletionOutcome::Lost
+        }
+        (Err(Fault::Rejected(rejection)), ObjectCheck::Absent | ObjectCheck::Unknown) => {
+            CompletionOutcome::Rejected(rejection.summary)
         }
         (_, ObjectCheck::Absent | ObjectCheck::Unknown) => CompletionOutcome::Undecided,
     }
@@ -115,6 +157,7 @@ mod tests {
             token: Some("t".into()),
             content_type: None,
             modified: None,
+            version_id: None,
         };
         let check = |change: fn(&mut Head)| {
             let mut object = object.clone();
@@ -149,6 +192,7 @@ mod tests {
                 token: Some("t".into()),
                 content_type: None,
                 modified: None,
+                version_id: None,
             };
             let expected = ExpectedObject {
                 token: "t",

@@ -56,7 +56,7 @@ impl Service {
         if is_gone(upload.state) {
             // The object arrived after the end of the upload: the next sweep removes it.
             self.ledger
-                .schedule_cleanup(&upload.id, Timestamp::now())
+                .schedule_cleanup(&upload.id, self.now())
                 .await
                 .map_err(ledger_failed)?;
             return Ok(Confirmation::NothingToDo);

@@ -36,7 +36,7 @@ impl Service {
         reason: Reason,
     ) -> Result<Option<HeldRejection>, LedgerError> {
         let PendingHooks { upload, epoch, .. } = pending;
-        let now = Timestamp::now();
+        let now = self.now();
         let disposal = match self.config.hooks.on_reject() {
             OnReject::Delete => Disposal::Delete,
             OnReject::Keep => Disposal::Keep,
@@ -96,7 +96,7 @@ impl Service {
         crash::point("gateway.hooks.disposed");
         let may_reappear = upload.is_single()
             && held.rejection.disposal != Disposal::Keep
-            && Timestamp::now() < held.rejection.until;
+            && self.now() < held.rejection.until;
         let next = may_reappear.then_some(held.rejection.until);
         match self
             .ledger

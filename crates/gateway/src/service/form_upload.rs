@@ -54,7 +54,7 @@ impl Service {
         let plan = Plan::pinned(max_size, max_size.max(1));
         let plan = plan.map_err(|error| internal_error(&error))?;
         let url_ttl = self.config.url_ttl;
-        let now = Timestamp::now();
+        let now = self.now();
         let renewed = Renewed {
             lease_until: after(now, MIN_POLL_DELAY),
             expires_at: after(now, url_ttl.saturating_add(part_url_ttl(max_size, url_ttl))),
@@ -105,7 +105,7 @@ impl Service {
         if !matches!(self.complete_posted_form(&upload).await, Ok(None)) {
             return;
         }
-        let now = Timestamp::now();
+        let now = self.now();
         if upload.expires_at <= now {
             self.expire_form(upload, until).await;
             return;

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -22,8 +21,8 @@ use crate::metrics::metrics;
 use crate::problem::report_ledger_error;
 use crate::time::after;
 use upload_s3::Fault;
-use upload_types::crash;
 use upload_types::wire::{ReadUrl, UploadState};
+use upload_types::{Key, crash};
 
 /// Uploads for which hooks run at the same time.
 const MAX_CONCURRENT_UPLOADS: usize = 4;
@@ -86,7 +85,7 @@ impl Service {
         if max == 0 {
             return Ok((Vec::new(), POLL_INTERVAL));
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let until = self.config.lease_terms.renewed(now).lease_until;
         let taken = self.ledger.take_due_hooks(now, until, max).await?;
         let delay = match self.ledger.next_hooks_due().await? {
@@ -184,7 +183,8 @@ impl Service {
     async fn run_hook(&self, hook: &Hook, upload: &Upload) -> Verdict {
         match self.read_url(hook, upload).await {
             Ok(read_url) => {
-                let document = Document::new(hook, describe(upload), &read_url);
+                let key = self.store.key_in_bucket(&upload.key);
+                let document = Document::new(hook, describe(upload, &key), &read_url);
                 self.config.hooks.run(hook, &document).await
             }
             Err(fault) => {
@@ -207,7 +207,7 @@ impl Service {
             %id, hook = hook.name, failures, retry_in = ?delay, reason,
             "hook has failed; the upload is not ready until the hook accepts it"
         );
-        let due = after(Timestamp::now(), delay);
+        let due = after(self.now(), delay);
         self.ledger
             .record_hook_failure(id, pending.epoch, failures, due)
             .await?;
@@ -233,12 +233,13 @@ impl Service {
     }
 }
 
-fn describe(upload: &Upload) -> UploadDescription<'_> {
+/// `key` is the key in the bucket.
+fn describe<'a>(upload: &'a Upload, key: &'a Key) -> UploadDescription<'a> {
     let receipt = upload.receipt.as_ref();
     UploadDescription {
         id: &upload.id,
         owner: &upload.owner,
-        key: &upload.key,
+        key,
         name: &upload.name,
         size: upload.plan.size(),
         content_type: &upload.content_type,

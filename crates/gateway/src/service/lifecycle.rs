@@ -25,6 +25,8 @@
 //! | pending, uploading, completing | parts are lost | expired | schedules a cleanup |
 //! | pending, uploading | abort | aborting | the upload is removed from the store |
 //! | pending, uploading, aborting | sweep after expiry | aborting | as above |
+//! | aborting, expired | object matches after expiry | ready | records the receipt, counts the bytes |
+//! | aborting, expired | object matches after expiry, hooks due | verified | as above |
 //! | aborting | removed after abort | aborted | schedules a cleanup |
 //! | aborting | removed after expiry | expired | schedules a cleanup |
 //! | verified | hooks accept | ready | |

@@ -24,6 +24,7 @@ mod lifecycle;
 mod multipart;
 mod new_upload;
 mod read;
+mod recover;
 mod shared_state;
 mod sign;
 mod sweep;

@@ -1,7 +1,5 @@
 //! The multipart upload in the store that belongs to an upload.
 
-use jiff::Timestamp;
-
 use super::lifecycle::refuse_parts;
 use super::shared_state::Service;
 use crate::ledger::{Upload, UploadKind};
@@ -100,10 +98,7 @@ impl Service {
         tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
         // A sweep tries again. If this fails too, the multipart upload is removed when the upload
         // ends.
-        let scheduled = self
-            .ledger
-            .schedule_cleanup(&upload.id, Timestamp::now())
-            .await;
+        let scheduled = self.ledger.schedule_cleanup(&upload.id, self.now()).await;
         if let Err(error) = scheduled {
             report_ledger_error(&error);
         }

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::lifecycle::{is_complete, is_gone, with_expiry};
 use super::shared_state::Service;
 use crate::auth::Owner;
@@ -46,7 +44,7 @@ impl Service {
         };
         Ok(UploadStatus {
             object,
-            ..status(upload)
+            ..self.describe(upload)
         })
     }
 
@@ -93,10 +91,10 @@ impl Service {
         let is_full = is_full_page(uploads.len(), UPLOADS_PER_PAGE);
         let last = uploads.last().filter(|_| is_full);
         let next = last.map(|upload| upload.id.clone());
-        let now = Timestamp::now();
+        let now = self.now();
         let uploads = uploads
             .into_iter()
-            .map(|upload| status(with_expiry(upload, now)))
+            .map(|upload| self.describe(with_expiry(upload, now)))
             .collect();
         Ok(UploadList { uploads, next })
     }
@@ -255,40 +253,41 @@ impl Service {
             expires_in: Some(expires_in),
         })
     }
+
+    /// The status of an upload, without that of its object.
+    fn describe(&self, upload: Upload) -> UploadStatus {
+        // The sizes of an upload from a browser are unknown until it is complete.
+        let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
+        let part_count = upload
+            .receipt
+            .as_ref()
+            .map_or(upload.plan.count(), |receipt| receipt.parts);
+        let spec = upload.spec;
+        UploadStatus {
+            id: spec.id,
+            state: upload.state,
+            name: spec.name,
+            key: self.store.key_in_bucket(&spec.key),
+            size: is_size_known.then_some(spec.plan.size()),
+            content_type: spec.content_type,
+            metadata: spec.metadata,
+            part_size: if is_size_known {
+                spec.plan.part_size()
+            } else {
+                0
+            },
+            part_count: if is_size_known { part_count } else { 0 },
+            created_at: spec.created_at,
+            expires_at: upload.expires_at,
+            receipt: upload.receipt,
+            reason: upload
+                .rejection
+                .map(|rejection| rejection.reason.as_str().to_owned()),
+            object: None,
+        }
+    }
 }
 
 fn is_full_page(count: usize, page: u32) -> bool {
     usize::try_from(page).is_ok_and(|page| count == page)
-}
-
-fn status(upload: Upload) -> UploadStatus {
-    // The sizes of an upload from a browser are unknown until it is complete.
-    let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
-    let part_count = upload
-        .receipt
-        .as_ref()
-        .map_or(upload.plan.count(), |receipt| receipt.parts);
-    let spec = upload.spec;
-    UploadStatus {
-        id: spec.id,
-        state: upload.state,
-        name: spec.name,
-        key: spec.key,
-        size: is_size_known.then_some(spec.plan.size()),
-        content_type: spec.content_type,
-        metadata: spec.metadata,
-        part_size: if is_size_known {
-            spec.plan.part_size()
-        } else {
-            0
-        },
-        part_count: if is_size_known { part_count } else { 0 },
-        created_at: spec.created_at,
-        expires_at: upload.expires_at,
-        receipt: upload.receipt,
-        reason: upload
-            .rejection
-            .map(|rejection| rejection.reason.as_str().to_owned()),
-        object: None,
-    }
 }

@@ -100,6 +100,7 @@ impl Service {
             allow_types: self.config.allow_types.clone(),
             proof: self.store.proof(),
             capabilities: self.store.profile().capabilities(),
+            hooks: self.has_hooks(),
         }
     }
 
@@ -133,10 +134,7 @@ impl Service {
     /// The owner's upload, with state `expired` once it has expired. Unknown and malformed ids, and
     /// ids of other owners, are not distinguished.
     pub(super) async fn find_upload(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
-        Ok(with_expiry(
-            self.find_row(owner, id).await?,
-            Timestamp::now(),
-        ))
+        Ok(with_expiry(self.find_row(owner, id).await?, self.now()))
     }
 
     /// The owner's upload with its state in the ledger: an expired upload keeps its state until a
@@ -164,9 +162,26 @@ impl Service {
         Ok(object.filter(|object| upload.owns(object)))
     }
 
+    /// The current time, by the clock of the store if the local clock differs from it: a wrong
+    /// clock never ends a lease or an upload.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now()
+            .saturating_add(self.store.clock_offset())
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Asks the store for an object that need not exist, so that its clock is known.
+    pub(super) async fn measure_clock(&self) {
+        if let Ok(key) = READINESS_KEY.parse() {
+            // A failure changes nothing: the earlier measurement is kept.
+            let _ = timeout(READINESS_TIMEOUT, self.store.head(&key)).await;
+        }
+        metrics().set_clock_offset(self.store.clock_offset().as_secs());
+    }
+
     /// When lease and upload end after a call at this moment.
     pub(super) fn renewed(&self) -> Renewed {
-        self.config.lease_terms.renewed(Timestamp::now())
+        self.config.lease_terms.renewed(self.now())
     }
 
     /// Excludes other begins and aborts with the same idempotency key until the guard is dropped.

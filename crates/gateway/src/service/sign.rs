@@ -41,6 +41,10 @@ impl Service {
         validation::check_parts(&upload.plan, &request.parts)?;
         self.check_signable(&request.parts)?;
         self.sign_rate.take(&owner.0, request.parts.len())?;
+        if request.credentials_rejected {
+            let renewed = self.store.renew_credentials().await;
+            renewed.map_err(|fault| store_failed("renew the credentials", &fault))?;
+        }
         let upload = self.ensure_multipart(upload, Reuse::SearchFirst).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;
         let parts = self.sign_pinned(&upload, &request.parts).await?;

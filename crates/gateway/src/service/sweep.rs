@@ -53,6 +53,7 @@ pub enum SweepAction {
 /// An item that a sweep has found.
 pub struct SweptItem {
     pub action: SweepAction,
+    /// The key in the bucket.
     pub key: String,
     /// The row when the sweep found it; `None` for an orphan.
     pub upload: Option<Upload>,
@@ -99,10 +100,11 @@ impl Service {
         self: &Arc<Self>,
         observer: Option<SweepObserver<'_>>,
     ) -> Result<(), Refusal> {
+        self.measure_clock().await;
         for task in SweepTask::ALL {
             // This process now holds the rows that it has taken, so the next query finds others.
             loop {
-                let now = Timestamp::now();
+                let now = self.now();
                 let until = self.config.lease_terms.renewed(now).lease_until;
                 let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
@@ -159,7 +161,7 @@ impl Service {
         );
         observer(&SweptItem {
             action: action(task, &upload, now),
-            key: upload.key.to_string(),
+            key: self.store.full_key(&upload.key),
             upload: Some(upload),
             leftovers: None,
             new_state,
@@ -204,7 +206,16 @@ impl Service {
                 .dispose(&upload, HeldRejection { rejection, until })
                 .await;
         }
-        if let Err(fault) = self.remove_leftovers(&upload).await {
+        if upload.state == UploadState::Expired {
+            // A failure is logged.
+            if self
+                .remove_expired(&upload, &[UploadState::Expired])
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        } else if let Err(fault) = self.remove_leftovers(&upload).await {
             report_store_fault("clean up", &fault);
             return false;
         }
@@ -232,13 +243,10 @@ impl Service {
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
             let (keys, next) = page.map_err(|fault| store_failed("search for orphans", &fault))?;
-            let unknown = self
-                .ledger
-                .schedule_key_cleanup(keys, Timestamp::now())
-                .await;
+            let unknown = self.ledger.schedule_key_cleanup(keys, self.now()).await;
             for key in unknown.map_err(ledger_failed)? {
                 count += 1;
-                observer(&SweptItem::orphan(key));
+                observer(&self.orphan(key));
             }
             after = next;
             if after.is_none() {
@@ -247,13 +255,12 @@ impl Service {
             }
         }
     }
-}
 
-impl SweptItem {
-    pub(super) fn orphan(key: String) -> Self {
-        Self {
+    pub(super) fn orphan(&self, key: String) -> SweptItem {
+        let full_key = key.parse().map(|key| self.store.full_key(&key));
+        SweptItem {
             action: SweepAction::Report,
-            key,
+            key: full_key.unwrap_or(key),
             upload: None,
             leftovers: None,
             new_state: None,

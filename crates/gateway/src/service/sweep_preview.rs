@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use futures_util::stream::iter;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use jiff::Timestamp;
 
 use super::lifecycle::is_gone;
 use super::shared_state::Service;
@@ -23,7 +22,7 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`.
     pub async fn preview_sweep(&self, observer: SweepObserver<'_>) -> Result<(), Refusal> {
-        let now = Timestamp::now();
+        let now = self.now();
         for task in SweepTask::ALL {
             let mut after = String::new();
             loop {
@@ -55,7 +54,7 @@ impl Service {
             let statuses = self.ledger.key_statuses(keys).await;
             for (key, status) in statuses.map_err(ledger_failed)? {
                 match status {
-                    KeyStatus::Unknown => observer(&SweptItem::orphan(key)),
+                    KeyStatus::Unknown => observer(&self.orphan(key)),
                     KeyStatus::Leftover(upload) if reported.insert(key) => {
                         self.preview(vec![(*upload, SweepAction::CleanUp)], observer)
                             .await?;
@@ -84,7 +83,7 @@ impl Service {
             };
             Ok(SweptItem {
                 action,
-                key: upload.key.to_string(),
+                key: self.store.full_key(&upload.key),
                 upload: Some(upload),
                 leftovers,
                 new_state: None,

@@ -35,6 +35,8 @@ pub(super) enum ProofSearch {
 struct Outcome {
     accepted: bool,
     observed: String,
+    /// The rejection of credentials, bucket or region.
+    rejection: Option<Fault>,
 }
 
 /// The checks, with an open multipart upload.
@@ -90,6 +92,9 @@ impl ProofChecks<'_> {
             rejection = forged.observed;
         }
         let signed = self.put(number, headers, SIGNED_BODY, None).await?;
+        if let (Proof::None, Some(rejection)) = (proof, signed.rejection) {
+            return Err(rejection);
+        }
         if !signed.accepted {
             return Ok(Finding::new(Support::Refused, signed.observed));
         }
@@ -168,6 +173,7 @@ impl ProofChecks<'_> {
                     return Ok(Outcome {
                         accepted: true,
                         observed,
+                        rejection: None,
                     });
                 }
                 Err(fault @ Fault::Unavailable(_)) if !is_final => last = fault,
@@ -176,6 +182,7 @@ impl ProofChecks<'_> {
                     return Ok(Outcome {
                         accepted: false,
                         observed,
+                        rejection: Some(fault).filter(|fault| matches!(fault, Fault::Rejected(_))),
                     });
                 }
             }

@@ -6,7 +6,7 @@ use upload_net::Response;
 
 use crate::fault::Fault;
 use crate::profile::{Finding, Support};
-use crate::response::sanitized;
+use crate::response::{self, sanitized};
 use crate::signing::Presigned;
 use crate::store::Store;
 use crate::xml;
@@ -48,10 +48,8 @@ impl Reaction {
         let code = xml::parse_error(&response.body).code;
         let status = response.status;
         let is_temporary = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-            || matches!(
-                code.as_str(),
-                "SlowDown" | "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict"
-            );
+            || response::is_temporary(&code)
+            || response::is_expired(&code);
         Self {
             accepted: status.is_success() && code.is_empty(),
             is_temporary,
@@ -120,7 +118,9 @@ pub(super) fn observed(response: &Response) -> String {
 /// The finding of a check that may have failed.
 pub(super) fn finding_of(result: Result<Finding, Fault>) -> Finding {
     result.unwrap_or_else(|fault| match fault {
-        Fault::Unavailable(reason) => Finding::new(Support::Untried, reason),
+        Fault::Unavailable(reason) | Fault::NoCredentials(reason) => {
+            Finding::new(Support::Untried, reason)
+        }
         fault => Finding::new(Support::No, fault.to_string()),
     })
 }

@@ -12,6 +12,7 @@ use super::depth::ProbeDepth;
 use super::fixture::{PROBE_OBJECT, probe_key};
 use super::proofs::{ProofChecks, ProofSearch};
 use crate::fault::Fault;
+use crate::object_headers::ENCRYPTION_HEADER;
 use crate::profile::{Capability, Finding, Profile, Support};
 use crate::store::Store;
 
@@ -35,7 +36,15 @@ impl Store {
             (ProbeDepth::Full, _) | (_, Some(Proof::Payload | Proof::Md5)) => ProofSearch::All,
             _ => ProofSearch::Strongest,
         };
-        run(self, depth, search).await
+        let is_encrypted = self.create_headers().contains_key(ENCRYPTION_HEADER);
+        run(self, depth, search).await.map_err(|fault| match fault {
+            Fault::Refused(text) if is_encrypted => Fault::misconfigured(
+                "the store refuses the encryption of the gateway",
+                text,
+                "leave out --sse if the store has no such encryption, or correct its value",
+            ),
+            fault => fault,
+        })
     }
 
     /// Deletes the leftovers of interrupted probes that began more than 15 minutes before `now`.

@@ -1,30 +1,26 @@
-//! The credential for the store: from the settings, or from the AWS chain (environment, profile,
-//! SSO, web identity, process, container, instance).
+//! The credential for the store: from the settings, or from the AWS chain. Keeps the credential of
+//! the chain until it expires, until the AWS configuration files change, or until the store rejects
+//! it.
 //!
-//! Not here: the signatures, in [`super::signer`].
+//! Not here: the sources of the chain ([`crate::aws`]), and signatures ([`super::signer`]).
 
 use std::fmt;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use reqsign_aws_v4::{Credential, DefaultCredentialProvider};
+use reqsign_aws_v4::Credential;
 use reqsign_core::time::Timestamp;
-use reqsign_core::{
-    CommandExecute, CommandOutput, Context, FileRead, HttpSend, OsEnv, ProvideCredential as _,
-};
 use tokio::sync::Mutex;
 
 use upload_net::HttpClient;
 
+use crate::aws::{Chain, Fingerprint, SharedConfig};
 use crate::fault::Fault;
-use crate::transport;
 
 /// A credential with less time left than this is replaced: a URL expires before its credential.
 const MIN_TTL: Duration = Duration::from_mins(5);
-/// The time-out of one request to a credential service.
-const CREDENTIAL_SERVICE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause between searches while the older credential is still valid.
+const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Provides a credential; clones share it.
 #[derive(Clone)]
@@ -32,11 +28,22 @@ pub(crate) struct Credentials(Arc<Source>);
 
 enum Source {
     Fixed(Credential),
-    Chain {
-        provider: DefaultCredentialProvider,
-        context: Context,
-        cached: Mutex<Option<Credential>>,
-    },
+    Chain { chain: Chain, state: Mutex<State> },
+}
+
+#[derive(Default)]
+struct State {
+    found: Option<Found>,
+    /// The end of the last search that found nothing.
+    failed_at: Option<Instant>,
+}
+
+/// A credential of the chain.
+struct Found {
+    credential: Credential,
+    /// The configuration files from before the search.
+    fingerprint: Fingerprint,
+    searched_at: Instant,
 }
 
 impl fmt::Debug for Credentials {
@@ -64,128 +71,121 @@ impl Credentials {
 
     /// The AWS chain. The first call of [`Self::get`] searches it.
     pub(crate) fn chain(http: HttpClient) -> Self {
-        let context = Context::new()
-            .with_env(OsEnv)
-            .with_file_read(Files)
-            .with_command_execute(Commands)
-            .with_http_send(Requests(http));
         Self(Arc::new(Source::Chain {
-            provider: DefaultCredentialProvider::new(),
-            context,
-            cached: Mutex::new(None),
+            chain: Chain::new(http),
+            state: Mutex::default(),
         }))
     }
 
-    /// Returns a credential that is valid for five minutes or more. If the chain provides no new
-    /// one, returns the older one until that expires.
+    /// Returns a credential that is valid for five minutes or more, and that the configuration
+    /// files of now provide. If the chain provides no such one, returns the older one until that
+    /// expires.
     ///
     /// # Errors
-    /// [`Fault::Refused`] if the chain has no credential; [`Fault::Unavailable`] if the last one
-    /// has expired and the chain provides no other.
+    /// Those of [`Chain::credential`].
     pub(super) async fn get(&self) -> Result<Credential, Fault> {
-        let (provider, context, cached) = match &*self.0 {
+        let (chain, state) = match &*self.0 {
             Source::Fixed(credential) => return Ok(credential.clone()),
-            Source::Chain {
-                provider,
-                context,
-                cached,
-            } => (provider, context, cached),
+            Source::Chain { chain, state } => (chain, state),
         };
-        let mut cached = cached.lock().await;
-        let is_valid_for = |credential: &Credential, ttl| {
-            credential
-                .expires_in
-                .is_none_or(|end| end > Timestamp::now() + ttl)
-        };
-        if let Some(credential) = &*cached
-            && is_valid_for(credential, MIN_TTL)
-        {
-            return Ok(credential.clone());
+        let mut state = state.lock().await;
+        let fingerprint = SharedConfig::fingerprint_of_process();
+        if let Some(found) = &state.found {
+            let is_recent = found.fingerprint == fingerprint && found.is_valid_for(MIN_TTL);
+            let is_paused = found.is_valid_for(Duration::ZERO)
+                && state
+                    .failed_at
+                    .is_some_and(|at| at.elapsed() < SEARCH_PAUSE);
+            if is_recent || is_paused {
+                return Ok(found.credential.clone());
+            }
         }
-        if let Ok(Some(credential)) = provider.provide_credential(context).await {
-            *cached = Some(credential.clone());
-            return Ok(credential);
-        }
-        match &*cached {
-            Some(credential) if is_valid_for(credential, Duration::ZERO) => Ok(credential.clone()),
-            Some(_) => Err(Fault::Unavailable(
-                "the AWS credentials have expired, and no source provides new ones".into(),
-            )),
-            None => Err(Fault::Refused(
-                "could not find AWS credentials in environment, profile, SSO, web identity, process, container or instance"
-                    .into(),
-            )),
+        match state.search(chain, fingerprint).await {
+            Ok(credential) => Ok(credential),
+            Err(fault) => match &state.found {
+                Some(found) if found.is_valid_for(Duration::ZERO) => {
+                    tracing::warn!(%fault, "could not renew the AWS credentials");
+                    Ok(found.credential.clone())
+                }
+                _ => Err(fault),
+            },
         }
     }
 
-    /// Makes the next [`Self::get`] search the chain again.
-    pub(super) async fn forget(&self) {
-        if let Source::Chain { cached, .. } = &*self.0 {
-            *cached.lock().await = None;
-        }
-    }
-}
-
-/// Sends the requests of the chain to credential services.
-#[derive(Debug)]
-struct Requests(HttpClient);
-
-impl HttpSend for Requests {
-    async fn http_send(
+    /// Searches the chain again because the store has rejected `rejected`, unless another caller
+    /// did so within `pause`. Returns true if the credential is another one now.
+    ///
+    /// # Errors
+    /// Those of [`Chain::credential`].
+    pub(super) async fn renew(
         &self,
-        request: http::Request<Bytes>,
-    ) -> reqsign_core::Result<http::Response<Bytes>> {
-        let received = transport::send(&self.0, request.map(Vec::from), CREDENTIAL_SERVICE_TIMEOUT)
-            .await
-            .map_err(|fault| reqsign_core::Error::unexpected(fault.to_string()))?;
-        let mut response = http::Response::new(Bytes::from(received.body));
-        *response.status_mut() = received.status;
-        *response.headers_mut() = received.headers;
-        Ok(response)
+        rejected: &Credential,
+        pause: Duration,
+    ) -> Result<bool, Fault> {
+        let Source::Chain { chain, state } = &*self.0 else {
+            return Ok(false);
+        };
+        let mut state = state.lock().await;
+        let fingerprint = SharedConfig::fingerprint_of_process();
+        if let Some(found) = &state.found {
+            if !is_same(&found.credential, rejected) {
+                return Ok(true);
+            }
+            if found.fingerprint == fingerprint && found.searched_at.elapsed() < pause {
+                return Ok(false);
+            }
+        }
+        let credential = state.search(chain, fingerprint).await?;
+        Ok(!is_same(&credential, rejected))
+    }
+    /// Searches the chain again because the store has rejected a credential in a URL, unless that
+    /// happened within `pause`.
+    ///
+    /// # Errors
+    /// Those of [`Chain::credential`].
+    pub(super) async fn renew_after(&self, pause: Duration) -> Result<(), Fault> {
+        let Source::Chain { chain, state } = &*self.0 else {
+            return Ok(());
+        };
+        let mut state = state.lock().await;
+        let is_recent = |found: &Found| found.searched_at.elapsed() < pause;
+        if state.found.as_ref().is_some_and(is_recent) {
+            return Ok(());
+        }
+        let fingerprint = SharedConfig::fingerprint_of_process();
+        state.search(chain, fingerprint).await.map(drop)
     }
 }
 
-/// Reads the AWS configuration files.
-#[derive(Debug)]
-struct Files;
-
-impl FileRead for Files {
-    async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
-        let path = path.to_owned();
-        let content = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-        content
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(|error| {
-                reqsign_core::Error::unexpected("could not read a file").with_source(error)
-            })
+impl State {
+    async fn search(
+        &mut self,
+        chain: &Chain,
+        fingerprint: Fingerprint,
+    ) -> Result<Credential, Fault> {
+        // Every call of the store has this future as a part of its own.
+        let result = Box::pin(chain.credential()).await;
+        self.failed_at = result.is_err().then(Instant::now);
+        let credential = result?;
+        self.found = Some(Found {
+            credential: credential.clone(),
+            fingerprint,
+            searched_at: Instant::now(),
+        });
+        Ok(credential)
     }
 }
 
-/// Runs the `credential_process` of a profile.
-#[derive(Debug)]
-struct Commands;
-
-impl CommandExecute for Commands {
-    async fn command_execute<'a>(
-        &'a self,
-        program: &'a str,
-        args: &'a [&'a str],
-    ) -> reqsign_core::Result<CommandOutput> {
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null());
-        let output = tokio::task::spawn_blocking(move || command.output()).await;
-        let output = output
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(|error| {
-                reqsign_core::Error::unexpected("could not run a credential process")
-                    .with_source(error)
-            })?;
-        Ok(CommandOutput {
-            status: output.status.code().unwrap_or(-1),
-            stdout: output.stdout,
-            stderr: output.stderr,
-        })
+impl Found {
+    fn is_valid_for(&self, ttl: Duration) -> bool {
+        self.credential
+            .expires_in
+            .is_none_or(|end| end > Timestamp::now() + ttl)
     }
+}
+
+fn is_same(a: &Credential, b: &Credential) -> bool {
+    a.access_key_id == b.access_key_id
+        && a.secret_access_key == b.secret_access_key
+        && a.session_token == b.session_token
 }

@@ -53,10 +53,11 @@ impl Signer {
     }
 
     /// Adds `Authorization` and the headers that belong to it. Every header of the request is
-    /// signed.
-    pub(crate) async fn authorize(&self, parts: &mut Parts) -> Result<(), Fault> {
+    /// signed. Returns the credential.
+    pub(crate) async fn authorize(&self, parts: &mut Parts) -> Result<Credential, Fault> {
         let credential = self.credentials.get().await?;
-        self.sign(parts, &credential, None).await
+        self.sign(parts, &credential, None).await?;
+        Ok(credential)
     }
 
     /// Makes a URL that permits a request with exactly `headers`. Its lifetime is `ttl`, limited to
@@ -119,9 +120,19 @@ impl Signer {
         Ok(self.credentials.get().await?.access_key_id.clone())
     }
 
-    /// Must be called when the store reports an expired credential.
-    pub(crate) async fn forget_credential(&self) {
-        self.credentials.forget().await;
+    /// Must be called when the store rejects a credential. Returns true if there is another one
+    /// now; see [`Credentials::renew`].
+    pub(crate) async fn renew(
+        &self,
+        rejected: &Credential,
+        pause: Duration,
+    ) -> Result<bool, Fault> {
+        self.credentials.renew(rejected, pause).await
+    }
+
+    /// Must be called when the store rejects the credential of a URL.
+    pub(crate) async fn renew_after(&self, pause: Duration) -> Result<(), Fault> {
+        self.credentials.renew_after(pause).await
     }
 
     async fn sign(

@@ -15,7 +15,7 @@ const CREDENTIAL_EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 /// Returns whole seconds, at least one.
 ///
 /// # Errors
-/// [`Fault::Unavailable`] if the credential is about to expire.
+/// A rejection if the credential is about to expire.
 pub(super) fn clamp(
     ttl: Duration,
     credential_expires: Option<Timestamp>,
@@ -30,8 +30,10 @@ pub(super) fn clamp(
         .saturating_sub((now + CREDENTIAL_EXPIRY_MARGIN).as_second());
     match u64::try_from(left) {
         Ok(left) if left > 0 => Ok(ttl.min(Duration::from_secs(left))),
-        _ => Err(Fault::Unavailable(
-            "the AWS credentials are about to expire".into(),
+        _ => Err(Fault::no_access(
+            "the AWS credentials have expired",
+            "the AWS credentials have expired, and their source provides no newer ones",
+            "renew the AWS credentials; then run the command again",
         )),
     }
 }
@@ -53,7 +55,7 @@ mod tests {
             let expires = Some(now + Duration::from_secs(left));
             assert!(matches!(
                 clamped(Duration::from_mins(15), expires),
-                Err(Fault::Unavailable(_))
+                Err(Fault::Rejected(_))
             ));
         }
     }

@@ -16,6 +16,7 @@ use crate::ids::{Key, PartNumber, UploadId};
 use crate::secrets::SignedUrl;
 
 mod code;
+mod milliseconds;
 
 pub use code::Code;
 
@@ -46,6 +47,9 @@ pub struct BackendInfo {
     /// `untried`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capabilities: BTreeMap<String, String>,
+    /// Whether hooks check each verified upload before it is ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hooks: bool,
 }
 
 /// The limits of the store.
@@ -198,6 +202,7 @@ pub struct BeginResponse {
     pub id: UploadId,
     pub epoch: u64,
     pub state: UploadState,
+    /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
     pub part_size: u64,
     pub part_count: u32,
@@ -232,6 +237,9 @@ pub struct ClaimResponse {
 pub struct SignRequest {
     pub epoch: u64,
     pub parts: Vec<PartSpec>,
+    /// The store has rejected the credentials of an earlier URL of one of the parts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credentials_rejected: bool,
 }
 
 /// Response to `POST /v1/uploads/{id}/sign`.
@@ -290,6 +298,7 @@ pub struct UploadStatus {
     pub id: UploadId,
     pub state: UploadState,
     pub name: String,
+    /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
     /// Absent while the size is unknown: an upload from a browser has no size until it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -478,9 +487,19 @@ pub struct Receipt {
     /// The URL of the backend.
     pub backend: String,
     pub instance_id: String,
+    /// The name of the upload. Empty in receipts of older gateways.
+    #[serde(default)]
+    pub name: String,
+    /// The bucket of the object; null for an embedded store, and if the backend does not report it.
+    #[serde(default)]
+    pub bucket: Option<String>,
+    /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
     /// The location of the object: its URL, or `embedded:KEY`.
     pub location: String,
+    /// The id of the object's version, in a bucket with versions.
+    #[serde(default)]
+    pub version_id: Option<String>,
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,
@@ -492,9 +511,12 @@ pub struct Receipt {
     /// Capabilities that matter for this object and that the probe did not find in the store.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<String>,
-    /// SHA-256 of the whole object; only known for an upload of one part.
+    /// SHA-256 of the whole object. A gateway knows it only for an upload of one part; a client may
+    /// compute it.
     pub sha256: Option<Sha256>,
+    #[serde(with = "milliseconds")]
     pub started: Timestamp,
+    #[serde(with = "milliseconds")]
     pub finished: Timestamp,
 }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State as Extract};
+use axum::http::header::DATE;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tempfile::TempDir;
 
 use crate::auth::Owner;
@@ -42,6 +45,8 @@ pub enum Interference {
     Delay,
     /// Responds with this status and body instead of the store.
     Respond(u16, &'static str),
+    /// Forwards the request; the clock of the store is this far behind.
+    ClockBehind(Duration),
     /// Responds with a body of 3 MiB instead of the store.
     RespondTooLong,
 }
@@ -98,6 +103,15 @@ async fn forward(Extract(proxy): Extract<Arc<Proxy>>, request: Request, next: Ne
             "<Error><Code>AccessDenied</Code><Message>no</Message></Error>",
         )
             .into_response(),
+        Some(Interference::ClockBehind(duration)) => {
+            let date = Timestamp::now().checked_sub(duration).unwrap();
+            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&date);
+            let mut response = next.run(request).await;
+            response
+                .headers_mut()
+                .insert(DATE, date.unwrap().parse().unwrap());
+            response
+        }
         Some(Interference::LoseResponse) => {
             next.run(request).await;
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -274,6 +288,7 @@ impl Fixture {
         let sign = SignRequest {
             epoch: upload.epoch,
             parts: parts.collect(),
+            credentials_rejected: false,
         };
         let signed = self
             .service

@@ -118,6 +118,7 @@ async fn calls_with_a_lost_lease_are_refused(new_fixture: impl AsyncFn() -> Fixt
     let sign = |epoch| SignRequest {
         epoch,
         parts: vec![first_part(&request)],
+        credentials_rejected: false,
     };
     let assert_lost = |result: Result<(), Refusal>| {
         assert_eq!(result.unwrap_err().code, Code::LeaseLost);

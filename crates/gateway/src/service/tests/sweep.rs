@@ -2,7 +2,10 @@
 //!
 //! Not here: the periodic sweeps of a gateway (`tests/gateway_api`).
 
+use std::time::Duration;
+
 use axum::http::Method;
+use jiff::Timestamp;
 
 use super::fixture::{Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
 use upload_types::wire::{
@@ -21,6 +24,18 @@ const MAKE_CLEANUP_DUE: &str = "UPDATE upload SET cleanup_at = 1 WHERE cleanup_a
 impl Fixture {
     async fn sweep(&self) {
         self.service.sweep(None).await.unwrap();
+    }
+
+    /// As if the ledger were restored from a backup that is older than the complete.
+    fn forget_complete(&self) {
+        for sql in [
+            "UPDATE upload SET state = 'uploading', receipt = NULL",
+            "UPDATE part SET etag = NULL",
+            "UPDATE owner SET stored_bytes = 0",
+            EXPIRE,
+        ] {
+            self.execute_sql(sql);
+        }
     }
 
     async fn count_orphans(&self) -> usize {
@@ -147,6 +162,7 @@ async fn expired_upload_is_gone_at_once_and_removed_by_the_sweep() {
     let sign = SignRequest {
         epoch: upload.epoch,
         parts: Vec::new(),
+        credentials_rejected: false,
     };
     for code in [
         service.claim(owner, id, claim).await.map(drop),
@@ -165,6 +181,100 @@ async fn expired_upload_is_gone_at_once_and_removed_by_the_sweep() {
     fixture.sweep().await;
     assert_eq!(fixture.row(&upload).await.state, UploadState::Expired);
     assert_eq!(fixture.count_multiparts(&upload).await, 0);
+}
+
+#[tokio::test]
+async fn verified_object_is_kept_if_the_ledger_was_restored_from_a_backup() {
+    for size in [3, PART + 1] {
+        let fixture = Fixture::new().await;
+        let (upload, request) = fixture.send_parts(size).await;
+        let before = receipt(fixture.complete(&upload, &request).await);
+        fixture.forget_complete();
+        fixture.sweep().await;
+        assert!(fixture.has_object(&upload).await, "{size}");
+        assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
+        let after = receipt(fixture.complete(&upload, &request).await);
+        assert_eq!(
+            (after.checksum, after.etag, after.sha256),
+            (before.checksum, before.etag, before.sha256)
+        );
+        // A later sweep has nothing to do.
+        fixture.execute_sql(MAKE_CLEANUP_DUE);
+        fixture.sweep().await;
+        assert!(fixture.has_object(&upload).await);
+    }
+}
+
+#[tokio::test]
+async fn verified_object_is_kept_if_the_restored_ledger_has_ended_its_upload() {
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    receipt(fixture.complete(&upload, &request).await);
+    fixture.forget_complete();
+    fixture.execute_sql("UPDATE upload SET state = 'expired', cleanup_at = 1");
+    fixture.sweep().await;
+    assert!(fixture.has_object(&upload).await);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
+}
+
+#[tokio::test]
+async fn whole_object_is_kept_if_the_restored_ledger_lacks_its_checksums() {
+    for size in [3, PART + 1] {
+        let fixture = Fixture::new().await;
+        let (upload, request) = fixture.send_parts(size).await;
+        receipt(fixture.complete(&upload, &request).await);
+        fixture.forget_complete();
+        fixture.execute_sql("UPDATE part SET sha256 = NULL");
+        fixture.sweep().await;
+        fixture.execute_sql(MAKE_CLEANUP_DUE);
+        fixture.sweep().await;
+        assert!(fixture.has_object(&upload).await, "{size}");
+        assert_eq!(fixture.row(&upload).await.state, UploadState::Expired);
+    }
+}
+
+#[tokio::test]
+async fn object_of_an_expired_upload_is_removed_if_it_does_not_match() {
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(3).await;
+    fixture.execute_sql(EXPIRE);
+    fixture.execute_sql("UPDATE part SET sha256 = zeroblob(32)");
+    fixture.sweep().await;
+    assert!(!fixture.has_object(&upload).await);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Expired);
+}
+
+#[tokio::test]
+async fn object_of_an_expired_upload_is_kept_while_the_store_is_unavailable() {
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    receipt(fixture.complete(&upload, &request).await);
+    fixture.forget_complete();
+    fixture.interfere(Method::HEAD, "", Interference::Unavailable);
+    fixture.sweep().await;
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Aborting);
+    fixture.stop_interfering();
+    fixture.execute_sql(END_LEASE);
+    fixture.sweep().await;
+    assert!(fixture.has_object(&upload).await);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
+}
+
+/// The clock of this gateway is ahead by eight days. By the clock of the store, which other
+/// gateways agree with, the lease has not ended.
+#[tokio::test]
+async fn clock_that_is_ahead_expires_no_upload() {
+    const DAY: Duration = Duration::from_hours(24);
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    let yesterday = Timestamp::now().checked_sub(DAY).unwrap().as_millisecond();
+    fixture.execute_sql(&format!(
+        "UPDATE upload SET lease_until = {yesterday}, expires_at = {yesterday}"
+    ));
+    fixture.interfere(Method::HEAD, "", Interference::ClockBehind(8 * DAY));
+    fixture.sweep().await;
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Uploading);
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
 }
 
 #[tokio::test]
@@ -224,6 +334,7 @@ async fn object_that_arrives_after_the_abort_is_removed_when_no_url_is_valid() {
     let sign = SignRequest {
         epoch: upload.epoch,
         parts: vec![part],
+        credentials_rejected: false,
     };
     let signed = fixture
         .service

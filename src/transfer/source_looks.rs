@@ -1,0 +1,101 @@
+//! The looks at the sources of running uploads, and what follows from them.
+//!
+//! Not here: the decision about what a look has found (`source_watch`).
+
+use std::time::Instant;
+
+use upload_types::error::Result;
+
+use super::active_upload::{ActiveUpload, Stage};
+use super::engine::{Engine, Next};
+use super::hashing;
+use super::source_watch::Finding;
+use super::task::{TaskResult, UploadResult};
+use super::transitions::Noticed;
+use crate::source::FileVersion;
+
+impl Engine<'_> {
+    /// Looks at the sources that are due.
+    pub(super) fn look_at_sources(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for upload in &mut self.uploads {
+            if !is_watched(upload) || !upload.watch.start_look(now) {
+                continue;
+            }
+            let (row, source) = (upload.row(), upload.source.clone());
+            let task = self.tasks.spawn(async move {
+                TaskResult::Upload(row, UploadResult::Looked(hashing::look(source).await))
+            });
+            upload.keep_task(task);
+        }
+    }
+
+    pub(super) fn on_looked(
+        &mut self,
+        upload: &mut ActiveUpload,
+        observed: Result<(FileVersion, bool)>,
+    ) -> Result<Next> {
+        upload.watch.end();
+        // If the file system has failed, the next read reports it.
+        let Ok((observed, has_writer)) = observed else {
+            return Ok(Next::Continue);
+        };
+        upload.may_be_mapped |= has_writer;
+        if !is_watched(upload) {
+            return Ok(Next::Continue);
+        }
+        match upload.watch.judge(observed) {
+            Finding::Unchanged => {}
+            Finding::OtherSize => {
+                let why = "its size has changed";
+                return self.on_source_changed(upload, why, Noticed::WhileRunning);
+            }
+            Finding::Touched if upload.stage() == Stage::Sending => self.start_early_check(upload),
+            // Its digests are being compared.
+            Finding::Touched => {}
+        }
+        Ok(Next::Continue)
+    }
+
+    /// Compares the digests so far. A part that is hashed later belongs to the later state of the
+    /// source.
+    fn start_early_check(&mut self, upload: &mut ActiveUpload) {
+        let parts = upload.known_digests();
+        if parts.is_empty() {
+            return;
+        }
+        upload.watch.start_check();
+        let (row, source, read) = (upload.row(), upload.source.clone(), upload.start_rehash());
+        let task = self.tasks.spawn(async move {
+            let is_same = hashing::is_unchanged(source, parts, read).await;
+            TaskResult::Upload(row, UploadResult::CheckedEarly(is_same))
+        });
+        upload.keep_task(task);
+    }
+
+    pub(super) fn on_checked_early(
+        &mut self,
+        upload: &mut ActiveUpload,
+        is_same: Result<bool>,
+    ) -> Result<Next> {
+        upload.watch.end();
+        match is_same {
+            Ok(false) if upload.stage() == Stage::Sending => {
+                let why = "its content differs";
+                self.on_source_changed(upload, why, Noticed::WhileRunning)
+            }
+            _ => Ok(Next::Continue),
+        }
+    }
+}
+
+/// Whether a change of the source ends the upload in its stage.
+fn is_watched(upload: &ActiveUpload) -> bool {
+    match upload.stage() {
+        Stage::Sending | Stage::FinalCheck => true,
+        Stage::Rehashing => !upload.upload.state.is_finished(),
+        _ => false,
+    }
+}

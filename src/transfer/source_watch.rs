@@ -1,0 +1,141 @@
+//! Looks at the version of a source while its parts are sent: when, and what follows. Pure: the
+//! clock and the observed version are arguments.
+//!
+//! A look saves work: a source that changes is noticed before all of it is sent. The proof is the
+//! comparison after the last part, which each upload has (`transitions`).
+
+use std::time::{Duration, Instant};
+
+use crate::source::FileVersion;
+
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the digests so far are compared during one upload because its source was touched.
+/// Later touches are noticed after the last part.
+const MAX_EARLY_CHECKS: u32 = 3;
+
+/// The result of a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// Nothing that needs an action.
+    Unchanged,
+    OtherSize,
+    /// Only a comparison of digests shows whether the content is the same.
+    Touched,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    None,
+    Looking,
+    Checking,
+}
+
+#[derive(Debug)]
+pub struct SourceWatch {
+    seen: FileVersion,
+    looked_at: Instant,
+    activity: Activity,
+    checks: u32,
+}
+
+impl SourceWatch {
+    /// `version` is that of the source when it was opened.
+    #[must_use]
+    pub fn new(version: FileVersion, now: Instant) -> Self {
+        Self {
+            seen: version,
+            looked_at: now,
+            activity: Activity::None,
+            checks: 0,
+        }
+    }
+
+    /// Starts a look if it is time for one.
+    pub fn start_look(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.looked_at);
+        let is_due = self.activity == Activity::None && elapsed >= LOOK_INTERVAL;
+        if is_due {
+            self.activity = Activity::Looking;
+            self.looked_at = now;
+        }
+        is_due
+    }
+
+    /// Ends a look or a comparison.
+    pub fn end(&mut self) {
+        self.activity = Activity::None;
+    }
+
+    /// Judges the version that a look has observed.
+    pub fn judge(&mut self, observed: FileVersion) -> Finding {
+        if observed.size != self.seen.size {
+            return Finding::OtherSize;
+        }
+        if observed == self.seen {
+            return Finding::Unchanged;
+        }
+        self.seen = observed;
+        if self.checks == MAX_EARLY_CHECKS {
+            return Finding::Unchanged;
+        }
+        Finding::Touched
+    }
+
+    /// The digests so far are compared. No part starts meanwhile.
+    pub fn start_check(&mut self) {
+        self.checks += 1;
+        self.activity = Activity::Checking;
+    }
+
+    #[must_use]
+    pub fn is_checking(&self) -> bool {
+        self.activity == Activity::Checking
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION: FileVersion = FileVersion {
+        dev: 1,
+        ino: 2,
+        size: 3,
+        mtime_ns: 4,
+        ctime_ns: 5,
+    };
+
+    fn touched(at: i64) -> FileVersion {
+        FileVersion {
+            ctime_ns: at,
+            ..VERSION
+        }
+    }
+
+    #[test]
+    fn looks_have_an_interval_and_never_overlap() {
+        let start = Instant::now();
+        let mut watch = SourceWatch::new(VERSION, start);
+        assert!(!watch.start_look(start));
+        assert!(watch.start_look(start + LOOK_INTERVAL));
+        assert!(!watch.start_look(start + 2 * LOOK_INTERVAL));
+        watch.end();
+        assert!(watch.start_look(start + 2 * LOOK_INTERVAL));
+        watch.start_check();
+        assert!(watch.is_checking() && !watch.start_look(start + 4 * LOOK_INTERVAL));
+    }
+
+    #[test]
+    fn each_touch_is_found_once_and_comparisons_are_limited() {
+        let mut watch = SourceWatch::new(VERSION, Instant::now());
+        assert_eq!(watch.judge(VERSION), Finding::Unchanged);
+        for at in 0..i64::from(MAX_EARLY_CHECKS) {
+            assert_eq!(watch.judge(touched(10 + at)), Finding::Touched);
+            assert_eq!(watch.judge(touched(10 + at)), Finding::Unchanged);
+            watch.start_check();
+        }
+        assert_eq!(watch.judge(touched(99)), Finding::Unchanged);
+        let shorter = FileVersion { size: 2, ..VERSION };
+        assert_eq!(watch.judge(shorter), Finding::OtherSize);
+    }
+}

@@ -1,0 +1,159 @@
+//! Sources that a process has mapped for writing: their bytes change while their times stay.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::support::command::Running;
+use crate::support::requirements::skip;
+use crate::support::world::World;
+use crate::support::{PART, files};
+
+const SIZE: u64 = 12 * PART;
+
+/// Maps a file, writes to its first and its last page, and does so again once the file `go` exists.
+const WRITER: &str = r"
+import mmap, os, sys, time
+path, go = sys.argv[1:]
+with open(path, 'r+b') as file:
+    mapped = mmap.mmap(file.fileno(), 0)
+mapped[0], mapped[-1] = mapped[0], mapped[-1]
+print('mapped', flush=True)
+while not os.path.exists(go):
+    time.sleep(0.005)
+mapped[0], mapped[-1] = mapped[0] ^ 255, mapped[-1] ^ 255
+print('written', flush=True)
+while True:
+    time.sleep(60)
+";
+
+/// A file in memory that another process has mapped.
+struct Mapped {
+    world: World,
+    file: PathBuf,
+    writer: Running,
+    _folder: TempDir,
+}
+
+impl Mapped {
+    /// Returns `None` if the test cannot run here.
+    #[track_caller]
+    fn start() -> Option<Self> {
+        let memory = Path::new("/dev/shm");
+        let Some(folder) = memory
+            .is_dir()
+            .then(|| tempfile::tempdir_in(memory).unwrap())
+        else {
+            skip("there is no file system in memory");
+            return None;
+        };
+        let world = World::new();
+        let file = folder.path().join("film.bin");
+        files::random(&file, SIZE, 21);
+        let python = world.sandbox.command("python3").args(["-c", WRITER]);
+        let mut writer = python.arg(&file).arg(world.sandbox.path("go")).spawn();
+        writer.wait_for_stdout("mapped");
+        Some(Self {
+            world,
+            file,
+            writer,
+            _folder: folder,
+        })
+    }
+
+    /// Lets the other process write. The metadata must stay.
+    #[track_caller]
+    fn write(&mut self) {
+        let times = |metadata: Metadata| {
+            (
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                metadata.ctime(),
+                metadata.ctime_nsec(),
+            )
+        };
+        let before = (
+            files::sha256(&self.file),
+            times(fs::metadata(&self.file).unwrap()),
+        );
+        fs::write(self.world.sandbox.path("go"), b"").unwrap();
+        self.writer.wait_for_stdout("written");
+        let after = (
+            files::sha256(&self.file),
+            times(fs::metadata(&self.file).unwrap()),
+        );
+        assert_eq!(before.1, after.1, "the change is visible");
+        assert_ne!(before.0, after.0, "nothing was written");
+    }
+}
+
+#[test]
+fn mapped_file_that_changes_during_a_put_ends_with_65_and_is_uploaded_again() {
+    let Some(mut mapped) = Mapped::start() else {
+        return;
+    };
+    let put = mapped.world.put(&mapped.file);
+    let running = mapped.world.run_until_blocked(put, 3 * PART);
+    mapped.write();
+    mapped.world.proxy.unblock();
+    running.wait().exits(65);
+    assert!(mapped.world.store().objects().is_empty());
+    let Mapped {
+        world,
+        file,
+        writer,
+        _folder,
+    } = mapped;
+    writer.kill9();
+    world.put(&file).run().succeeds();
+    world.assert_holds_only(&file);
+}
+
+#[test]
+fn if_changed_restart_uploads_the_written_state_of_a_mapped_file() {
+    let Some(mut mapped) = Mapped::start() else {
+        return;
+    };
+    let put = mapped.world.put(&mapped.file);
+    let put = put.args(["--if-changed", "restart"]);
+    let running = mapped.world.run_until_blocked(put, 3 * PART);
+    mapped.write();
+    mapped.world.proxy.unblock();
+    running.wait().succeeds();
+    mapped.world.assert_holds_only(&mapped.file);
+}
+
+#[test]
+fn parts_of_an_earlier_run_are_compared_with_a_mapped_file() {
+    let Some(mut mapped) = Mapped::start() else {
+        return;
+    };
+    mapped.world.put_and_kill_after_parts(&mapped.file, 3);
+    mapped.write();
+    mapped.world.resume().run().exits(65);
+    mapped.world.put(&mapped.file).run().succeeds();
+    mapped.world.assert_holds_only(&mapped.file);
+}
+
+#[test]
+fn mapped_file_that_stays_the_same_is_sent_once_and_known_afterwards() {
+    let Some(mut mapped) = Mapped::start() else {
+        return;
+    };
+    let put = || mapped.world.put(&mapped.file).run().succeeds();
+    put();
+    put();
+    assert_eq!(mapped.world.bytes_put(), SIZE);
+    mapped.world.assert_holds_only(&mapped.file);
+    mapped.write();
+    mapped.world.put(&mapped.file).run().succeeds();
+    let store = mapped.world.store();
+    let stored = store.objects().len();
+    assert_eq!(
+        stored, 2,
+        "the uploaded state was taken for the written one"
+    );
+    assert_eq!(mapped.world.bytes_put(), 2 * SIZE);
+}

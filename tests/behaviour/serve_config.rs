@@ -1,0 +1,119 @@
+//! The configuration of `upload serve`: its file, the environment, and their order.
+//!
+//! Not here: every flag of the file (unit tests of `cli/serve`).
+
+use std::fs;
+
+use crate::support::command::Output;
+use crate::support::sandbox::Sandbox;
+
+/// Runs `upload serve ARGS… --config FILE` with this text in the file.
+struct Serve {
+    sandbox: Sandbox,
+}
+
+impl Serve {
+    fn new() -> Self {
+        Self {
+            sandbox: Sandbox::new(),
+        }
+    }
+
+    #[track_caller]
+    fn run(&self, text: &str, args: &[&str], envs: &[(&str, &str)]) -> Output {
+        let path = self.sandbox.path("serve.toml");
+        fs::write(&path, text).unwrap();
+        let mut command = self.sandbox.upload(["serve"]).args(args);
+        for (name, value) in envs {
+            command = command.env(name, value);
+        }
+        command.arg("--config").arg(path).run()
+    }
+}
+
+#[test]
+fn jwt_is_configured_by_the_file() {
+    let serve = Serve::new();
+    let check = |text: &str| serve.run(text, &["--check"], &[]);
+    let issuer = "jwt_issuer = \"https://issuer.example\"\n";
+    let keys = "jwt_audience = \"uploads\"\njwt_claim = [\"sub=**\"]\n\
+                jwt_jwks = \"https://issuer.example/keys\"\n";
+    check(&format!("auth = \"jwt\"\n{issuer}{keys}")).succeeds();
+    check(&format!("auth = [\"tokens\", \"jwt\"]\n{keys}{issuer}")).succeeds();
+    check(&format!("auth = \"tokens,jwt\"\n{issuer}{keys}")).succeeds();
+    check(&format!("auth = \"jwt\"\n{keys}")).exits(78);
+    check(keys).exits(78);
+    // Flags and file complete each other.
+    let flags = ["--check", "--jwt-audience", "uploads", "--auth", "jwt"];
+    let text = format!("{issuer}jwt_claim = [\"sub=**\"]\n");
+    serve.run(&text, &flags, &[]).succeeds();
+}
+
+#[test]
+fn ledger_comes_from_flag_environment_or_file_in_that_order() {
+    let serve = Serve::new();
+    let ledger = |name: &str| format!("sqlite:{}", serve.sandbox.path(name).display());
+    let text = format!("ledger = {:?}\n", ledger("file.db"));
+    let (by_env, by_flag) = (ledger("env.db"), ledger("flag.db"));
+    let envs = [("UPLOAD_LEDGER", by_env.as_str())];
+    let add = ["token", "add", "me"];
+    let exists = |name: &str| serve.sandbox.path(name).exists();
+
+    let with_flag = [&add[..], &["--ledger", &by_flag]].concat();
+    serve.run(&text, &with_flag, &envs).succeeds();
+    assert!(exists("flag.db") && !exists("env.db") && !exists("file.db"));
+    serve.run(&text, &add, &envs).succeeds();
+    assert!(exists("env.db") && !exists("file.db"));
+    serve.run(&text, &add, &[("UPLOAD_LEDGER", "")]).succeeds();
+    assert!(exists("file.db"));
+}
+
+/// Each variable has a value that is an error if it is used.
+#[test]
+fn variables_override_the_file_and_flags_override_them() {
+    let serve = Serve::new();
+    let ca = format!(
+        "{}/tests/chaos/tls/ca.pem",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    );
+    for (variable, key, good, wrong) in [
+        ("AWS_CA_BUNDLE", "ca_cert", ca.as_str(), "/nowhere.pem"),
+        ("AWS_ENDPOINT_URL", "s3_endpoint", "http://a.test", "a.test"),
+        ("AWS_ENDPOINT_URL_S3", "s3_endpoint", "http://a.test", "a"),
+    ] {
+        let text = format!("store = \"s3://media\"\n{key} = {good:?}\n");
+        let flag = format!("--{}={good}", key.replace('_', "-"));
+        let wrong = [(variable, wrong)];
+        serve.run(&text, &["--check"], &[]).succeeds();
+        serve.run(&text, &["--check"], &wrong).exits(78);
+        serve.run(&text, &["--check", &flag], &wrong).succeeds();
+    }
+}
+
+#[test]
+fn profile_of_the_environment_applies_to_the_file_of_serve() {
+    let serve = Serve::new();
+    let text = "[profile.open]\nlisten = \"0.0.0.0:0\"\nauth = \"none\"\n\
+                [profile.closed]\nlisten = \"0.0.0.0:0\"\nauth = \"tokens\"\n";
+    let check = |args: &[&str], profile: &str| {
+        let args = [&["--check"], args].concat();
+        serve.run(text, &args, &[("UPLOAD_PROFILE", profile)])
+    };
+    check(&[], "open").exits(78);
+    check(&[], "closed").succeeds();
+    check(&[], "").succeeds();
+    check(&["--profile", "closed"], "open").succeeds();
+    check(&[], "missing")
+        .exits(78)
+        .stderr_contains("UPLOAD_PROFILE");
+}
+
+#[test]
+fn file_of_the_client_does_not_affect_serve() {
+    let serve = Serve::new();
+    let config = serve.sandbox.path("home/config/upload");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("config.toml"), "not TOML").unwrap();
+    serve.run("", &["--check"], &[]).succeeds();
+    serve.sandbox.upload(["list"]).run().exits(78);
+}
