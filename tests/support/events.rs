@@ -75,6 +75,7 @@ pub enum Event {
     },
     Blocked {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
@@ -82,6 +83,7 @@ pub enum Event {
     },
     Restarted {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         path: String,
