@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Change, Connection};
 use super::failures::Failures;
-use super::fitting::{shorten_and_pad, wrap};
+use super::fitting::{shorten_and_pad, width, wrap};
 use super::live_rows::{LiveRows, LogWriter, stderr_columns};
 use super::options::Verbosity;
 use super::output::Output;
@@ -205,7 +205,7 @@ fn row(source: &SourceState, motion: Motion, columns: usize) -> String {
     let bar_columns = columns - RATE_COLUMNS - 1;
     let rate = wording::short_motion(source, motion);
     let rate = fit(&rate, RATE_COLUMNS);
-    format!("{} {rate}", with_bar(source, bar_columns))
+    format!("{} {rate}", with_bar(source, usize::MAX, bar_columns))
         .trim_end()
         .to_owned()
 }
@@ -219,14 +219,16 @@ fn bar_and_motion(
 ) -> [String; 2] {
     let motion = wording::motion(source, motion, now);
     [
-        with_bar(source, columns),
+        with_bar(source, width(&source.name), columns),
         cut(&format!("    {motion}"), columns).trim_end().to_owned(),
     ]
 }
 
-fn with_bar(source: &SourceState, columns: usize) -> String {
+/// Name, share and bar, in `columns`. The name has at most `name_columns`.
+fn with_bar(source: &SourceState, name_columns: usize, columns: usize) -> String {
     let name_columns = (columns * 3 / 10)
         .max(MIN_NAME_COLUMNS)
+        .min(name_columns)
         .min(columns.saturating_sub(2 + SHARE_COLUMNS + 1 + MIN_BAR_COLUMNS));
     let head_columns = name_columns + 2 + SHARE_COLUMNS;
     let head = head(source, name_columns, head_columns);
@@ -267,7 +269,6 @@ fn bar(source: &SourceState, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fitting::width;
     use super::*;
 
     fn source() -> SourceState {
@@ -299,7 +300,7 @@ mod tests {
             }
         }
         for columns in [39, 79] {
-            let row = with_bar(&source(), columns);
+            let row = with_bar(&source(), usize::MAX, columns);
             assert!(row.contains("003.MOV  20% of 1000 MiB"), "{row:?}");
             assert!(row.ends_with(']'), "{row:?}");
         }
