@@ -1,12 +1,15 @@
 //! The rows at the bottom of a terminal that are drawn again and again, and the text above them.
 //!
-//! Standard error only. Not here: the content of the rows (`bars`).
+//! Standard error only. indicatif draws; its terminal is [`StandardError`], which also erases rows
+//! that a narrower terminal has broken. Not here: the content of the rows (`bars`).
 //!
 //! The cursor stays at the start of the empty row below: a `^C` that the terminal echoes does not
 //! break a row, and is erased with the others.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::fitting::width;
 use upload_types::sync::lock;
@@ -25,62 +28,123 @@ pub struct Size {
 
 /// The rows at the bottom of the terminal. Clones share them.
 #[derive(Debug, Clone)]
-pub struct LiveRows(Arc<Mutex<Bottom>>);
-
-#[derive(Debug, Default)]
-struct Bottom {
-    is_hidden: bool,
-    drawn: Vec<String>,
-}
+pub struct LiveRows(ProgressBar);
 
 impl LiveRows {
     pub fn new() -> Self {
-        Self(Arc::default())
+        let terminal = Box::new(StandardError::default());
+        Self::on(ProgressDrawTarget::term_like(terminal))
     }
 
     /// Rows that are not drawn.
     #[cfg(test)]
     pub fn hidden() -> Self {
-        Self(Arc::new(Mutex::new(Bottom {
-            is_hidden: true,
-            drawn: Vec::new(),
-        })))
+        Self::on(ProgressDrawTarget::hidden())
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
+        let style = ProgressStyle::with_template("{msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::with_draw_target(None, target).with_style(style))
     }
 
     /// Replaces the rows. Each must fit into the terminal. If there are too many, the first are
     /// omitted.
     pub fn draw(&self, mut rows: Vec<String>) {
-        let mut bottom = lock(&self.0);
         let size = stderr_size().unwrap_or(DEFAULT_SIZE);
         rows.drain(..rows.len().saturating_sub(size.rows.saturating_sub(1)));
-        if bottom.is_hidden || rows == bottom.drawn {
-            return;
+        let text = rows.join("\n");
+        if text != self.0.message() {
+            self.0.set_message(text);
         }
-        let text = erase(&bottom.drawn, size) + &join(&rows);
-        write(&text);
-        bottom.drawn = rows;
     }
 
     pub fn clear(&self) {
         self.draw(Vec::new());
     }
 
-    /// Runs `write` while the rows are off the screen.
+    /// Runs `write_above` while the rows are off the screen.
     pub fn suspend<T>(&self, write_above: impl FnOnce() -> T) -> T {
-        let bottom = lock(&self.0);
-        if bottom.drawn.is_empty() {
-            return write_above();
-        }
-        write(&erase(&bottom.drawn, stderr_size().unwrap_or(DEFAULT_SIZE)));
-        let result = write_above();
-        write(&join(&bottom.drawn));
-        result
+        self.0.suspend(write_above)
     }
 }
 
-/// Standard error may be closed.
-fn write(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+/// Standard error as a terminal for indicatif, which moves the cursor back to its first row, writes
+/// each row and then the spaces up to the right margin, and flushes. Only the rows matter here.
+#[derive(Debug, Default)]
+struct StandardError(Mutex<Screen>);
+
+#[derive(Debug, Default)]
+struct Screen {
+    drawn: Vec<String>,
+    /// The rows since the last flush.
+    next: Vec<String>,
+    /// A row was written, and its spaces follow.
+    expects_spaces: bool,
+}
+
+impl TermLike for StandardError {
+    fn width(&self) -> u16 {
+        let size = stderr_size().unwrap_or(DEFAULT_SIZE);
+        u16::try_from(size.columns).unwrap_or(u16::MAX)
+    }
+
+    fn height(&self) -> u16 {
+        let size = stderr_size().unwrap_or(DEFAULT_SIZE);
+        u16::try_from(size.rows).unwrap_or(u16::MAX)
+    }
+
+    fn move_cursor_up(&self, _rows: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, _rows: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, _columns: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, _columns: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_line(&self, row: &str) -> io::Result<()> {
+        lock(&self.0).next.push(row.to_owned());
+        Ok(())
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        let mut screen = lock(&self.0);
+        if screen.expects_spaces {
+            screen.expects_spaces = false;
+        } else if text != "\r" {
+            screen.next.push(text.to_owned());
+            screen.expects_spaces = true;
+        }
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let mut screen = lock(&self.0);
+        let mut next = std::mem::take(&mut screen.next);
+        screen.expects_spaces = false;
+        // An empty message is one empty row.
+        next.retain(|row| !row.is_empty());
+        if next != screen.drawn {
+            let size = stderr_size().unwrap_or(DEFAULT_SIZE);
+            let text = erase(&screen.drawn, size) + &join(&next);
+            // Standard error may be closed.
+            let _ = io::stderr().write_all(text.as_bytes());
+            screen.drawn = next;
+        }
+        Ok(())
+    }
 }
 
 /// The rows, without automatic line breaks: a terminal that has become narrower and has not yet
@@ -123,7 +187,8 @@ pub fn stderr_columns() -> Option<usize> {
     stderr_size().map(|size| size.columns)
 }
 
-/// Standard error for log lines, which appear above the rows, if there are any.
+/// Standard error for log lines, which appear above the rows, if there are any. Writing never
+/// fails: a reader of the log that has ended must not end anything else.
 #[derive(Debug, Clone, Default)]
 pub struct LogWriter(Option<LiveRows>);
 
@@ -135,14 +200,19 @@ impl LogWriter {
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || {
+            let _ = io::stderr().write_all(bytes);
+        };
         match &self.0 {
-            Some(rows) => rows.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
+            Some(rows) => rows.suspend(write),
+            None => write(),
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -70,9 +70,15 @@ fn receipt() -> Receipt {
 
 /// One event of each type, with every optional field.
 fn events() -> Vec<Event> {
+    let mut events = events_of_progress();
+    events.extend(events_of_the_source());
+    events.extend(events_of_the_end());
+    events
+}
+
+fn events_of_progress() -> Vec<Event> {
     let receipt = receipt();
-    let id = || receipt.id.clone();
-    let (item, path, message, upload) = (0, String::new(), String::new(), None);
+    let (item, path, upload) = (0, String::new(), None);
     vec![
         Event::Plan {
             item,
@@ -99,26 +105,32 @@ fn events() -> Vec<Event> {
         },
         Event::Part {
             item,
-            upload: id(),
-            path: path.clone(),
+            upload: receipt.id,
+            path,
             number: PartNumber::FIRST,
             size: 0,
             sha256: Sha256::of(b""),
-            etag: receipt.etag.clone(),
+            etag: receipt.etag,
             skipped: false,
         },
         Event::Retry {
             item,
             source: None,
-            upload: upload.clone(),
+            upload,
             path: None,
             number: None,
             attempt: 1,
             kind: "",
             wait_ms: 0,
-            message: message.clone(),
+            message: String::new(),
             unreached: None,
         },
+    ]
+}
+
+fn events_of_the_source() -> Vec<Event> {
+    let (item, path, message, upload) = (0, String::new(), String::new(), None);
+    vec![
         Event::Changed {
             item,
             upload: upload.clone(),
@@ -136,14 +148,22 @@ fn events() -> Vec<Event> {
             item,
             upload: upload.clone(),
             path: path.clone(),
-            message: message.clone(),
+            message,
         },
         Event::Moved {
             item,
-            upload: upload.clone(),
+            upload,
             old_path: path.clone(),
-            path: path.clone(),
+            path,
         },
+    ]
+}
+
+fn events_of_the_end() -> Vec<Event> {
+    let receipt = receipt();
+    let id = || receipt.id.clone();
+    let (item, path, message, upload) = (0, String::new(), String::new(), None);
+    vec![
         Event::Waiting {
             item,
             upload: id(),

@@ -81,7 +81,7 @@ impl Service {
         } else {
             self.remove_leftovers(upload)
                 .await
-                .map_err(removal_failed)?;
+                .map_err(|fault| removal_failed(&fault))?;
         }
         crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
@@ -121,7 +121,10 @@ impl Service {
         upload: &Upload,
         from: &'static [UploadState],
     ) -> Result<bool, Refusal> {
-        let object = self.find_own_object(upload).await.map_err(removal_failed)?;
+        let object = self
+            .find_own_object(upload)
+            .await
+            .map_err(|fault| removal_failed(&fault))?;
         let decision = match &object {
             Some(object) => self.recover(upload, object, from).await?,
             None => ExpiredObject::Leftover,
@@ -132,13 +135,13 @@ impl Service {
         if !upload.is_single() {
             self.remove_multiparts(upload, NamedMultipart::Abort)
                 .await
-                .map_err(removal_failed)?;
+                .map_err(|fault| removal_failed(&fault))?;
         }
         if object.is_some() && decision == ExpiredObject::Leftover {
             self.store
                 .delete(&upload.key)
                 .await
-                .map_err(removal_failed)?;
+                .map_err(|fault| removal_failed(&fault))?;
         }
         Ok(false)
     }
@@ -187,6 +190,6 @@ impl Service {
     }
 }
 
-fn removal_failed(fault: Fault) -> Refusal {
-    store_failed("remove an upload", &fault)
+fn removal_failed(fault: &Fault) -> Refusal {
+    store_failed("remove an upload", fault)
 }
