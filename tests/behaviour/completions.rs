@@ -92,7 +92,10 @@ fn bash_completes_files_backends_and_fixed_values() {
     assert_eq!(complete(&sandbox, "upload put --backend s3:"), ["//"]);
     assert!(complete(&sandbox, "upload put --backend s3://me").is_empty());
     assert_eq!(complete(&sandbox, "upload put --backend embedded "), FILES);
-    assert_eq!(complete(&sandbox, "upload put --wait "), ["none", "ready"]);
+    assert_eq!(
+        complete(&sandbox, "upload put --wait "),
+        ["auto", "none", "ready"]
+    );
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn verbs_that_ask_give_up_on_answers_that_drip() {
         ask(&["url", &id]),
         ask(&["cat", &id]),
         ask(&["list", "--orphans"]),
-        ask(&["prune", "--older-than", "1d"]),
+        ask(&["prune", "--orphans", "--older-than", "1d"]),
     ];
     for output in run_all(commands) {
         let output = output.exits(75);
@@ -171,7 +171,7 @@ fn endless_list_of_uploads_ends_with_69() {
         let next = format!("u{}", page + 20);
         Some(Answer::json(&json!({"uploads": uploads, "next": next})))
     });
-    let verbs = [&["list", "--orphans"][..], &["prune", "--older-than", "1d"]];
+    let verbs = [&["list", "--orphans"][..], &["prune", "--orphans"]];
     for output in run_all(verbs.map(|verb| world.upload(verb))) {
         output.exits(69);
     }

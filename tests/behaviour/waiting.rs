@@ -106,7 +106,8 @@ fn bar_shows_sent_bytes_before_a_part_is_confirmed() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
     let terminal = Terminal::new(COLUMNS);
-    world.proxy.block_after(8 * MIB);
+    // Fewer bytes than a part has.
+    world.proxy.block_after(4 * MIB);
     let running = on_terminal(world.put(&file), &terminal);
     world.proxy.wait_until_blocked();
     wait::until("sent bytes in the bar", || {

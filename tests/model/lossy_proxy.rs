@@ -104,7 +104,7 @@ impl LossyProxy {
     }
 
     async fn kill_client(&self) -> Result<Response<Body>, Disconnected> {
-        self.bucket.client_kill.notify_one();
+        self.bucket.client_kill.notify_waiters();
         std::future::pending().await
     }
 

@@ -1,6 +1,7 @@
 //! The [`Fault`] of each kind of failed request.
 
 use upload_s3::{Fault, Store};
+use upload_types::error::Kind;
 
 use crate::bucket::{Bucket, CONTENT_TYPE, key, object, part_spec, sign_part};
 
@@ -23,12 +24,14 @@ async fn faults_of_unknown_upload_wrong_secret_missing_bucket_and_no_server_diff
     bucket.assert_put_rejected(&signed, b"x").await;
 
     bucket.settings.bucket.push('x');
-    let Err(Fault::Refused(text)) = bucket.store().create(&key, &object).await else {
-        panic!("a call to a missing bucket was not refused")
+    let Err(Fault::Rejected(rejection)) = bucket.store().create(&key, &object).await else {
+        panic!("a call to a missing bucket was not rejected")
     };
+    assert_eq!(rejection.kind, Kind::Config);
     assert!(
-        text.starts_with("CreateMultipartUpload: 404 NoSuchBucket"),
-        "{text}"
+        rejection.text.contains(&bucket.settings.bucket),
+        "{}",
+        rejection.text
     );
     bucket.settings.endpoint = Some("http://127.0.0.1:1".parse().unwrap());
     let Err(Fault::Unavailable(text)) = bucket.store().head(&key).await else {

@@ -91,6 +91,7 @@ pub enum Event {
     },
     Moved {
         v: Version,
+        source: usize,
         #[serde(deserialize_with = "nullable")]
         upload: Option<String>,
         old_path: String,

@@ -24,6 +24,10 @@ pub fn is_disk_failure(error: &(dyn Error + 'static)) -> bool {
             if is_permanent {
                 return true;
             }
+            if let Some(inner) = error.get_ref() {
+                next = Some(inner);
+                continue;
+            }
         }
         if let Some(WriterError::DiskFailure(_)) = error.downcast_ref() {
             return true;

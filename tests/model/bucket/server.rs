@@ -223,7 +223,7 @@ impl Bucket {
             },
             (Some(FaultKind::KillBefore | FaultKind::KillAfter), _) => {
                 if call == Call::Put {
-                    self.client_kill.notify_one();
+                    self.client_kill.notify_waiters();
                 } else {
                     self.gateway_kill.notify_one();
                 }

@@ -89,7 +89,7 @@ impl Process {
                 items,
                 stop,
             );
-            run.await
+            Box::pin(run).await
         };
         let summary = tokio::select! {
             result = engine => Some(result),

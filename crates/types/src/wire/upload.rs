@@ -1,0 +1,203 @@
+//! An upload: its states, the calls that begin and claim it, its status, and lists of uploads.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::complete::Receipt;
+use super::parts::{PartSpec, SignedPart};
+use crate::ids::{Key, UploadId};
+use crate::secrets::SignedUrl;
+
+/// The state of an upload: `pending → uploading → completing → verified → ready`, or `→ rejected`,
+/// or `→ aborting → aborted | expired`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum UploadState {
+    Pending,
+    Uploading,
+    Completing,
+    Verified,
+    Ready,
+    Rejected,
+    Aborting,
+    Aborted,
+    Expired,
+}
+
+impl UploadState {
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Uploading,
+        Self::Completing,
+        Self::Verified,
+        Self::Ready,
+        Self::Rejected,
+        Self::Aborting,
+        Self::Aborted,
+        Self::Expired,
+    ];
+
+    /// The name in JSON and in the ledger.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Uploading => "uploading",
+            Self::Completing => "completing",
+            Self::Verified => "verified",
+            Self::Ready => "ready",
+            Self::Rejected => "rejected",
+            Self::Aborting => "aborting",
+            Self::Aborted => "aborted",
+            Self::Expired => "expired",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// Request `POST /v1/uploads`, with the header `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct BeginRequest {
+    pub name: String,
+    /// Size of the source in bytes. `null` is reserved for sources of unknown size and is rejected
+    /// today.
+    pub size: Option<u64>,
+    pub content_type: String,
+    /// The part size that the client prefers, in bytes. The response has the part size that
+    /// applies.
+    pub part_size: Option<u64>,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// When the source was last modified. It becomes the metadata `mtime` of the object, in
+    /// seconds since 1970 with decimals, unless `metadata` has that key. A repeated request may
+    /// have another time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<Timestamp>,
+    /// Claims the upload for this holder in the same call, as `ClaimRequest` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// Parts to sign in the same call. Ignored if they do not match the part size of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Vec<PartSpec>>,
+}
+
+/// Response to `POST /v1/uploads`: 201 for a new upload, 200 if the idempotency key was used
+/// before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct BeginResponse {
+    pub id: UploadId,
+    pub epoch: u64,
+    pub state: UploadState,
+    /// The key of the object in its bucket, with the prefix of the gateway.
+    pub key: Key,
+    pub part_size: u64,
+    pub part_count: u32,
+    pub expires_at: Timestamp,
+    /// The signed parts, if the request had parts that match the part size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Vec<SignedPart>>,
+}
+
+/// Request `POST /v1/uploads/{id}/claim`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClaimRequest {
+    /// A random name that the client keeps in its journal for this upload.
+    pub holder: String,
+    /// The epoch that the holder has, in order to renew its lease. Without it the holder gets a new
+    /// epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+}
+
+/// Response to `POST /v1/uploads/{id}/claim`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClaimResponse {
+    pub epoch: u64,
+}
+
+/// Response to `GET /v1/uploads/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UploadStatus {
+    pub id: UploadId,
+    pub state: UploadState,
+    pub name: String,
+    /// The key of the object in its bucket, with the prefix of the gateway.
+    pub key: Key,
+    /// Absent while the size is unknown: an upload from a browser has no size until it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    pub content_type: String,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    pub part_size: u64,
+    pub part_count: u32,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// Present once the upload is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+    /// The reason of the hook that rejected the upload, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The object of a verified or ready upload in the store at the time of the request. Absent in
+    /// lists of uploads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectState>,
+}
+
+/// The state of an object that was verified before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum ObjectState {
+    /// The store has the object with the token, size and ETag of the upload.
+    Present,
+    /// The store has no object at the key.
+    Missing,
+    /// The store has another object at the key.
+    Replaced,
+}
+
+impl ObjectState {
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Missing => "missing",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// Response to `GET /v1/uploads?state=&after=ID`: a page of uploads, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UploadList {
+    pub uploads: Vec<UploadStatus>,
+    /// The value of `after` for the next page; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<UploadId>,
+}
+
+/// Response to `GET /v1/uploads/{id}/url`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ReadUrl {
+    pub url: SignedUrl,
+    /// Seconds until the URL expires; absent for a URL that does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
