@@ -138,7 +138,7 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     (
         "utoipa",
         &[
-            "crates/types/src/wire/mod.rs",
+            "crates/types/src/wire/",
             "crates/types/src/schema.rs",
             "crates/gateway/src/openapi/",
         ],

@@ -85,8 +85,8 @@ impl Bars {
     pub fn on(&mut self, event: &Event, now: Instant) -> Output {
         let item = self.sources.record(event, now);
         let mut output = Output::default();
-        let restored = self.connection.record(event, now);
-        output.notices(restored.and_then(restored_line));
+        let restored = self.connection.record(event, now).and_then(restored_line);
+        self.take_restored(restored, &mut output);
         if let Event::Completed { receipt, .. } = event {
             output.data.push(escape(&receipt.location));
         }
@@ -130,7 +130,8 @@ impl Bars {
     /// Updates the rows that depend on the time.
     pub fn tick(&mut self, now: Instant) -> Output {
         let mut output = Output::default();
-        output.notices(self.connection.tick(now).and_then(restored_line));
+        let restored = self.connection.tick(now).and_then(restored_line);
+        self.take_restored(restored, &mut output);
         self.draw_if_due(now);
         output
     }
@@ -145,6 +146,14 @@ impl Bars {
         self.shown.clear();
         self.has_rows = false;
         self.screen.clear();
+    }
+
+    /// The rows that reported the loss are replaced together with the line about the return.
+    fn take_restored(&mut self, line: Option<String>, output: &mut Output) {
+        if line.is_some() {
+            self.drawn_at = None;
+        }
+        output.notices(line);
     }
 
     fn draw_if_due(&mut self, now: Instant) {

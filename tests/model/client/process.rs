@@ -89,7 +89,7 @@ impl Process {
                 items,
                 stop,
             );
-            Box::pin(run).await
+            run.await
         };
         let summary = tokio::select! {
             result = engine => Some(result),

@@ -169,7 +169,7 @@ impl ClientModel {
                     .map(|upload| Item::Resume(Box::new(upload)))
                     .collect()
             };
-            config.run(&journal, items)
+            Box::pin(config.run(&journal, items))
         };
         let outcomes = if is_twice {
             let (a, b) =

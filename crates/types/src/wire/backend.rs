@@ -1,4 +1,4 @@
-//! What a backend is: its limits, and how it proves the bytes of a part.
+//! The properties of a backend: its limits, and its proof of the bytes of a part.
 
 use std::collections::BTreeMap;
 

@@ -12,16 +12,18 @@ mod complete;
 mod milliseconds;
 mod parts;
 mod problem;
+mod receipt;
 mod upload;
 
 pub use backend::{BackendInfo, Limits, Proof};
 pub use batch::{BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse};
 pub use code::Code;
-pub use complete::{CompletePart, CompletePending, CompleteRequest, CompleteResponse, Receipt};
+pub use complete::{CompletePart, CompletePending, CompleteRequest, CompleteResponse};
 pub use parts::{
     PartList, PartSpec, SignRequest, SignResponse, SignedPart, SignedPut, StoredPart, StoredTag,
 };
 pub use problem::Problem;
+pub use receipt::Receipt;
 pub use upload::{
     BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, ObjectState, ReadUrl, UploadList,
     UploadState, UploadStatus,

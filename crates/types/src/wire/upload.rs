@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::complete::Receipt;
 use super::parts::{PartSpec, SignedPart};
+use super::receipt::Receipt;
 use crate::ids::{Key, UploadId};
 use crate::secrets::SignedUrl;
 

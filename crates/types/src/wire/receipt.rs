@@ -1,0 +1,50 @@
+//! The receipt of a finished upload.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::backend::Proof;
+use crate::digest::{Checksum, Sha256};
+use crate::etag::ETag;
+use crate::ids::{Key, UploadId};
+
+/// The record of a finished upload. It suffices to verify the object on another machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Receipt {
+    pub id: UploadId,
+    /// The URL of the backend.
+    pub backend: String,
+    pub instance_id: String,
+    /// The name of the upload. Empty in receipts of older gateways.
+    #[serde(default)]
+    pub name: String,
+    /// The bucket of the object; null for an embedded store, and if the backend does not report it.
+    #[serde(default)]
+    pub bucket: Option<String>,
+    /// The key of the object in its bucket, with the prefix of the gateway.
+    pub key: Key,
+    /// The location of the object: its URL, or `embedded:KEY`.
+    pub location: String,
+    /// The id of the object's version, in a bucket with versions.
+    #[serde(default)]
+    pub version_id: Option<String>,
+    pub size: u64,
+    pub parts: u32,
+    pub part_size: u64,
+    pub etag: ETag,
+    /// Absent if no SHA-256 of the parts is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
+    pub proof: Proof,
+    /// Capabilities that matter for this object and that the probe did not find in the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<String>,
+    /// SHA-256 of the whole object. A gateway knows it only for an upload of one part; a client may
+    /// compute it.
+    pub sha256: Option<Sha256>,
+    #[serde(with = "super::milliseconds")]
+    pub started: Timestamp,
+    #[serde(with = "super::milliseconds")]
+    pub finished: Timestamp,
+}
