@@ -208,7 +208,8 @@ pub enum Event {
         upload: UploadId,
         path: String,
     },
-    /// The backend has verified the object and, with `--wait ready`, its hooks have accepted it.
+    /// The backend has verified the object and, unless `--wait none` is given, its hooks have
+    /// accepted it.
     Completed {
         #[serde(rename = "source")]
         item: usize,

@@ -394,7 +394,9 @@ fn listen(
     let rate_notices = notices.clone();
     rate_signals::follow(Arc::clone(limiter), move |limit| {
         let limit = limit.map_or_else(|| "none".to_owned(), report::text::rate);
-        rate_notices.show(&format!("rate limit: {limit}"));
+        let (notices, text) = (rate_notices.clone(), format!("rate limit: {limit}"));
+        // A reader of standard error that reads nothing must not stop the transfer.
+        tokio::task::spawn_blocking(move || notices.show(&text));
     })?;
     let stop_notices = notices.clone();
     let on_first = move || {

@@ -10,13 +10,14 @@ use upload_types::error::Result;
 use super::database::Journal;
 use super::process_lock;
 
-/// The longest time for a compaction: other processes cannot write the journal during it.
-const COMPACTION_LIMIT: Duration = Duration::from_secs(10);
+/// The longest time for a compaction: other processes cannot write the journal during it, and wait
+/// for at most five seconds.
+const COMPACTION_LIMIT: Duration = Duration::from_secs(3);
 
 impl Journal {
     /// Gives unused space of the file back to the file system, and returns the number of bytes.
     /// Does nothing while a process drives uploads, if less than a tenth of the file is
-    /// unused, and if it takes longer than [`COMPACTION_LIMIT`].
+    /// unused, and if it takes longer than three seconds.
     ///
     /// # Errors
     /// [`Kind::Io`](upload_types::error::Kind::Io) if the file cannot be written. Its content is

@@ -152,6 +152,19 @@ fn upload_is_driven_by_one_process_at_a_time() {
     ours.take(&upload).unwrap();
 }
 
+/// The process may still drive other uploads of its command line.
+#[test]
+fn ended_upload_is_not_busy_while_its_process_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut ours = Journal::open(&path).unwrap();
+    let mut theirs = Journal::open(&path).unwrap();
+    let upload = create_upload(&mut ours);
+    ours.record(&[Record::Abandoned { row: upload.row }])
+        .unwrap();
+    assert_eq!(theirs.take(&upload).unwrap().state, State::Abandoned);
+}
+
 #[test]
 fn lock_of_a_killed_process_is_removed() {
     let dir = tempfile::tempdir().unwrap();

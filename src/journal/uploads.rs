@@ -118,12 +118,13 @@ impl Journal {
             Ok((db.query_row(&sql, [upload.row], Upload::read)?, driver))
         })?;
         match driver? {
-            None => Ok(upload),
-            Some(process_id) => {
+            // The process may still drive other uploads.
+            Some(process_id) if upload.state.is_unfinished() => {
                 let what = format!("this upload is running in another process (pid {process_id})");
                 let hint = "wait for that process, or stop it; then run the command again";
                 Err(Error::new(Kind::Busy, what).with_hint(hint))
             }
+            _ => Ok(upload),
         }
     }
 

@@ -16,7 +16,7 @@ const MAX_ENTRIES: usize = 50_000;
 #[derive(Debug)]
 pub struct MovedFiles {
     by_inode: BTreeMap<(u64, u64), PathBuf>,
-    queue: VecDeque<PathBuf>,
+    queue: VecDeque<(u64, PathBuf)>,
     seen: BTreeSet<PathBuf>,
     entries_left: usize,
 }
@@ -36,7 +36,7 @@ impl MovedFiles {
     /// The path of the file that was at `old`, which must have the same size and modification time:
     /// a file system gives the inode of a deleted file to a new one. Searches the directory of
     /// `old` with everything below it, then the directory above it, and so on, on one file system.
-    /// Returns `None` if [`MAX_ENTRIES`] are read.
+    /// Returns `None` after 50,000 entries.
     pub fn find(&mut self, old: &Path, version: &FileVersion) -> Option<PathBuf> {
         let mut above = old.parent();
         loop {
@@ -46,8 +46,9 @@ impl MovedFiles {
             if self.entries_left == 0 {
                 return None;
             }
-            if let Some(below) = self.queue.pop_front() {
-                self.read(&below, version.dev);
+            let next_below = self.queue.iter().position(|(dev, _)| *dev == version.dev);
+            if let Some((dev, below)) = next_below.and_then(|at| self.queue.remove(at)) {
+                self.read(&below, dev);
                 continue;
             }
             let next = above?;
@@ -82,7 +83,7 @@ impl MovedFiles {
     fn add(&mut self, entry: &DirEntry, dev: u64) {
         let Ok(kind) = entry.file_type() else { return };
         if kind.is_dir() {
-            self.queue.push_back(entry.path());
+            self.queue.push_back((dev, entry.path()));
         } else if kind.is_file() {
             let path = entry.path();
             // Of several hard links, the first by name.

@@ -336,6 +336,7 @@ impl Engine<'_> {
             return;
         };
         upload.parts.set_stored(number, etag.clone());
+        upload.last_failure = None;
         let size = upload.part_len(number);
         upload.confirmed_bytes += size;
         self.last_success = Instant::now();

@@ -179,6 +179,9 @@ impl Engine<'_> {
             }
             Choice::Replace(index) => {
                 let upload = self.committer.take(&candidates[index])?;
+                if !upload.state.is_unfinished() && candidates[index].state.is_unfinished() {
+                    return self.choose_again(item, put, source);
+                }
                 if upload.intent.version.size == version.size {
                     tracing::info!("content type or metadata differ: beginning a new upload");
                 } else {
@@ -443,7 +446,9 @@ impl Engine<'_> {
         let skipped = &mut self.summary.bytes_skipped;
         *skipped = skipped.saturating_sub(upload.resumed_bytes);
         let intent = self.intent(&upload.put, &source)?;
-        let is_replaced = !upload.upload.state.is_finished() || upload.stage() == Stage::Confirming;
+        let is_replaced = !upload.upload.state.is_finished()
+            || upload.stage() == Stage::Confirming
+            || upload.digests_disproved;
         let replaced = is_replaced.then(|| upload.row());
         let recorded = self.committer.replace(replaced, intent)?;
         crash::point("transfer.restarted");
@@ -452,7 +457,11 @@ impl Engine<'_> {
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
         next.by_resume = upload.by_resume;
         next.restarts = upload.restarts + 1;
-        if is_same && next.plan == upload.plan && !upload.digests_disproved {
+        let may_be_mapped = upload.watch.may_be_mapped;
+        next.watch.may_be_mapped |= may_be_mapped;
+        // Writes through a mapping need not change the version of the file.
+        let may_differ = upload.digests_disproved || may_be_mapped;
+        if is_same && next.plan == upload.plan && !may_differ {
             next.parts = upload.parts.digests_only();
             let row = next.row();
             for Part { number, sha256, .. } in next.parts.to_journal().into_values() {

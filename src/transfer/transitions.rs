@@ -234,7 +234,7 @@ impl Engine<'_> {
             if upload.upload.state.is_finished() && !upload.by_resume {
                 return Ok(Next::Restart);
             }
-            if is_same_version {
+            if is_same_version && !upload.upload.state.is_finished() {
                 let row = upload.row();
                 self.committer.record(Record::DigestsForgotten { row });
             }

@@ -141,7 +141,7 @@ impl Client {
 
     /// Signs and sends a call once. Returns the response and the credential.
     async fn send_once(&self, call: Call) -> Result<(Response, Credential), Fault> {
-        let started = Instant::now();
+        let (started, sent) = (Instant::now(), Timestamp::now());
         let operation = call.operation;
         let mut request = http::Request::builder().method(call.method).uri(&call.url);
         for (name, value) in call.headers {
@@ -166,7 +166,8 @@ impl Client {
             .unwrap_or_default();
         match result {
             Ok(response) => {
-                self.clock.measure(&response.headers, Timestamp::now());
+                self.clock
+                    .measure(&response.headers, sent, Timestamp::now());
                 debug!(
                     operation,
                     path,

@@ -24,9 +24,11 @@ impl ClockOffset {
         Self(Arc::new(AtomicI64::new(UNKNOWN)))
     }
 
-    /// Measures the difference with a response that arrived at `now`. Logs a difference that
-    /// matters when it begins and when it ends. A response without a valid date changes nothing.
-    pub(crate) fn measure(&self, headers: &HeaderMap, now: Timestamp) {
+    /// Measures the difference with a response to a request that was sent at `sent` and was
+    /// complete at `now`: the store may have written its date at any time in between. Logs a
+    /// difference that matters when it begins and when it ends. A response without a valid date
+    /// changes nothing.
+    pub(crate) fn measure(&self, headers: &HeaderMap, sent: Timestamp, now: Timestamp) {
         let Some(date) = headers
             .get(DATE)
             .and_then(|date| date.to_str().ok())
@@ -34,7 +36,8 @@ impl ClockOffset {
         else {
             return;
         };
-        let seconds = date.timestamp().as_second() - now.as_second();
+        let date = date.timestamp().as_second();
+        let seconds = (date - sent.as_second()).min(0) + (date - now.as_second()).max(0);
         let before = self.0.swap(seconds, Ordering::Relaxed);
         match (matters(before), matters(seconds)) {
             (false, true) => tracing::error!(
@@ -77,10 +80,15 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(DATE, date.parse().unwrap());
-            clock.measure(&headers, now);
+            clock.measure(&headers, now, now);
             assert_eq!(clock.get().as_secs(), seconds, "{date}");
         }
-        clock.measure(&HeaderMap::new(), now);
+        clock.measure(&HeaderMap::new(), now, now);
+        assert_eq!(clock.get(), SignedDuration::ZERO);
+        // The headers of a slow response are older than its end.
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, "Mon, 30 Nov 2026 12:00:00 GMT".parse().unwrap());
+        clock.measure(&headers, now, now + SignedDuration::from_mins(10));
         assert_eq!(clock.get(), SignedDuration::ZERO);
     }
 }

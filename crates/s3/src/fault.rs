@@ -7,7 +7,7 @@ use std::fmt;
 use upload_types::error::Kind;
 
 /// The reason why a call to the store failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Fault {
     /// The store has no such multipart upload: it was completed or aborted, or has expired.
     NoSuchUpload,

@@ -83,6 +83,13 @@ impl Store {
             Fault::Refused(text) => Fault::Refused(format!(
                 "{text}: {message} (the request asks for encryption: --sse {encryption})"
             )),
+            Fault::Rejected(mut rejection) => {
+                rejection.text = format!(
+                    "{}: {message} (the request asks for encryption: --sse {encryption})",
+                    rejection.text
+                );
+                Fault::Rejected(rejection)
+            }
             fault => fault,
         })
     }

@@ -42,11 +42,12 @@ pub struct ConnectionArgs {
     pub store_hosts: Vec<StoreHost>,
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on
-    /// what is sent]
+    /// Reconnect if no byte moved on a connection for this long [default: 30s to 6m, depending
+    /// on what is transferred]
     ///
-    /// A duration such as 20s. A slow transfer is never cut off while bytes move. A connection
-    /// whose other end stops acknowledging is closed after 30s in any case.
+    /// A duration such as 20s. A slow part is never cut off while bytes move; an object that is
+    /// read must arrive at 1KiB/s or more. A connection whose other end stops acknowledging is
+    /// closed after 30s in any case.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub stall_after: Option<Duration>,
     /// Permit http:// backends and stores that are not on this machine

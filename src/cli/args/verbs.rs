@@ -59,7 +59,7 @@ Examples:
 
 const PRUNE_EXAMPLES: &str = "\
 Examples:
-  Forget uploads that finished more than a month ago:
+  Remove uploads that finished more than a month ago from the journal:
     upload prune --older-than 30d";
 
 const STATUS_EXAMPLES: &str = "\
@@ -205,7 +205,8 @@ pub struct PruneArgs {
     /// Also list the uploads that the backend has in progress and the journal does not know
     #[arg(long)]
     pub orphans: bool,
-    /// The backend to list orphans of; implies --orphans [env: UPLOAD_BACKEND]
+    /// The backend for --orphans; this flag implies --orphans, the variable does not [env:
+    /// UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]

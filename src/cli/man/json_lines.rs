@@ -149,7 +149,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "waiting",
-        meaning: "With --wait ready: the object is verified, and the checks of the backend are running.",
+        meaning: "The object is verified, and the checks of the backend are running. Not with --wait none.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
@@ -158,7 +158,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "completed",
-        meaning: "The backend has verified the object; with --wait ready, its checks have accepted it.",
+        meaning: "The backend has verified the object; unless --wait none is given, its checks have accepted it.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),

@@ -65,7 +65,12 @@ impl SweepTask {
     fn assignments_and_order(self) -> (&'static str, &'static str) {
         match self {
             Self::Completing | Self::FormPosted => ("lease_until = ?2", "lease_until"),
-            Self::Expired => ("lease_until = ?2, state = 'aborting'", "lease_until"),
+            // Zero marks an upload that has expired: the time of another gateway may differ.
+            Self::Expired => (
+                "lease_until = ?2, expires_at = CASE WHEN state = 'aborting' THEN expires_at ELSE 0 END, \
+                 state = 'aborting'",
+                "lease_until",
+            ),
             Self::CleanupDue => ("cleanup_at = ?2", "cleanup_at"),
         }
     }

@@ -44,6 +44,14 @@ pub struct UploadSpec {
     pub created_at: Timestamp,
 }
 
+impl Upload {
+    /// Returns true if a sweep has ended the upload because it had expired, and false if its owner
+    /// has aborted it.
+    pub fn has_been_expired(&self) -> bool {
+        self.expires_at == Timestamp::UNIX_EPOCH
+    }
+}
+
 impl UploadSpec {
     /// Returns true if the upload is one object without a multipart upload in the store.
     #[must_use]

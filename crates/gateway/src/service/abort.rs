@@ -4,7 +4,7 @@
 //! removed. The object of an expired upload is removed only if it does not match (`recover`).
 
 use super::completion_outcome::ExpiredObject;
-use super::lifecycle::is_gone;
+use super::lifecycle::{is_complete, is_gone};
 use super::shared_state::Service;
 use super::url_ttl::upload_url_ttl;
 use crate::auth::Owner;
@@ -37,12 +37,12 @@ impl Service {
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
             UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
-            UploadState::Aborting => {}
             // The epoch is checked before the state, since the new holder may have changed the
             // state.
             _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => {
                 return Err(Refusal::new(Code::LeaseLost));
             }
+            UploadState::Aborting => {}
             UploadState::Completing | UploadState::Verified | UploadState::Ready => {
                 return Err(Refusal::new(Code::NotAbortable));
             }
@@ -61,7 +61,12 @@ impl Service {
         crash::point("gateway.abort.marked");
         // The multipart upload may have been created since the first read.
         let upload = self.find_row(owner, id).await?;
-        self.finish_abort(&upload, UploadState::Aborted).await
+        self.finish_abort(&upload, upload.state_after_abort())
+            .await?;
+        if is_complete(self.find_row(owner, id).await?.state) {
+            return Err(Refusal::new(Code::NotAbortable));
+        }
+        Ok(())
     }
 
     /// Removes an aborting upload from the store and ends it in the state `to`. An expired upload

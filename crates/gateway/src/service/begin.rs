@@ -61,7 +61,13 @@ impl Service {
             pinned: parts.clone(),
         };
         let renewed = self.renewed();
-        let new = NewUpload::from_request(owner, idempotency_key, request, arrival, renewed)?;
+        let new = NewUpload::from_request(
+            owner,
+            idempotency_key,
+            request,
+            arrival,
+            (self.now(), renewed),
+        )?;
         let (mut upload, is_new) = self.insert(new).await?;
         let is_open = accepts_parts(upload.state);
         if is_open {

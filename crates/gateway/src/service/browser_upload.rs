@@ -86,7 +86,13 @@ impl Service {
             plan,
             pinned: Vec::new(),
         };
-        let new = NewUpload::from_request(owner, idempotency_key, request, arrival, renewed)?;
+        let new = NewUpload::from_request(
+            owner,
+            idempotency_key,
+            request,
+            arrival,
+            (self.now(), renewed),
+        )?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
         let (upload, is_new) = self.insert(new).await?;
         if is_gone(upload.state) {

@@ -39,7 +39,7 @@ impl NewUpload {
         idempotency_key: &str,
         request: BeginRequest,
         arrival: Arrival,
-        renewed: Renewed,
+        (now, renewed): (Timestamp, Renewed),
     ) -> Result<Self, Refusal> {
         let id = upload_types::new_id();
         let request_sha256 = request_sha256(&request)?;
@@ -58,7 +58,7 @@ impl NewUpload {
             kind: arrival.kind,
             plan: arrival.plan,
             token: Uuid::new_v4().simple().to_string(),
-            created_at: Timestamp::now(),
+            created_at: now,
         };
         Ok(Self {
             spec,

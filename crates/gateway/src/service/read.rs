@@ -277,7 +277,8 @@ impl Service {
             },
             part_count: if is_size_known { part_count } else { 0 },
             created_at: spec.created_at,
-            expires_at: upload.expires_at,
+            // Zero in the ledger marks an upload that has expired.
+            expires_at: upload.expires_at.max(spec.created_at),
             receipt: upload.receipt,
             reason: upload
                 .rejection

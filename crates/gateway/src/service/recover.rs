@@ -13,7 +13,7 @@ use crate::ledger::{Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed};
 use upload_s3::Head;
 use upload_types::Checksum;
-use upload_types::wire::UploadState;
+use upload_types::wire::{Proof, UploadState};
 
 impl Service {
     /// Decides about the object that an expired upload has at its key. If it matches, records the
@@ -34,6 +34,9 @@ impl Service {
             .then(|| CompletionSource::from_rows(upload, rows, Some(&object.etag)))
             .flatten();
         let checksum: Option<&Checksum> = source.as_ref().and_then(CompletionSource::checksum);
+        // Without a proof, only the store's checksum shows which bytes the object has.
+        let checksum =
+            checksum.filter(|_| object.checksum.is_some() || self.store.proof() != Proof::None);
         let decision = expired_object(object, upload.kind, upload.plan.size(), checksum);
         match (decision, &source) {
             (ExpiredObject::Verified, Some(source)) => {

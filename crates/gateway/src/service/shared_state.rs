@@ -23,7 +23,7 @@ use crate::problem::{Refusal, ledger_failed};
 use upload_s3::{Fault, Head, NewObject, Store};
 use upload_types::UploadId;
 use upload_types::sync::lock;
-use upload_types::wire::{BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof};
+use upload_types::wire::{BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof, UploadState};
 
 /// Concurrent requests to the store on behalf of begins and completes.
 const MAX_STORE_CALLS: usize = 32;
@@ -170,13 +170,15 @@ impl Service {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// Asks the store for an object that need not exist, so that its clock is known.
-    pub(super) async fn measure_clock(&self) {
-        if let Ok(key) = READINESS_KEY.parse() {
-            // A failure changes nothing: the earlier measurement is kept.
-            let _ = timeout(READINESS_TIMEOUT, self.store.head(&key)).await;
-        }
+    /// Asks the store for an object that need not exist, so that its clock is known. Returns false
+    /// if the store does not respond.
+    pub(super) async fn measure_clock(&self) -> bool {
+        let Ok(key) = READINESS_KEY.parse() else {
+            return false;
+        };
+        let response = timeout(READINESS_TIMEOUT, self.store.head(&key)).await;
         metrics().set_clock_offset(self.store.clock_offset().as_secs());
+        matches!(response, Ok(Ok(_)))
     }
 
     /// When lease and upload end after a call at this moment.
@@ -213,6 +215,15 @@ impl Drop for KeyGuard<'_> {
 }
 
 impl Upload {
+    /// The final state of an upload that is aborting.
+    pub(super) fn state_after_abort(&self) -> UploadState {
+        if self.has_been_expired() {
+            UploadState::Expired
+        } else {
+            UploadState::Aborted
+        }
+    }
+
     /// Returns true if an object has the token of this upload.
     pub(super) fn owns(&self, object: &Head) -> bool {
         object.token.as_ref() == Some(&self.token)

@@ -11,7 +11,7 @@ use super::url_ttl::part_url_ttl;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::metrics::metrics;
-use crate::problem::{Refusal, ledger_failed, store_failed};
+use crate::problem::{Refusal, ledger_failed, report_store_fault, store_failed};
 use crate::validation;
 use upload_s3::Fault;
 use upload_types::crash;
@@ -42,8 +42,10 @@ impl Service {
         self.check_signable(&request.parts)?;
         self.sign_rate.take(&owner.0, request.parts.len())?;
         if request.credentials_rejected {
-            let renewed = self.store.renew_credentials().await;
-            renewed.map_err(|fault| store_failed("renew the credentials", &fault))?;
+            // The credentials that the gateway has may still be valid.
+            if let Err(fault) = self.store.renew_credentials().await {
+                report_store_fault("renew the credentials", &fault);
+            }
         }
         let upload = self.ensure_multipart(upload, Reuse::SearchFirst).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;

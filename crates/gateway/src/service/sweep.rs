@@ -100,11 +100,19 @@ impl Service {
         self: &Arc<Self>,
         observer: Option<SweepObserver<'_>>,
     ) -> Result<(), Refusal> {
-        self.measure_clock().await;
+        let store_responds = self.measure_clock().await;
         for task in SweepTask::ALL {
+            // Without the store, its time is unknown, and nothing can be removed from it.
+            if task == SweepTask::Expired && !store_responds {
+                continue;
+            }
             // This process now holds the rows that it has taken, so the next query finds others.
             loop {
-                let now = self.now();
+                // An upload expires only if both clocks agree.
+                let now = match task {
+                    SweepTask::Expired => self.now().min(Timestamp::now()),
+                    _ => self.now(),
+                };
                 let until = self.config.lease_terms.renewed(now).lease_until;
                 let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
@@ -145,7 +153,7 @@ impl Service {
                 false
             }
             SweepTask::Expired => {
-                self.end_abandoned(upload, now).await;
+                self.end_abandoned(upload).await;
                 false
             }
             SweepTask::CleanupDue => self.clean_up(upload, until).await,
@@ -186,15 +194,11 @@ impl Service {
     }
 
     /// Ends an upload that has expired, or finishes an abandoned abort.
-    async fn end_abandoned(&self, upload: Upload, now: Timestamp) {
+    async fn end_abandoned(&self, upload: Upload) {
         let Ok(_guard) = self.lock_key(&upload.owner, &upload.idempotency_key) else {
             return;
         };
-        let to = if upload.expires_at <= now {
-            UploadState::Expired
-        } else {
-            UploadState::Aborted
-        };
+        let to = upload.state_after_abort();
         // A failure is logged, and the upload stays in the state `aborting`.
         let _ = self.finish_abort(&upload, to).await;
     }

@@ -22,6 +22,7 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`.
     pub async fn preview_sweep(&self, observer: SweepObserver<'_>) -> Result<(), Refusal> {
+        self.measure_clock().await;
         let now = self.now();
         for task in SweepTask::ALL {
             let mut after = String::new();

@@ -1,14 +1,19 @@
 //! The `credential_process` of a profile: a program that writes keys as JSON ("Sourcing credentials
 //! with an external process" in the AWS SDKs and Tools Reference Guide).
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use reqsign_aws_v4::Credential;
 use serde::Deserialize;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::service_call::{JsonKeys, one_line};
 use crate::fault::Fault;
 
+/// Every call of the store waits for the program.
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// The version of the output that is understood.
 const VERSION: u32 = 1;
 
@@ -36,11 +41,13 @@ pub(super) async fn credential(name: &str, command_line: &str) -> Result<Credent
         return Err(unusable("is not a command line"));
     };
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output())
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(TIME_LIMIT, command.output())
         .await
-        .map_err(std::io::Error::other)
-        .flatten()
+        .map_err(|_| unusable("did not end within a minute"))?
         .map_err(|error| unusable(&format!("could not be run: {error}")))?;
     if !output.status.success() {
         return Err(Fault::no_access(

@@ -221,7 +221,9 @@ impl Sso {
             return None;
         }
         let renewed: TokenResponse = serde_json::from_slice(&response.body).ok()?;
-        let ends = JiffTimestamp::now().as_second() + renewed.expires_in;
+        let ends = JiffTimestamp::now()
+            .as_second()
+            .saturating_add(renewed.expires_in);
         let mut document = document.clone();
         document.insert("accessToken".to_owned(), json!(renewed.access_token));
         let ends = JiffTimestamp::from_second(ends).ok()?;

@@ -19,6 +19,7 @@ use super::sections::Section;
 use super::service_call::{self, one_line, timestamp};
 use super::shared_config::SharedConfig;
 use crate::fault::Fault;
+use crate::response;
 
 const SERVICE: &str = "STS";
 const API_VERSION: &str = "2011-06-15";
@@ -223,6 +224,9 @@ fn credential(role: &Role, response: &Response) -> Result<Credential, Fault> {
         .unwrap_or_default()
         .error;
     let status = response.status.as_u16();
+    if response::is_temporary(&code) || code == "IDPCommunicationError" {
+        return Err(Fault::NoCredentials(format!("STS: {status} {code}")));
+    }
     Err(Fault::no_access(
         "STS refuses the role of the gateway",
         format!(

@@ -22,6 +22,9 @@ const MIN_TTL: Duration = Duration::from_mins(5);
 /// The pause between searches while the older credential is still valid.
 const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 
+/// The pause between searches while there is no valid credential.
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+
 /// Provides a credential; clones share it.
 #[derive(Clone)]
 pub(crate) struct Credentials(Arc<Source>);
@@ -34,8 +37,8 @@ enum Source {
 #[derive(Default)]
 struct State {
     found: Option<Found>,
-    /// The end of the last search that found nothing.
-    failed_at: Option<Instant>,
+    /// The end of the last search, if it found nothing, and the reason.
+    failed: Option<(Instant, Box<Fault>)>,
 }
 
 /// A credential of the chain.
@@ -92,13 +95,18 @@ impl Credentials {
         let fingerprint = SharedConfig::fingerprint_of_process();
         if let Some(found) = &state.found {
             let is_recent = found.fingerprint == fingerprint && found.is_valid_for(MIN_TTL);
-            let is_paused = found.is_valid_for(Duration::ZERO)
-                && state
-                    .failed_at
-                    .is_some_and(|at| at.elapsed() < SEARCH_PAUSE);
-            if is_recent || is_paused {
+            let has_searched = found.fingerprint == fingerprint
+                && found.searched_at.elapsed() < SEARCH_PAUSE
+                || state.has_failed_within(SEARCH_PAUSE);
+            if is_recent || has_searched && found.is_valid_for(Duration::ZERO) {
                 return Ok(found.credential.clone());
             }
+        }
+        // Requests that waited for a search that failed share its result.
+        if let Some((at, fault)) = &state.failed
+            && at.elapsed() < FAILURE_PAUSE
+        {
+            return Err(Fault::clone(fault));
         }
         match state.search(chain, fingerprint).await {
             Ok(credential) => Ok(credential),
@@ -138,6 +146,7 @@ impl Credentials {
         let credential = state.search(chain, fingerprint).await?;
         Ok(!is_same(&credential, rejected))
     }
+
     /// Searches the chain again because the store has rejected a credential in a URL, unless that
     /// happened within `pause`.
     ///
@@ -149,7 +158,7 @@ impl Credentials {
         };
         let mut state = state.lock().await;
         let is_recent = |found: &Found| found.searched_at.elapsed() < pause;
-        if state.found.as_ref().is_some_and(is_recent) {
+        if state.found.as_ref().is_some_and(is_recent) || state.has_failed_within(pause) {
             return Ok(());
         }
         let fingerprint = SharedConfig::fingerprint_of_process();
@@ -158,6 +167,12 @@ impl Credentials {
 }
 
 impl State {
+    fn has_failed_within(&self, pause: Duration) -> bool {
+        self.failed
+            .as_ref()
+            .is_some_and(|(at, _)| at.elapsed() < pause)
+    }
+
     async fn search(
         &mut self,
         chain: &Chain,
@@ -165,7 +180,10 @@ impl State {
     ) -> Result<Credential, Fault> {
         // Every call of the store has this future as a part of its own.
         let result = Box::pin(chain.credential()).await;
-        self.failed_at = result.is_err().then(Instant::now);
+        self.failed = result
+            .as_ref()
+            .err()
+            .map(|fault| (Instant::now(), Box::new(fault.clone())));
         let credential = result?;
         self.found = Some(Found {
             credential: credential.clone(),

@@ -319,7 +319,14 @@ async fn begin(
         pinned,
     };
     let request = Fixture::begin_request(usize::try_from(SIZE).unwrap());
-    let new = NewUpload::from_request(owner, idempotency_key, request, arrival, renewed).unwrap();
+    let new = NewUpload::from_request(
+        owner,
+        idempotency_key,
+        request,
+        arrival,
+        (Timestamp::now(), renewed),
+    )
+    .unwrap();
     let (upload, _) = ledger.begin(new).await.unwrap();
     upload
 }

@@ -8,6 +8,7 @@ use axum::http::Method;
 use jiff::Timestamp;
 
 use super::fixture::{Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
+use crate::ledger::SweepTask;
 use upload_types::wire::{
     BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, SignedPart,
     UploadState,
@@ -252,7 +253,7 @@ async fn object_of_an_expired_upload_is_kept_while_the_store_is_unavailable() {
     fixture.forget_complete();
     fixture.interfere(Method::HEAD, "", Interference::Unavailable);
     fixture.sweep().await;
-    assert_eq!(fixture.row(&upload).await.state, UploadState::Aborting);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Uploading);
     fixture.stop_interfering();
     fixture.execute_sql(END_LEASE);
     fixture.sweep().await;
@@ -275,6 +276,35 @@ async fn clock_that_is_ahead_expires_no_upload() {
     fixture.sweep().await;
     assert_eq!(fixture.row(&upload).await.state, UploadState::Uploading);
     assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
+}
+
+#[tokio::test]
+async fn verified_object_is_kept_if_a_sweep_ends_before_it_has_decided() {
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(3).await;
+    receipt(fixture.complete(&upload, &request).await);
+    fixture.forget_complete();
+    let now = Timestamp::now();
+    let ledger = &fixture.service.ledger;
+    let taken = ledger.take_sweep_task(SweepTask::Expired, now, now).await;
+    assert_eq!(taken.unwrap().len(), 1);
+    fixture.execute_sql(END_LEASE);
+    fixture.sweep().await;
+    assert!(fixture.has_object(&upload).await);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
+}
+
+#[tokio::test]
+async fn aborted_upload_is_removed_even_if_it_expires_before_the_sweep() {
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(3).await;
+    fixture.interfere(Method::DELETE, "", Interference::Unavailable);
+    fixture.abort(&upload).await.unwrap_err();
+    fixture.stop_interfering();
+    fixture.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 1");
+    fixture.sweep().await;
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Aborted);
+    assert!(!fixture.has_object(&upload).await);
 }
 
 #[tokio::test]
