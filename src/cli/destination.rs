@@ -88,7 +88,7 @@ fn corrected(arguments: &[String], destination: &str, has_files: bool) -> String
             _ => words.push(word.clone()),
         }
     }
-    // What follows `--` is a file, also if it looks like a flag.
+    // Every word after `--` is a file, also if it looks like a flag.
     if let Some(end_of_flags) = words.iter().position(|word| word == "--")
         && let Some(flag) = words.iter().rposition(|word| word == "--backend")
         && flag > end_of_flags

@@ -2,10 +2,10 @@
 //!
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
-//! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
-//!   `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
-//! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`, `lookup`, `orphans`,
-//!   `upload_line`, `upload_table`, `status_text`, `object_verifier`
+//! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`, `signals`,
+//!   `rate_signals`, `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
+//! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`, `lookup`,
+//!   `orphans`, `upload_line`, `upload_table`, `status_text`, `object_verifier`
 //! - verbs: `put` (`destination`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`,
 //!   `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
