@@ -59,9 +59,16 @@ fn find_by_file(
     let is_usable = |upload: &Upload| is_candidate(upload) && upload.state != State::Abandoned;
     let mut uploads = moved_here(journal, &path)?;
     uploads.extend(journal.by_path(&path)?);
+    let was_abandoned = uploads
+        .iter()
+        .any(|upload| upload.state == State::Abandoned);
     uploads.retain(is_usable);
     if uploads.is_empty() {
-        let message = format!("the journal has no upload of {}", file.display());
+        let message = if was_abandoned {
+            format!("the upload of {} was aborted or replaced", file.display())
+        } else {
+            format!("the journal has no upload of {}", file.display())
+        };
         return Err(Error::new(Kind::NotFound, message)
             .with_hint("run `upload list --all` to see the uploads of this journal"));
     }

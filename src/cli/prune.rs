@@ -89,7 +89,7 @@ fn remove_finished(
             let objects = counted(in_embedded.count, "object");
             let (size, directory) = (text::size(in_embedded.bytes), settings.store_dir()?);
             output::eprint_line(&format!(
-                "{objects} of these uploads ({size}) stay in the embedded store {}; without the journal, \
+                "by the journal, {objects} of these uploads ({size}) stay in the embedded store {}; without the journal, \
                  `upload cat` does not find them",
                 safe(&directory.display().to_string())
             ));

@@ -27,6 +27,8 @@ pub struct SourceState {
     pub hashed: u64,
     pub sent: u64,
     pub confirmed: u64,
+    /// Bytes of the parts of this run that the journal has recorded.
+    pub acknowledged: u64,
     /// A byte was sent in this run.
     pub has_sent: bool,
     /// Recent bytes per second.
@@ -56,6 +58,12 @@ impl SourceState {
         let left = self.size.saturating_sub(self.confirmed);
         let in_flight = self.sent.saturating_sub(self.confirmed);
         self.pace.time_left(now, left, in_flight)
+    }
+
+    /// The bytes that the store has. The last progress of a source may be older than its last part.
+    pub fn stored(&self) -> u64 {
+        let parts = self.resumed.saturating_add(self.acknowledged);
+        self.confirmed.max(parts).min(self.size)
     }
 
     fn confirm(&mut self, bytes: u64, now: Instant) {
@@ -122,6 +130,12 @@ impl Sources {
             name: path.map_or_else(String::new, |path| safe(path)),
             ..SourceState::default()
         })
+    }
+
+    fn acknowledge(&mut self, item: usize, size: u64) -> usize {
+        let source = self.entry(item);
+        source.acknowledged = source.acknowledged.saturating_add(size);
+        item
     }
 
     /// Records an event; returns the item that it is about.
@@ -218,8 +232,8 @@ impl Sources {
                 self.entry(*item).waiting = true;
                 Some(*item)
             }
-            Event::Part { item, .. }
-            | Event::Retry { item, .. }
+            Event::Part { item, size, .. } => Some(self.acknowledge(*item, *size)),
+            Event::Retry { item, .. }
             | Event::Changed { item, .. }
             | Event::Restarted { item, .. }
             | Event::Blocked { item, .. }

@@ -96,9 +96,9 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
             }
             Some(text)
         }
-        End::Failed if source.confirmed > 0 && !source.waiting => Some(format!(
+        End::Failed if source.stored() > 0 && !source.waiting => Some(format!(
             "not uploaded: {name}; {} of {} are stored",
-            size(source.confirmed),
+            size(source.stored()),
             size(source.size)
         )),
         End::Failed | End::Interrupted => None,
@@ -145,7 +145,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
         .collect();
     let stored = unfinished
         .iter()
-        .fold(0, |sum: u64, source| sum.saturating_add(source.confirmed));
+        .fold(0, |sum: u64, source| sum.saturating_add(source.stored()));
     let has_begun = unfinished.iter().all(|source| source.upload.is_some());
     let mut text = match unfinished.as_slice() {
         [source] if source.waiting => format!(
@@ -153,7 +153,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
             source.name
         ),
         [source] if !sources.has_several() => {
-            let stored = match source.confirmed {
+            let stored = match source.stored() {
                 // The store was not asked yet.
                 _ if source.parts == 0 => String::new(),
                 0 => ", nothing is stored yet".to_owned(),

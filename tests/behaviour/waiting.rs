@@ -119,6 +119,26 @@ fn bar_shows_sent_bytes_before_a_part_is_confirmed() {
     running.wait().succeeds();
 }
 
+/// The parts in flight end after the signal.
+#[test]
+fn interrupted_run_reports_the_bytes_that_status_has() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let running = world.run_until_blocked(world.put(&file), 2 * PART);
+    running.signal(Signal::INT);
+    world.proxy.unblock();
+    let stopped = running.wait().exits(130);
+    let status = world.sandbox.upload(["status", "--json"]).arg(&file);
+    let status = status.run().succeeds();
+    let status: serde_json::Value = serde_json::from_str(status.stdout()).unwrap();
+    let stored = status["stored_bytes"].as_u64().unwrap();
+    let reported = format!("{}.0 MiB of 40.0 MiB", stored / MIB);
+    assert!(
+        stored > 0 && stopped.stderr().contains(&reported),
+        "{stored}: {stopped}"
+    );
+}
+
 /// The terminal echoes `^C` where the cursor is.
 #[test]
 fn interrupted_run_leaves_no_bar_on_the_terminal() {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
-use super::Shared;
 use super::fault::{ConnectionEnd, Fault, WHOLE_BODY};
 use super::message::{Body, Head};
+use super::shared::Shared;
 
 /// Small, so that a slow relay does not read ahead. Larger reads bypass the buffer.
 const READ_BUFFER_BYTES: usize = 4 << 10;
