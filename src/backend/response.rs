@@ -71,6 +71,13 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Returns true if the body is XML, as the errors of S3 are.
+    pub fn is_xml(&self) -> bool {
+        let type_is_xml = |value: &str| value.to_ascii_lowercase().ends_with("/xml");
+        self.header(CONTENT_TYPE.as_str())
+            .is_some_and(|value| type_is_xml(value.split(';').next().unwrap_or_default().trim()))
+    }
+
     /// Returns true for an HTML page, which no gateway, Companion or store sends.
     pub fn is_html(&self) -> bool {
         let has_html_type = self

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::args::CatArgs;
 use super::backend_handle::BackendHandle;
-use super::hint_commands::{backend_flags, quoted};
+use super::hints::about_upload;
 use super::lookup::find_upload;
 use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
 use super::output::{self, Reader};
@@ -13,7 +13,7 @@ use super::query_limit::within_limit;
 use super::settings::Settings;
 use super::upload_line::plan;
 use crate::backend::Backend;
-use crate::journal::{Intent, Journal, Upload};
+use crate::journal::{Journal, Upload};
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
 
@@ -31,11 +31,12 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let copied = match upload.begun_id() {
         Ok(id) => copy_to_stdout(handle.backend(), id, verifier, limit)
             .await
-            .map_err(|error| with_put_hint(error, &upload)),
+            .map_err(with_put_hint),
         Err(error) => Err(error),
     };
     handle.close().await;
-    if let (Some(verified), false) = (copied?, settings.quiet()) {
+    let copied = copied.map_err(|error| about_upload(error, &upload))?;
+    if let (Some(verified), false) = (copied, settings.quiet()) {
         output::eprint_line(&describe(&verified));
     }
     Ok(())
@@ -54,7 +55,7 @@ fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
     ))
 }
 
-/// Returns `None` if standard output was closed before the end. `limit` is for everything before
+/// Returns `None` if standard output was closed before the end. `limit` is the time until
 /// the first byte of the object.
 async fn copy_to_stdout(
     backend: &Backend,
@@ -109,25 +110,13 @@ fn damaged(mismatch: &Mismatch, written: u64) -> Error {
 }
 
 /// Names the command that uploads the file again, if the object is damaged.
-fn with_put_hint(error: Error, upload: &Upload) -> Error {
-    if error.kind() != Kind::Corrupt {
-        return error;
+fn with_put_hint(error: Error) -> Error {
+    match error.kind() {
+        Kind::Corrupt => error.with_hint(
+            "discard the output; to upload the file again, run `upload put FILE --force`",
+        ),
+        _ => error,
     }
-    let Intent {
-        path,
-        backend,
-        s3_service,
-        ..
-    } = &upload.intent;
-    let path = path.to_string_lossy();
-    let mut command = ["upload", "put", &path, "--force"]
-        .map(str::to_owned)
-        .to_vec();
-    command.extend(backend_flags(backend, s3_service.as_ref()));
-    let command = quoted(&command);
-    error.with_hint(format!(
-        "discard the output; to upload the file again, run `{command}`"
-    ))
 }
 
 fn describe(verified: &Verified) -> String {

@@ -2,16 +2,33 @@
 //!
 //! Not here: the hints themselves. Each is attached where its error is made.
 
+use super::hint_commands::{HintCommands, Subject, backend_flags};
+use crate::journal::Upload;
+use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
-
-use super::hint_commands::{HintCommands, Subject};
 
 /// Completes the commands in the hint of an error.
 #[must_use]
 pub fn with_commands(error: Error, commands: &HintCommands) -> Error {
-    let hint = error
-        .hint()
-        .map(|hint| commands.complete(hint, Subject::default()));
+    completed(error, commands, Subject::default())
+}
+
+/// Names the file, the id and the backend of an upload in the hint of an error about it. The flags
+/// of the command follow in [`with_commands`].
+#[must_use]
+pub fn about_upload(error: Error, upload: &Upload) -> Error {
+    let intent = &upload.intent;
+    let path = intent.path.to_string_lossy();
+    let subject = Subject {
+        backend: &backend_flags(&intent.backend, intent.s3_service.as_ref()),
+        file: Some(&path),
+        upload: upload.id.as_ref().map(UploadId::as_str),
+    };
+    completed(error, &HintCommands::default(), subject)
+}
+
+fn completed(error: Error, commands: &HintCommands, subject: Subject<'_>) -> Error {
+    let hint = error.hint().map(|hint| commands.complete(hint, subject));
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::process::geteuid;
 
 use super::hint_commands::quoted;
+use super::output;
 use crate::report::{escape, safe};
 
 const STICKY_BIT: u32 = 0o1000;
@@ -40,22 +41,22 @@ pub fn check_private_writes(path: &Path, metadata: &Metadata) -> Result<(), Stri
     check(&directory, &metadata).map_err(|reason| format!("its directory is not safe: {reason}"))
 }
 
-/// A warning about a secret file of this user that other users can read. Returns `None` for a file
-/// whose mode the user cannot change, because it belongs to another user.
-#[must_use]
-pub fn readers_warning(path: &Path, noun: &str) -> Option<String> {
-    let metadata = fs::metadata(path).ok()?;
-    let is_own = metadata.is_file() && metadata.uid() == geteuid().as_raw();
-    let has_readers = metadata.mode() & READABLE_BY_OTHERS != 0;
-    let path = path.to_string_lossy();
-    let command = quoted(&["chmod", "600", &path].map(str::to_owned));
-    (is_own && has_readers).then(|| {
-        format!(
+/// Warns of a file with a secret that other users can read, also with `--quiet`. Not if the file
+/// belongs to another user, because this one cannot change its mode.
+pub fn warn_if_others_can_read(path: &Path, noun: &str) {
+    let has_readers = fs::metadata(path).is_ok_and(|metadata| {
+        let is_own = metadata.is_file() && metadata.uid() == geteuid().as_raw();
+        is_own && metadata.mode() & READABLE_BY_OTHERS != 0
+    });
+    if has_readers {
+        let path = path.to_string_lossy();
+        let command = quoted(&["chmod", "600", &path].map(str::to_owned));
+        output::eprint_line(&format!(
             "warning: other users can read {noun} in {}; to correct that, run `{}`",
             safe(&path),
             escape(&command)
-        )
-    })
+        ));
+    }
 }
 
 fn check(path: &Path, metadata: &Metadata) -> Result<(), String> {

@@ -124,24 +124,14 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// The backend to list orphans of. `None` unless that is requested, and for a configured Companion,
-/// which cannot list uploads.
+/// The backend to list orphans of, if that is requested.
 fn backend_with_orphans(settings: &Settings, flags: &PruneArgs) -> Result<Option<Target>> {
     if !flags.orphans && flags.backend.is_none() {
         return Ok(None);
     }
     let connection = settings.connection(&flags.connection)?;
     let flag = flags.backend.as_deref();
-    match settings.target(flag, &connection) {
-        Ok(target) if flag.is_none() && matches!(target.spec, BackendSpec::Companion(_)) => {
-            if !settings.quiet() {
-                output::eprint_line("orphans are not listed: a Companion cannot list uploads");
-            }
-            Ok(None)
-        }
-        Ok(target) => Ok(Some(target)),
-        Err(error) => Err(error),
-    }
+    settings.target(flag, &connection).map(Some)
 }
 
 fn not_listed(error: Error, target: &Target) -> Error {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::report::text;
+use crate::report::{shorten, text};
 
 /// From this width, the columns of an upload are in one line.
 const WIDE: usize = 80;
@@ -67,29 +67,10 @@ pub fn table(entries: &[Entry], columns: usize) -> String {
     table
 }
 
-/// A text in at most `columns`, with `…` in place of its middle. More of the end is kept, because
-/// it has the name of a file.
-fn shorten(text: &str, columns: usize) -> String {
-    if text::columns(text) <= columns {
-        return text.to_owned();
-    }
-    let start = text::cut(text, columns / 3 + 1);
-    let start = start.strip_suffix('…').unwrap_or(&start);
-    let room = columns.saturating_sub(text::columns(start) + 1);
-    let mut end = text;
-    while text::columns(end) > room {
-        let mut rest = end.chars();
-        if rest.next().is_none() {
-            break;
-        }
-        end = rest.as_str();
-    }
-    format!("{start}…{end}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::width;
 
     fn entry(path: &str) -> Entry {
         Entry {
@@ -108,17 +89,10 @@ mod tests {
         for columns in [40, 78, 79, 80, 200] {
             let table = table(&[entry(&long), entry("a.mov")], columns);
             for line in table.lines() {
-                assert!(text::columns(line) <= columns, "{columns}: {line}");
+                assert!(width(line) <= columns, "{columns}: {line}");
             }
             assert!(table.contains("日本語の名前.mov"), "{table}");
             assert!(table.contains("2026-11-29 17:13"), "{table}");
         }
-    }
-
-    #[test]
-    fn shortened_text_keeps_start_and_end() {
-        assert_eq!(shorten("abcdefghij", 10), "abcdefghij");
-        assert_eq!(shorten("abcdefghijk", 10), "abc…fghijk");
-        assert_eq!(shorten("abcdefghijk", 0), "…");
     }
 }

@@ -4,6 +4,7 @@
 use super::args::UrlArgs;
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
+use super::hints::about_upload;
 use super::lookup::find_upload;
 use super::output;
 use super::query_limit::within_limit;
@@ -34,7 +35,8 @@ pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
         Err(error) => Err(error),
     };
     handle.close().await;
-    output::print(&line(settings, &upload, &url?))
+    let url = url.map_err(|error| about_upload(error, &upload))?;
+    output::print(&line(settings, &upload, &url))
 }
 
 /// Whether this is the backend of the upload in the journal.
@@ -61,9 +63,16 @@ fn check_outlives_process(target: &Target, upload: &Upload) -> Result<()> {
         return Ok(());
     }
     let id = upload.begun_id()?;
+    if upload.state.is_unfinished() {
+        let what = "the upload is not complete";
+        let hint = format!("run `upload resume {id}` to complete it");
+        return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
+    }
     Err(Error::new(
         Kind::Incompatible,
         "the object is in the embedded store, which serves URLs only while a gateway runs",
     )
-    .with_hint(format!("run `upload cat {id}` to read the object")))
+    .with_hint(format!(
+        "run `upload cat {id}` to read the object; if a gateway runs with this store, name it: --backend URL"
+    )))
 }

@@ -24,7 +24,7 @@ mod tests;
 pub mod text;
 mod wording;
 
-pub use fitting::wrap;
+pub use fitting::{shorten, width, wrap};
 pub use live_rows::{LogWriter, stderr_columns};
 pub use options::{Color, Options, Progress, Screen};
 pub use reporter::{Reported, Reporter, start};

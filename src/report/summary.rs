@@ -110,7 +110,8 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
     let uploaded = exit.completed.saturating_sub(already);
     let all = exit.completed + exit.failed;
     let mut text = match (uploaded, already) {
-        (0, already @ 1..) => format!("{already} of {all} files are already uploaded"),
+        (0, 1) => format!("1 of {all} files is already uploaded"),
+        (0, already @ 2..) => format!("{already} of {all} files are already uploaded"),
         (_, 0) => format!("uploaded {uploaded} of {all} files"),
         (_, already) => {
             format!("uploaded {uploaded} of {all} files; {already} are already uploaded")

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthChar as _;
 
+use super::fitting;
+
 /// The longest external text that is shown, in columns.
 pub const MAX_COLUMNS: usize = 256;
 /// The same in characters: one column can have any number of marks of width zero.
@@ -73,17 +75,11 @@ pub fn cut(text: &str, columns: usize) -> String {
         .collect()
 }
 
-/// The width of a text in columns.
-#[must_use]
-pub fn columns(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
-}
-
 /// A text in exactly `columns`: [`cut`], or padded with spaces.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
-    let used = self::columns(&text);
+    let used = fitting::width(&text);
     text + &" ".repeat(columns.saturating_sub(used))
 }
 
@@ -191,11 +187,13 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_by_columns() {
-        let columns = |text: &str| text.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>();
         assert_eq!(safe(&"a".repeat(256)), "a".repeat(256));
         assert_eq!(safe(&"a".repeat(257)), "a".repeat(255) + "…");
         let wide = safe(&"写".repeat(1000));
-        assert_eq!((columns(&wide), wide.chars().last()), (255, Some('…')));
+        assert_eq!(
+            (fitting::width(&wide), wide.chars().last()),
+            (255, Some('…'))
+        );
         assert_eq!(
             (fit("写", 4), fit("abcdef", 4)),
             ("写  ".into(), "abc…".into())

@@ -18,7 +18,7 @@ pub struct FileVersion {
 }
 
 impl FileVersion {
-    /// The version of the file at a path. Returns `None` if there is none.
+    /// The version of the file at a path. Returns `None` if the path has no file.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         fs::metadata(path)

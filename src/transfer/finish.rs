@@ -156,7 +156,12 @@ impl Engine<'_> {
         // another attempt would not help.
         let has_ended = matches!(
             kind,
-            Kind::SourceChanged | Kind::NotAcceptable | Kind::CheckFailed | Kind::Unconfirmed
+            Kind::SourceChanged
+                | Kind::NotAcceptable
+                | Kind::CheckFailed
+                | Kind::Unconfirmed
+                | Kind::Gone
+                | Kind::NotFound
         );
         self.summary.resumable |= id.is_some() && !has_ended;
         let hint = failure_hint(error, id.as_ref(), &self.options.resume_command);

@@ -406,6 +406,52 @@ fn url_of_embedded_object_hint_reads_it() {
 }
 
 #[test]
+fn unfinished_upload_hint_of_reading_verbs_completes_it() {
+    for verb in ["cat", "url"] {
+        let world = World::new();
+        let file = world.sandbox.file("film.bin", 4 * PART);
+        let (id, _) = world.put_and_kill_after_parts(&file, 1);
+        let output = world.upload(&[verb, &id]).run().exits(75);
+        run(&world.sandbox, command(&output)).succeeds();
+        world.assert_holds_only(&file);
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 4 * PART);
+    let put = sandbox.upload(["put", "--backend", "embedded", "--limit-rate", "5MiB/s"]);
+    let mut running = put.arg("--json").arg(&file).spawn();
+    running.wait_for_stdout("\"part\"");
+    running.kill9();
+    let url = sandbox.upload(["url"]).arg(&file).run().exits(69);
+    run(&sandbox, command(&url)).succeeds();
+    let read = sandbox.upload(["cat"]).arg(&file).run().succeeds();
+    assert_eq!(read.stdout_bytes(), fs::read(&file).unwrap());
+}
+
+#[test]
+fn removed_object_hint_uploads_the_file_again() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", PART);
+    world.put(&file).run().succeeds();
+    let [key] = &world.store().objects()[..] else {
+        panic!("one object expected")
+    };
+    world.store().delete(key);
+    let output = world.upload(&["cat"]).arg(&file).run().exits(1);
+    run(&world.sandbox, command(&output)).succeeds();
+    world.assert_holds_only(&file);
+}
+
+#[test]
+fn wrong_path_of_a_backend_is_not_a_rejected_token() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 10);
+    let backend = format!("{}/elsewhere", world.proxy.url());
+    let put = world.sandbox.upload(["put", "--backend", &backend]);
+    let output = put.arg(&file).run().exits(69);
+    assert!(!hint(&output).contains("token"), "{output}");
+}
+
+#[test]
 fn damaged_object_hint_uploads_the_file_again() {
     let (sandbox, file) = embedded(3 * PART);
     damage_part(&sandbox, &file, 2);

@@ -271,7 +271,7 @@ fn secret_that_others_can_read_has_a_warning_that_names_the_remedy() {
         for path in [&token, &headers] {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
-        assert!(!put(&["--quiet"]).stderr().contains("warning"));
+        assert!(put(&["--quiet"]).stderr().contains("warning"));
         let output = put(&[]);
         let warnings = output.stderr().lines();
         let warnings: Vec<_> = warnings.filter(|line| line.contains("warning: ")).collect();

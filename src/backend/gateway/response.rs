@@ -31,6 +31,8 @@ pub fn gateway_error(response: &Response) -> Error {
                 "a proxy or a firewall answered instead of the backend (HTTP 403, an HTML page)";
             Error::new(Kind::Unauthorized, what).with_hint(FIREWALL_HINT)
         }
+        // A gateway and a proxy that asks for credentials send no XML; a store does.
+        401 | 403 if response.is_xml() => no_gateway_here(status),
         401 | 403 => {
             let what = format!("the backend rejected the credentials (HTTP {status})");
             Error::new(Kind::Unauthorized, what).with_hint(TOKEN_HINT)
@@ -42,12 +44,14 @@ pub fn gateway_error(response: &Response) -> Error {
         }
         300..=399 => backend_redirects(&format!("HTTP {status}")),
         _ if status == 511 || status < 300 || response.is_html() => not_a_gateway(status),
-        _ => {
-            let what = format!("there is no gateway at this address (HTTP {status})");
-            Error::new(Kind::Incompatible, what)
-                .with_hint("check the address of the backend, including the path")
-        }
+        _ => no_gateway_here(status),
     }
+}
+
+fn no_gateway_here(status: u16) -> Error {
+    let what = format!("there is no gateway at this address (HTTP {status})");
+    Error::new(Kind::Incompatible, what)
+        .with_hint("check the address of the backend, including the path")
 }
 
 /// The error of a request without a token to a gateway that requires one.
@@ -74,7 +78,11 @@ pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duratio
         Some(detail) => format!(" ({})", excerpt(detail)),
         None => String::new(),
     };
-    let what = format!("the backend rejected the request: {title}{detail}");
+    let what = match (&problem.detail, code) {
+        // The title lists every reason for which an upload may be gone.
+        (Some(reason), Some(Code::Gone)) => excerpt(reason),
+        _ => format!("the backend rejected the request: {title}{detail}"),
+    };
     let error = Error::new(kind, what);
     match hint_for(kind, code) {
         Some(hint) => error.with_hint(hint),

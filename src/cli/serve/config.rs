@@ -8,6 +8,7 @@ use url::Url;
 use super::{access, hooks, ledger_location};
 use crate::cli::args::serve::{ChecksumMode, ProbeMode, ServeOptions};
 use crate::cli::backend_spec::{BackendSpec, PlainHttp};
+use crate::cli::permissions::warn_if_others_can_read;
 use crate::cli::repeat::not_understood;
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
@@ -28,7 +29,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         (&flags.events_secret_file, "the secret for events"),
     ] {
         if let Some(file) = file {
-            settings.warn_if_others_can_read(file, noun);
+            warn_if_others_can_read(file, noun);
         }
     }
     let cdn = flags.cdn.as_deref();

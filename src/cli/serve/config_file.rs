@@ -12,7 +12,6 @@ use toml::{Table, Value};
 use crate::cli::args::from_file::{self, FileFlag, Form, Key};
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::config_file::{self, Presence};
-use crate::cli::output;
 use crate::cli::permissions;
 use crate::cli::settings::Environment;
 use crate::cli::toml_keys::TableOf;
@@ -192,10 +191,7 @@ fn read_value(path: &Path) -> Result<String, String> {
         .metadata()
         .map_err(|error| unreadable(error.to_string()))?;
     permissions::check_private_writes(path, &metadata).map_err(unreadable)?;
-    // The settings, which know `--quiet`, are not loaded yet.
-    if let Some(warning) = permissions::readers_warning(path, "a secret") {
-        output::eprint_line(&warning);
-    }
+    permissions::warn_if_others_can_read(path, "a secret");
     let mut text = String::new();
     file.take(MAX_VALUE_BYTES + 1)
         .read_to_string(&mut text)

@@ -11,9 +11,8 @@ use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
     ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
 };
-use crate::cli::output;
 use crate::cli::parse::{Jobs, LimitRate};
-use crate::cli::permissions::readers_warning;
+use crate::cli::permissions::warn_if_others_can_read;
 use crate::cli::receipt_target::{ReceiptMode, ReceiptTarget};
 use crate::report;
 use crate::transfer::WaitFor;
@@ -142,14 +141,7 @@ impl Settings {
         let headers = self.header_files(flags).into_iter();
         let headers = headers.map(|path| (path, "the headers"));
         for (path, noun) in token_file.into_iter().chain(headers) {
-            self.warn_if_others_can_read(&path, noun);
-        }
-    }
-
-    /// Warns of a file with a secret that other users can read; not with `--quiet`.
-    pub fn warn_if_others_can_read(&self, path: &Path, noun: &str) {
-        if let (false, Some(warning)) = (self.quiet(), readers_warning(path, noun)) {
-            output::eprint_line(&warning);
+            warn_if_others_can_read(&path, noun);
         }
     }
 
