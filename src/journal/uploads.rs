@@ -56,6 +56,9 @@ pub struct Upload {
     pub intent: Intent,
     pub state: State,
     pub receipt: Option<Receipt>,
+    /// A process may have changed the source through a memory mapping, without a new version,
+    /// since its parts were hashed.
+    pub may_be_mapped: bool,
     pub created_at: Timestamp,
 }
 
@@ -70,7 +73,8 @@ pub struct Part {
 
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
-                       state, receipt, created_at, backend_state, s3_service";
+                       state, receipt, created_at, backend_state, s3_service, \
+                       may_be_mapped";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -252,6 +256,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         intent,
         state: State::Creating,
         receipt: None,
+        may_be_mapped: false,
         created_at: Timestamp::now(),
     };
     let intent = &upload.intent;
@@ -344,6 +349,7 @@ impl Upload {
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,
+            may_be_mapped: row.get(21)?,
             created_at: row
                 .get::<_, String>(18)?
                 .parse()

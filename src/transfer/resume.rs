@@ -294,6 +294,7 @@ mod tests {
             intent,
             state,
             receipt: None,
+            may_be_mapped: false,
             created_at: jiff::Timestamp::UNIX_EPOCH,
         }
     }

@@ -64,6 +64,7 @@ pub enum Event {
         attempt: u32,
         kind: String,
         wait_ms: u64,
+        message: String,
     },
     Changed {
         v: Version,
@@ -127,6 +128,7 @@ pub enum Event {
         code: u8,
         uploads: u64,
         completed: u64,
+        already_stored: u64,
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,

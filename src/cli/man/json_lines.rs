@@ -105,6 +105,7 @@ pub const EVENTS: &[LineDoc] = &[
             F("attempt", "integer", "number of the failed attempt, from 1"),
             F("kind", "string", "kind of the failure"),
             F("wait_ms", "integer", "milliseconds until the next attempt"),
+            F("message", "string", "what failed, and why"),
         ],
     },
     LineDoc {
@@ -189,7 +190,16 @@ pub const EVENTS: &[LineDoc] = &[
         fields: &[
             F("code", "integer", "exit code"),
             F("uploads", "integer", "number of sources"),
-            F("completed", "integer", "number of uploaded sources"),
+            F(
+                "completed",
+                "integer",
+                "number of sources whose object is stored: sent by this run, or already stored",
+            ),
+            F(
+                "already_stored",
+                "integer",
+                "number of these whose object existed before this command",
+            ),
             F("failed", "integer", "number of failed sources"),
             F(
                 "bytes_sent",

@@ -188,11 +188,13 @@ fn events_of_the_end() -> Vec<Event> {
             code: 0,
             uploads: 0,
             completed: 0,
+            already_stored: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
             resumable: false,
             resume_command: String::new(),
+            is_dry_run: false,
         },
     ]
 }
