@@ -41,6 +41,8 @@ pub struct Rejection {
     pub text: String,
     /// The remedy, in the imperative.
     pub hint: String,
+    /// The region of the bucket, if the store names it because the request was for another one.
+    pub region: Option<String>,
 }
 
 /// The origin of a rejection.
@@ -98,7 +100,19 @@ impl Fault {
             summary,
             text: text.into(),
             hint: hint.into(),
+            region: None,
         })
+    }
+
+    /// Adds the region that the store has named.
+    pub(crate) fn in_region(self, region: &str) -> Self {
+        match self {
+            Self::Rejected(rejection) => Self::Rejected(Rejection {
+                region: Some(region.to_owned()),
+                ..rejection
+            }),
+            fault => fault,
+        }
     }
 }
 
