@@ -200,6 +200,18 @@ pub enum Event {
         old_path: String,
         path: String,
     },
+    /// The source was uploaded before, from another path and under another name. It is uploaded
+    /// again under its new name.
+    Renamed {
+        #[serde(rename = "source")]
+        item: usize,
+        /// The earlier upload.
+        upload: Option<UploadId>,
+        old_path: String,
+        old_name: String,
+        path: String,
+        name: String,
+    },
     /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {
         #[serde(rename = "source")]

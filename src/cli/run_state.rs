@@ -83,6 +83,7 @@ impl RunState {
             | Event::Changed { .. }
             | Event::Blocked { .. }
             | Event::Restarted { .. }
+            | Event::Renamed { .. }
             | Event::Waiting { .. }
             | Event::Exit { .. } => {}
         }

@@ -144,8 +144,8 @@ impl Journal {
 
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
     /// may continue, newest first. These are uploads with that name of the same path, and of the
-    /// same file under another path; and unfinished ones of the same file with another path and
-    /// name. Abandoned ones are left out.
+    /// same file under another path; and unfinished and completed ones of the same file with another
+    /// path and name. Abandoned ones are left out.
     pub fn candidates(
         &self,
         instance_id: &str,
@@ -157,7 +157,8 @@ impl Journal {
              AND ((path = ?3 AND name = ?2) \
                   OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7 \
                       AND (name = ?2 OR (path <> ?3 \
-                           AND state IN ('creating', 'uploading', 'completing'))))) \
+                           AND state IN ('creating', 'uploading', 'completing', \
+                                         'completed'))))) \
              ORDER BY row DESC"
         );
         self.read(|db| {

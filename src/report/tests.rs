@@ -17,10 +17,11 @@ const GIB: u64 = 1 << 30;
 const NORMAL: Verbosity = Verbosity {
     quiet: false,
     verbose: 0,
+    locations: Locations::Alone,
 };
 const QUIET: Verbosity = Verbosity {
     quiet: true,
-    verbose: 0,
+    ..NORMAL
 };
 
 fn id() -> UploadId {
@@ -277,8 +278,8 @@ fn file_names_are_escaped() {
     ];
     let (out, err) = report(
         Verbosity {
-            quiet: false,
             verbose: 2,
+            ..NORMAL
         },
         Progress::Plain,
         &events,
@@ -318,6 +319,7 @@ fn colors_and_bars_depend_on_options_and_screen() {
         progress: Progress::Auto,
         color: Color::Auto,
         screen: Screen::Terminal,
+        locations: Locations::Named,
         no_color: false,
     };
     assert_eq!(terminal.colors(), Colors::On);
@@ -524,9 +526,16 @@ fn many_files_have_lines_of_their_own_with_verbose_only() {
         "{err}"
     );
     let verbose = Verbosity {
-        quiet: false,
         verbose: 1,
+        ..NORMAL
     };
+    let named = Verbosity {
+        locations: Locations::Named,
+        ..NORMAL
+    };
+    let (on_terminal, _) = report(named, Progress::Plain, &events);
+    assert!(on_terminal.lines().all(|line| line.ends_with("  a.mov")));
+    assert!(out.lines().all(|line| !line.contains("a.mov")));
     let (_, err) = report(verbose, Progress::Plain, &events);
     assert_eq!(err.lines().count(), 601);
 }

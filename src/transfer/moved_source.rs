@@ -13,26 +13,43 @@ use std::path::{Path, PathBuf};
 use upload_types::error::{Error, Kind, Result};
 
 use super::engine::Engine;
-use super::options::{Item, PutRequest};
+use super::options::{Item, NameOrigin, PutRequest};
 use super::resume;
 use super::task::TaskResult;
 use super::whole_file::lacks_whole_sha256;
 use crate::event::Event;
-use crate::journal::{Record, Upload};
+use crate::journal::{Record, State, Upload};
 use crate::source::{FileVersion, MovedFiles, SourceFile};
 
 /// The candidates that a `put` of this source may continue.
 #[must_use]
 pub fn usable(candidates: &[Upload], put: &PutRequest, source: &SourceFile) -> Vec<Upload> {
     let is_usable = |upload: &&Upload| {
-        let recorded = &upload.intent.path;
-        recorded == source.path() || {
-            let there = FileVersion::of(recorded);
-            let holds_source = there.is_some_and(|there| there.is_same_file(&source.version()));
-            resume::follows(upload, put, holds_source)
-        }
+        let holds_source = || holds(&upload.intent.path, source);
+        upload.intent.path == source.path() || resume::follows(upload, put, holds_source())
     };
     candidates.iter().filter(is_usable).cloned().collect()
+}
+
+/// The upload of this source from a path that no longer has it and under another name, which the
+/// request does not ask for.
+#[must_use]
+pub fn renamed<'a>(
+    candidates: &'a [Upload],
+    put: &PutRequest,
+    source: &SourceFile,
+) -> Option<&'a Upload> {
+    let is_expected = put.force || put.name_origin == NameOrigin::Requested;
+    candidates.iter().find(|upload| {
+        let intent = &upload.intent;
+        let is_other = intent.name != put.name && upload.state == State::Completed;
+        is_other && !is_expected && !holds(&intent.path, source)
+    })
+}
+
+/// Whether a path has this source.
+fn holds(path: &Path, source: &SourceFile) -> bool {
+    FileVersion::of(path).is_some_and(|there| there.is_same_file(&source.version()))
 }
 
 /// The sources that are not where the journal says, and the search for them.
@@ -167,6 +184,26 @@ impl Engine<'_> {
             "if the file was moved, run `upload resume PATH` with its new path; to end the upload, run {abort}"
         );
         Err(Error::new(Kind::NoSource, what).with_hint(hint))
+    }
+
+    /// Tells that the source was uploaded before under another name.
+    pub(super) fn tell_renamed(
+        &mut self,
+        item: usize,
+        candidates: &[Upload],
+        put: &PutRequest,
+        source: &SourceFile,
+    ) {
+        if let Some(earlier) = renamed(candidates, put, source) {
+            self.committer.emit(Event::Renamed {
+                item,
+                upload: earlier.id.clone(),
+                old_path: earlier.intent.path.display().to_string(),
+                old_name: earlier.intent.name.clone(),
+                path: put.path.display().to_string(),
+                name: put.name.clone(),
+            });
+        }
     }
 
     /// Records and reports the path of the source, if it differs from that of the journal.

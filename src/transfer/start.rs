@@ -153,9 +153,13 @@ impl Engine<'_> {
             restore_state(&self.backend, upload);
         }
         let version = source.version();
-        let candidates = &moved_source::usable(candidates, &put, &source);
+        let all = candidates;
+        let candidates = &moved_source::usable(all, &put, &source);
         let upload = match resume::choose(candidates, &version, &put) {
-            Choice::New => return Ok(Started::New(put, source)),
+            Choice::New => {
+                self.tell_renamed(item, all, &put, &source);
+                return Ok(Started::New(put, source));
+            }
             Choice::Discard(index) => {
                 return self.with_taken(&candidates[index], |engine, upload| {
                     if upload.state != State::Creating {

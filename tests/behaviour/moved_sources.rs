@@ -253,3 +253,32 @@ fn search_for_a_moved_file_does_not_hold_up_other_uploads() {
     assert!(planned < of_moved, "{output}");
     assert_eq!(world.store().objects().len(), 2);
 }
+
+#[test]
+fn put_of_a_renamed_file_that_was_uploaded_tells_its_earlier_name() {
+    let world = World::new();
+    let file = world.sandbox.file("old.bin", 100);
+    world.put(&file).run().succeeds();
+    let moved = world.sandbox.path("new.bin");
+    fs::rename(&file, &moved).unwrap();
+    let told = |command: Command| {
+        let events = events(&command.arg("--json").run().succeeds());
+        let told = events.into_iter().find_map(|event| match event {
+            Event::Renamed { old_name, name, .. } => Some((old_name, name)),
+            _ => None,
+        });
+        told.map(|(old, new)| [old, new])
+    };
+    let names = Some(["old.bin", "new.bin"].map(str::to_owned));
+    assert_eq!(told(world.put(&moved)), names);
+    assert_eq!(
+        told(world.put(&moved)),
+        None,
+        "it is stored under that name"
+    );
+    assert_eq!(world.store().objects().len(), 2);
+    // A second name of a file is no new name.
+    let link = world.sandbox.path("link.bin");
+    fs::hard_link(&moved, &link).unwrap();
+    assert_eq!(told(world.put(&link)), None);
+}

@@ -98,6 +98,16 @@ pub enum Event {
         old_path: String,
         path: String,
     },
+    Renamed {
+        v: Version,
+        source: usize,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        old_path: String,
+        old_name: String,
+        path: String,
+        name: String,
+    },
     Waiting {
         v: Version,
         source: usize,

@@ -18,6 +18,8 @@ pub enum Fault {
     PreconditionFailed,
     /// The store rejects the request, and would reject a repetition.
     Refused(String),
+    /// The store does not know the operation.
+    Unsupported(String),
     /// Credentials, bucket, region or permissions are wrong.
     Rejected(Rejection),
     /// The store's certificate is not trusted. Nothing was sent.
@@ -125,6 +127,7 @@ impl fmt::Display for Fault {
             Self::Rejected(rejection) => f.write_str(&rejection.text),
             Self::InvalidPart(text)
             | Self::Refused(text)
+            | Self::Unsupported(text)
             | Self::Untrusted(text)
             | Self::NoCredentials(text)
             | Self::Unavailable(text) => f.write_str(text),

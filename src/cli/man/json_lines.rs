@@ -149,6 +149,18 @@ pub const EVENTS: &[LineDoc] = &[
         ],
     },
     LineDoc {
+        kind: "renamed",
+        meaning: "The source was uploaded before, from a path that no longer has it and under another name. It is uploaded again under its new name.",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string|null", "id of the earlier upload"),
+            F("old_path", "string", "path of the source then"),
+            F("old_name", "string", "name of the object then"),
+            F("path", "string", "path of the source now"),
+            F("name", "string", "name of the object now"),
+        ],
+    },
+    LineDoc {
         kind: "waiting",
         meaning: "The object is verified, and the checks of the backend are running. Not with --wait none.",
         fields: &[

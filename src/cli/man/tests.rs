@@ -152,8 +152,16 @@ fn events_of_the_source() -> Vec<Event> {
         },
         Event::Moved {
             item,
+            upload: upload.clone(),
+            old_path: path.clone(),
+            path: path.clone(),
+        },
+        Event::Renamed {
+            item,
             upload,
             old_path: path.clone(),
+            old_name: path.clone(),
+            name: path.clone(),
             path,
         },
     ]
