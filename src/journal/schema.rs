@@ -10,5 +10,6 @@ pub const SCHEMA: Schema = Schema {
         include_str!("schema.sql"),
         include_str!("add_s3_service.sql"),
     ],
+    incremental_vacuum: false,
     hint: "name another file for the journal with --journal FILE",
 };
