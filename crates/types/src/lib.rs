@@ -25,6 +25,7 @@ mod disk_failure;
 pub mod error;
 mod etag;
 mod ids;
+mod media_type;
 pub mod plan;
 #[cfg(feature = "schema")]
 mod schema;
@@ -37,5 +38,6 @@ pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
 pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
+pub use media_type::MediaType;
 pub use plan::ByteRange;
 pub use secrets::{SignedUrl, Token};
