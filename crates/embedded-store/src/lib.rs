@@ -52,17 +52,20 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `error`, `bucket`, `etag`, `time` | the error of an operation; names; conversions |
+//! | `error`, `bucket`, `time`, `checksums` | the error of an operation; names; conversions; algorithms |
 //! | `lock`, `access_keys` | the lock file; the key file |
-//! | `body_headers`, `signed_headers`, `conditions` | checks of headers |
+//! | `body_headers`, `signed_headers`, `sub_resources`, `conditions` | checks of headers and queries |
+//! | `xml_body`, `form_fields` | verify the XML body of a request, and the fields of a form |
 //! | `part_files` | the part files |
 //! | `manifest` | the database |
+//! | `etag` | the ETags of parts and objects |
 //! | `complete` | decides a `CompleteMultipartUpload` |
 //! | `object_fields` | fields of S3's inputs and outputs |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
-//! | `listing`, `objects`, `multipart` | the operations |
+//! | `listing`, `objects`, `forms`, `multipart`, `copies`, `deletions`, `object_attributes`, `bucket_operations` | the operations |
 //! | `operations` | the table of operations for s3s |
+//! | `response` | what every response has |
 //! | `service` | the HTTP service |
 //! | `open` | opens the store |
 
@@ -71,24 +74,34 @@
 mod access_keys;
 mod body_headers;
 mod bucket;
+mod bucket_operations;
+mod checksums;
 mod complete;
 mod conditions;
+mod copies;
+mod deletions;
 mod error;
 mod etag;
+mod form_fields;
+mod forms;
 mod listing;
 mod lock;
 mod manifest;
 mod multipart;
+mod object_attributes;
 mod object_fields;
 mod objects;
 mod open;
 mod operations;
 mod part_files;
 mod receive_body;
+mod response;
 mod service;
 mod signed_headers;
 mod store;
+mod sub_resources;
 mod time;
+mod xml_body;
 
 pub use bucket::{BUCKET, REGION};
 pub use lock::lock_holder;
