@@ -156,11 +156,14 @@ async fn contradictory_checksums_are_rejected() {
         &[("x-amz-checksum-crc32", crc32), (sdk, "SHA1")],
         &[(sdk, "CRC32")],
         &[("x-amz-checksum-crc32", crc32), (sdk, "OTHER")],
-        &[("x-amz-checksum-crc32", sha1.as_str())],
-        &[("x-amz-checksum-crc32", "not base64")],
     ] {
         let response = store.put("k", headers, b"hello").await;
         response.assert_error(400, "InvalidRequest");
+    }
+    for value in [sha1.as_str(), "not base64"] {
+        let headers = [("x-amz-checksum-crc32", value)];
+        let response = store.put("k", &headers, b"hello").await;
+        response.assert_error(400, "BadDigest");
     }
     let headers = [("x-amz-checksum-crc32", crc32), (sdk, "CRC32")];
     store.put("k", &headers, b"hello").await.assert_ok();

@@ -41,8 +41,8 @@ impl BodyHeaders {
     ///
     /// # Errors
     /// `MissingContentLength`; `EntityTooLarge`; `InvalidDigest` for a Content-MD5 that is not
-    /// valid (RFC 1864); `InvalidRequest` for a checksum that is not valid, for several, or for
-    /// another than the announced one.
+    /// valid (RFC 1864); `BadDigest` for a checksum that is not valid; `InvalidRequest` for several,
+    /// or for another than the announced one.
     pub fn read(
         length: Option<i64>,
         headers: &HeaderMap,
@@ -219,15 +219,14 @@ fn check_announced(headers: &HeaderMap, sent: Option<Algorithm>) -> S3Result<()>
     }
 }
 
+/// # Errors
+/// `BadDigest` for a value that no body has.
 fn check_value(algorithm: Algorithm, value: &str) -> S3Result<()> {
     if algorithm.is_checksum(value) {
         Ok(())
     } else {
         let name = algorithm.header();
-        Err(s3_error!(
-            InvalidRequest,
-            "Value for {name} header is invalid."
-        ))
+        Err(s3_error!(BadDigest, "Value for {name} header is invalid."))
     }
 }
 

@@ -99,6 +99,7 @@ impl CompleteRequest {
         let assembled = assemble(&rows.parts, &self.listed, kind)?;
         self.check_size(assembled.size)?;
         self.check_checksum(&assembled, kind)?;
+        check_required_checksums(&self.listed, kind)?;
         let upload = match (completed, rows.upload) {
             (Some(object), _) if object.etag == assembled.etag => {
                 return Ok(CompleteDecision::AlreadyCompleted(object));
@@ -201,8 +202,7 @@ struct Assembled {
 /// # Errors
 /// `MalformedXML` for an empty list, or a part without number or ETag; `InvalidPartOrder`;
 /// `InvalidPart` for a part that is not stored, or with another ETag or checksum; `EntityTooSmall`
-/// for a part of less than 5 MiB, except the last; `InvalidRequest` if a required checksum is
-/// missing.
+/// for a part of less than 5 MiB, except the last.
 fn assemble(stored: &[Part], listed: &[CompletedPart], kind: ChecksumKind) -> S3Result<Assembled> {
     let mut parts: Vec<&Part> = Vec::with_capacity(listed.len());
     let mut omitted = Vec::new();
@@ -229,7 +229,7 @@ fn assemble(stored: &[Part], listed: &[CompletedPart], kind: ChecksumKind) -> S3
                 "Part {number} is stored with another ETag"
             ));
         }
-        check_listed_checksum(listed_part, part, kind)?;
+        check_listed_checksum(listed_part, part)?;
         parts.push(part);
     }
     let Some((_, before_last)) = parts.split_last() else {
@@ -269,13 +269,8 @@ fn assemble(stored: &[Part], listed: &[CompletedPart], kind: ChecksumKind) -> S3
 }
 
 /// # Errors
-/// `InvalidPart` for a checksum that is not that of the stored part; `InvalidRequest` if the upload
-/// requires SHA-256 and none is listed.
-fn check_listed_checksum(
-    listed: &CompletedPart,
-    stored: &Part,
-    kind: ChecksumKind,
-) -> S3Result<()> {
+/// `InvalidPart` for a checksum that is not that of the stored part.
+fn check_listed_checksum(listed: &CompletedPart, stored: &Part) -> S3Result<()> {
     let number = stored.number;
     let checksums = dto::Checksum {
         checksum_crc32: listed.checksum_crc32.clone(),
@@ -285,12 +280,10 @@ fn check_listed_checksum(
         checksum_sha256: listed.checksum_sha256.clone(),
         checksum_type: None,
     };
-    let mut is_sha256_listed = false;
     for algorithm in Algorithm::ALL {
         let Some(expected) = algorithm.value_in(checksums.clone()) else {
             continue;
         };
-        is_sha256_listed |= algorithm == Algorithm::Sha256;
         if stored.digests.checksum(algorithm) != Some(expected) {
             return Err(s3_error!(
                 InvalidPart,
@@ -298,14 +291,22 @@ fn check_listed_checksum(
             ));
         }
     }
-    let requires_sha256 = kind.is_some_and(|(algorithm, _)| algorithm == Algorithm::Sha256);
-    if requires_sha256 && !is_sha256_listed {
-        return Err(s3_error!(
-            InvalidRequest,
-            "The upload was created with SHA256; part {number} lacks its checksum"
-        ));
-    }
     Ok(())
+}
+
+/// # Errors
+/// `InvalidRequest` if the upload was created with SHA-256, and a part is listed without it.
+fn check_required_checksums(listed: &[CompletedPart], kind: ChecksumKind) -> S3Result<()> {
+    let requires_sha256 = kind.is_some_and(|(algorithm, _)| algorithm == Algorithm::Sha256);
+    let lacks_sha256 = |part: &&CompletedPart| part.checksum_sha256.is_none();
+    match listed.iter().find(lacks_sha256) {
+        Some(part) if requires_sha256 => Err(s3_error!(
+            InvalidRequest,
+            "The upload was created with SHA256; part {} lacks its checksum",
+            part.part_number.unwrap_or_default()
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -377,7 +378,9 @@ mod tests {
         let unknown_checksum = changed(|part| part.checksum_crc32 = Some("x".into()));
         let no_checksum = changed(|part| part.checksum_sha256 = None);
         let no_etag = changed(|part| part.e_tag = None);
-        assert!(assemble(&parts, &no_checksum, None).is_ok());
+        assert!(assemble(&parts, &no_checksum, SHA256).is_ok());
+        assert!(check_required_checksums(&no_checksum, None).is_ok());
+        assert!(check_required_checksums(&no_checksum, SHA256).is_err());
         for (list, kind, code) in [
             (vec![], None, "MalformedXML"),
             (listed(&[2, 1]), SHA256, "InvalidPartOrder"),
@@ -387,7 +390,6 @@ mod tests {
             (other_etag, SHA256, "InvalidPart"),
             (other_checksum, None, "InvalidPart"),
             (unknown_checksum, None, "InvalidPart"),
-            (no_checksum, SHA256, "InvalidRequest"),
             (no_etag, None, "MalformedXML"),
         ] {
             let error = assemble(&parts, &list, kind).unwrap_err();

@@ -26,15 +26,16 @@ struct Deletion {
 }
 
 impl Deletion {
-    /// Deletes the object. Succeeds if it does not exist, unless its ETag is a condition.
+    /// Deletes the object. Succeeds if it does not exist.
     ///
     /// # Errors
-    /// Those of [`WriteConditions::check`]; `PreconditionFailed` for another size or time.
+    /// `PreconditionFailed` for another ETag, size or time.
     fn run(&self, changes: &mut Changes) -> Result<(), StoreError> {
-        let existing = changes.object(&self.key)?;
-        let etag = existing.as_ref().map(|object| object.etag.as_str());
-        self.etag.check(etag)?;
-        if existing.is_some_and(|object| !self.permits(&object)) {
+        let Some(existing) = changes.object(&self.key)? else {
+            return Ok(());
+        };
+        self.etag.check(Some(&existing.etag))?;
+        if !self.permits(&existing) {
             return Err(s3_error!(PreconditionFailed).into());
         }
         changes.delete_object(&self.key)

@@ -73,8 +73,7 @@ impl Store {
     }
 }
 
-/// A page of the parts of an object. As in S3, parts are listed if the object has a composite
-/// checksum; otherwise only their number is told.
+/// A page of the parts of an object, with checksums if those of the object are composite.
 fn shown_parts(
     object: &Object,
     parts: &[Part],
@@ -92,26 +91,23 @@ fn shown_parts(
         .filter(|part| part.number > after)
         .take(max_parts)
         .collect();
-    let listed = algorithm.map(|algorithm| {
-        let listed = page.iter().map(|part| {
-            let checksum = Checksum {
-                algorithm,
-                value: part.digests.checksum(algorithm).unwrap_or_default(),
-            };
-            with_checksum!(ObjectPart {
-                checksum.to_dto(),
-                part_number: Some(part.number),
-                size: i64::try_from(part.digests.size).ok(),
-            })
+    let listed = page.iter().map(|part| {
+        let checksum = algorithm.and_then(|algorithm| {
+            let value = part.digests.checksum(algorithm)?;
+            Some(Checksum { algorithm, value }.to_dto())
         });
-        listed.collect()
+        with_checksum!(ObjectPart {
+            checksum.unwrap_or_default(),
+            part_number: Some(part.number),
+            size: i64::try_from(part.digests.size).ok(),
+        })
     });
     GetObjectAttributesParts {
         is_truncated: Some(rest > page.len()),
         max_parts: i32::try_from(max_parts).ok(),
         next_part_number_marker: page.last().map(|part| part.number),
         part_number_marker: Some(after),
-        parts: listed,
+        parts: Some(listed.collect()),
         total_parts_count: i32::try_from(parts.len()).ok(),
     }
 }

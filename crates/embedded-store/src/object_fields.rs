@@ -5,7 +5,7 @@ use s3s::dto::{Checksum as ChecksumFields, ChecksumMode, Expires, Metadata, Time
 use s3s::{S3Result, s3_error};
 
 use crate::checksums::Checksum;
-use crate::manifest::{Attributes, Object};
+use crate::manifest::{Attributes, Object, Part};
 
 /// S3's limit for user metadata, names and values together.
 const MAX_METADATA_BYTES: usize = 2048;
@@ -126,6 +126,24 @@ fn http_date(time: &Expires) -> Option<String> {
 pub fn shown_checksum(object: &Object, mode: Option<&ChecksumMode>) -> ChecksumFields {
     let checksum = object.checksum.as_ref().filter(|_| mode.is_some());
     checksum.map(Checksum::to_dto).unwrap_or_default()
+}
+
+/// The checksum of a part that a GET returns if `mode` requests it, with the type of the object's.
+pub fn shown_part_checksum(
+    object: &Object,
+    part: &Part,
+    mode: Option<&ChecksumMode>,
+) -> ChecksumFields {
+    let of_object = object.checksum.as_ref().filter(|_| mode.is_some());
+    let shown = of_object.and_then(|of_object| {
+        let algorithm = of_object.algorithm;
+        let value = part.digests.checksum(algorithm)?;
+        Some(ChecksumFields {
+            checksum_type: Some(of_object.coverage().as_dto()),
+            ..Checksum { algorithm, value }.to_dto()
+        })
+    });
+    shown.unwrap_or_default()
 }
 
 pub fn shown_expires(attributes: &Attributes) -> Option<Expires> {

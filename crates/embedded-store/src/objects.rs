@@ -22,7 +22,8 @@ use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
 use crate::manifest::{Attributes, Changes, Object, Part};
 use crate::object_fields::{
-    attributes_of, object_output, read_conditions_of, shown_checksum, with_checksum,
+    attributes_of, object_output, read_conditions_of, shown_checksum, shown_part_checksum,
+    with_checksum,
 };
 use crate::part_files::{ReadHold, read};
 use crate::receive_body::{ReceivedBody, receive_body};
@@ -55,6 +56,7 @@ impl ReadableObject {
 struct Selection {
     /// Absent for the whole object.
     range: Option<Range<u64>>,
+    part_number: Option<i32>,
     /// The number of parts, if the request names one by its number.
     parts_count: Option<i32>,
 }
@@ -90,8 +92,15 @@ impl Selection {
         let count = i32::try_from(parts.len()).ok();
         Ok(Self {
             range,
+            part_number,
             parts_count: part_number.and(count).filter(|_| is_multipart),
         })
+    }
+
+    /// The part that the request names, if the object consists of parts.
+    fn part<'p>(&self, parts: &'p [Part]) -> Option<&'p Part> {
+        self.parts_count?;
+        part(parts, self.part_number?)
     }
 
     /// `Content-Range`, for a selection that is not empty.
@@ -107,14 +116,14 @@ impl Selection {
 
 /// The bytes of the part with this number, counted from 1 in the order of the parts.
 fn part_range(parts: &[Part], number: i32) -> Option<Range<u64>> {
-    let index = usize::try_from(number).ok()?.checked_sub(1)?;
-    let size = parts.get(index)?.digests.size;
-    let start = parts
-        .iter()
-        .take(index)
-        .map(|part| part.digests.size)
-        .sum::<u64>();
+    let size = part(parts, number)?.digests.size;
+    let before = parts.iter().take(usize::try_from(number).ok()? - 1);
+    let start = before.map(|part| part.digests.size).sum::<u64>();
     Some(start..start + size)
+}
+
+fn part(parts: &[Part], number: i32) -> Option<&Part> {
+    parts.get(usize::try_from(number).ok()?.checked_sub(1)?)
 }
 
 /// # Errors
@@ -253,10 +262,12 @@ impl Store {
         read_conditions_of!(input).check(&object.etag, &whole_second(object.created_ms))?;
         let selection = Selection::new(&object, readable.parts(), input.range, input.part_number)?;
         let range = selection.bytes(object.size);
-        // The checksum of the object is not that of a range.
-        let is_whole = range == (0..object.size);
-        let mode = input.checksum_mode.as_ref().filter(|_| is_whole);
-        let checksum = shown_checksum(&object, mode);
+        let mode = input.checksum_mode.as_ref();
+        let checksum = match selection.part(readable.parts()) {
+            Some(part) => shown_part_checksum(&object, part, mode),
+            // The checksum of the object is not that of a range.
+            None => shown_checksum(&object, mode.filter(|_| range == (0..object.size))),
+        };
         let content_range = selection.content_range(object.size);
         Ok(object_output!(GetObjectOutput {
             object,

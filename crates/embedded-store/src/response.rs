@@ -8,13 +8,15 @@ use uuid::Uuid;
 /// The header with the id that the gateway gives a request.
 const GATEWAY_REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID: &str = "x-amz-request-id";
-/// The largest error that gets the id of its request.
-const MAX_ERROR_BYTES: usize = 64 << 10;
+/// The largest XML body that is changed: a page of 1000 parts has less.
+const MAX_CHANGED_BYTES: usize = 1 << 20;
 
 /// What the response to a request depends on.
 pub struct RequestFacts {
     id: HeaderValue,
     is_head: bool,
+    /// `GetObjectAttributes`, whose ETag has no quotes in S3.
+    is_attributes: bool,
     /// The client waits for `100 Continue`, which hyper does not send for an empty body. A client
     /// that takes the response for it must not use the connection again.
     closes_connection: bool,
@@ -27,6 +29,7 @@ impl RequestFacts {
             HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
         };
         let headers = &request.headers;
+        let query = request.uri.query().unwrap_or_default();
         let is_empty = headers
             .get(header::CONTENT_LENGTH)
             .is_none_or(|length| length == "0");
@@ -36,6 +39,10 @@ impl RequestFacts {
                 .cloned()
                 .unwrap_or_else(new_id),
             is_head: request.method == Method::HEAD,
+            is_attributes: request.method == Method::GET
+                && query
+                    .split('&')
+                    .any(|name| name == "attributes" || name == "attributes="),
             closes_connection: request.version < Version::HTTP_2
                 && headers.contains_key(header::EXPECT)
                 && is_empty,
@@ -44,12 +51,14 @@ impl RequestFacts {
 
     /// Completes a response.
     pub async fn apply(&self, response: Response<Body>) -> Response<Body> {
-        let mut response =
-            if response.status().is_client_error() || response.status().is_server_error() {
-                self.with_id_in_body(response).await
-            } else {
-                response
-            };
+        let status = response.status();
+        let mut response = if status.is_client_error() || status.is_server_error() {
+            change_body(response, |text| self.add_id(text)).await
+        } else if self.is_attributes {
+            change_body(response, without_quotes).await
+        } else {
+            response
+        };
         // s3s responds 200 to every HEAD.
         let has_range = response.headers().contains_key(header::CONTENT_RANGE);
         if self.is_head && has_range && response.status() == StatusCode::OK {
@@ -69,19 +78,32 @@ impl RequestFacts {
     }
 
     /// Adds the element `RequestId` to an error.
-    async fn with_id_in_body(&self, response: Response<Body>) -> Response<Body> {
+    fn add_id(&self, text: &str) -> Option<String> {
         const END: &str = "</Error>";
-        let (mut parts, body) = response.into_parts();
-        let Ok(bytes) = axum::body::to_bytes(body, MAX_ERROR_BYTES).await else {
-            return Response::from_parts(parts, Body::empty());
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        let Some(start) = text.strip_suffix(END) else {
-            return Response::from_parts(parts, Body::from(bytes));
-        };
+        let start = text.strip_suffix(END)?;
         let id = self.id.to_str().unwrap_or_default();
-        let text = format!("{start}<RequestId>{id}</RequestId>{END}");
-        parts.headers.remove(header::CONTENT_LENGTH);
-        Response::from_parts(parts, Body::from(text))
+        Some(format!("{start}<RequestId>{id}</RequestId>{END}"))
     }
+}
+
+/// Removes the quotes of an ETag.
+fn without_quotes(text: &str) -> Option<String> {
+    let text = text.replace("<ETag>&quot;", "<ETag>");
+    Some(text.replace("&quot;</ETag>", "</ETag>"))
+}
+
+/// Changes the text of an XML body, which s3s has in memory.
+async fn change_body(
+    response: Response<Body>,
+    change: impl FnOnce(&str) -> Option<String>,
+) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, MAX_CHANGED_BYTES).await else {
+        return Response::from_parts(parts, Body::empty());
+    };
+    let Some(text) = change(&String::from_utf8_lossy(&bytes)) else {
+        return Response::from_parts(parts, Body::from(bytes));
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(text))
 }
