@@ -41,8 +41,8 @@ impl BodyHeaders {
     ///
     /// # Errors
     /// `MissingContentLength`; `EntityTooLarge`; `InvalidDigest` for a Content-MD5 that is not
-    /// valid (RFC 1864); `BadDigest` for a checksum that is not valid; `InvalidRequest` for several,
-    /// or for another than the announced one.
+    /// valid (RFC 1864); `BadDigest` for a checksum that is not valid; `InvalidRequest` for several
+    /// checksums, or for another than the announced one.
     pub fn read(
         length: Option<i64>,
         headers: &HeaderMap,

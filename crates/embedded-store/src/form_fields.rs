@@ -143,8 +143,8 @@ fn field_name(head: &[u8]) -> Option<String> {
 
 /// # Errors
 /// `NotImplemented` for a field or value that the store does not implement; `InvalidArgument` for a
-/// repeated field; `AccessDenied` for Signature Version 2; `InvalidPolicyDocument` for a policy with
-/// an expiration in another format than that of S3.
+/// repeated field; `AccessDenied` for Signature Version 2; `InvalidPolicyDocument` for a policy
+/// with an expiration in another format than that of S3.
 fn check(fields: &[(String, String)]) -> S3Result<()> {
     for (index, (name, value)) in fields.iter().enumerate() {
         if fields

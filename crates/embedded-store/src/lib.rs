@@ -43,7 +43,8 @@
 //! | gone, replaced | none | |
 //!
 //! Each transition is one transaction. An object keeps the id of its upload, so that the same
-//! complete can be repeated. The states of part files are in `part_files`: a file is valid once a
+//! complete can be repeated. A copy of an object has parts of its own, whose files are links to
+//! those of its source where the file system has links. The states of part files are in `part_files`: a file is valid once a
 //! committed row names it, and is removed after the commit that deletes the row.
 //!
 //! # Files
@@ -52,9 +53,11 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `error`, `bucket`, `time`, `checksums` | the error of an operation; names; conversions; algorithms |
+//! | `error`, `bucket`, `time` | the error of an operation; names; conversions |
+//! | `checksums` | the algorithms of S3 |
 //! | `lock`, `access_keys` | the lock file; the key file |
-//! | `body_headers`, `signed_headers`, `sub_resources`, `conditions` | checks of headers and queries |
+//! | `body_headers`, `signed_headers`, `conditions` | checks of headers |
+//! | `sub_resources` | checks of queries |
 //! | `xml_body`, `form_fields` | verify the XML body of a request, and the fields of a form |
 //! | `part_files` | the part files |
 //! | `manifest` | the database |
@@ -63,7 +66,8 @@
 //! | `object_fields` | fields of S3's inputs and outputs |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
-//! | `listing`, `objects`, `forms`, `multipart`, `copies`, `deletions`, `object_attributes`, `bucket_operations` | the operations |
+//! | `listing`, `objects`, `forms`, `multipart` | the operations |
+//! | `copies`, `deletions`, `object_attributes`, `bucket_operations` | further operations |
 //! | `operations` | the table of operations for s3s |
 //! | `response` | what every response has |
 //! | `service` | the HTTP service |

@@ -84,8 +84,8 @@ macro_rules! with_checksum {
 
 pub(crate) use {attributes_of, object_output, read_conditions_of, with_checksum};
 
-/// Adds the user's metadata and the date of expiry, and removes `aws-chunked` from the encoding: that is only the encoding
-/// of the request.
+/// Adds the user's metadata and the date of expiry, and removes `aws-chunked` from the encoding:
+/// that is only the encoding of the request.
 ///
 /// # Errors
 /// `MetadataTooLarge`.
