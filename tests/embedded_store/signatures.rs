@@ -76,7 +76,7 @@ async fn presigned_put_may_leave_its_length_unsigned_if_the_operator_permits_it(
     response.assert_error(403, "AccessDenied");
 
     let store = TestStore::with_service(|service, _| service.with_presigned_puts()).await;
-    let presign = || store.presign(Method::PUT, &path("k"), &[]);
+    let presign = async || store.presign(Method::PUT, &path("k"), &[]).await;
     let response = store
         .send(presign().await, &[], b"hello".to_vec())
         .await
