@@ -23,6 +23,7 @@ const VALUES: [(&str, &[&str]); 44] = [
     ("store", &["s3://media/in"]),
     ("ledger", &["sqlite:DIR/ledger.db"]),
     ("store_credentials", &["DIR/store.ini"]),
+    ("store_presigned_puts", &["true"]),
     ("allow_type", &["video/*", "image/*"]),
     ("max_size", &["50GiB"]),
     ("url_ttl", &["20m"]),
