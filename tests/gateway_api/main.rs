@@ -15,6 +15,7 @@ mod gateway;
 mod hooks;
 mod issuer;
 mod jwt;
+mod owner_limits;
 mod probe;
 mod quotas;
 mod read_urls;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::auth::{Auth, Issuer};
+use crate::auth::{Auth, Issuer, LimitRule};
 use crate::cors;
 use crate::hooks::{Hook, OnReject};
 use crate::ledger::LedgerConfig;
@@ -54,6 +54,9 @@ pub struct Config {
     /// The rate of signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
+    /// Limits of some owners instead of `rate`, `quota` and `allow_types`.
+    pub limit_rules: Vec<LimitRule>,
+    pub subjects: SubjectUse,
     /// Globs of content types.
     pub allow_types: Vec<String>,
     /// Maximum size of an upload in bytes. By default the limit of the store.
@@ -111,6 +114,16 @@ impl StoreConfig {
     }
 }
 
+/// Where the subjects of owners appear outside of the ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SubjectUse {
+    /// In logs and in the documents of hooks.
+    #[default]
+    LogsAndHooks,
+    Hooks,
+    Nowhere,
+}
+
 /// The source of the store's events.
 #[derive(Debug, Clone)]
 pub enum EventSource {
@@ -147,7 +160,9 @@ impl Config {
             ));
         }
         let is_invalid_glob = |glob: &&String| !validation::is_type_glob(glob);
-        if let Some(glob) = self.allow_types.iter().find(is_invalid_glob) {
+        let own = self.limit_rules.iter();
+        let own = own.flat_map(|rule| rule.limits.allow_types.iter().flatten());
+        if let Some(glob) = self.allow_types.iter().chain(own).find(is_invalid_glob) {
             return Err(
                 config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
                     .with_hint("use one --allow-type for each content type"),

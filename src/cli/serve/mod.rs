@@ -1,4 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, tests a store, and manages API tokens.
+//! `upload serve`: runs a gateway, sweeps once, tests a store, lists owners and uploads, and manages
+//! API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -9,9 +10,15 @@ pub mod config_file;
 mod every_key_tests;
 mod hooks;
 mod ledger_location;
+mod limit_rules;
+mod owners;
 mod probe;
+mod reload;
 mod run;
 mod sweep;
 mod token;
+mod uploads;
+mod value_origins;
+mod variables;
 
 pub use run::run;

@@ -70,8 +70,8 @@ impl JwtVerifier {
         Ok(Self(issuers.iter().map(known).collect()))
     }
 
-    /// The subject of a valid token, by which the ledger identifies the owner.
-    pub(super) async fn subject(&self, token: &str) -> Result<String, JwtError> {
+    /// The subject of a valid token, by which the ledger identifies the owner, and its claims.
+    pub(super) async fn verify(&self, token: &str) -> Result<Verified, JwtError> {
         if token.len() > MAX_TOKEN_BYTES {
             return invalid("it is too long");
         }
@@ -105,8 +105,15 @@ impl JwtVerifier {
             .map_err(|error| JwtError::Invalid(reason(error.kind())))?
             .claims;
         check_required_claims(&known.issuer.claims, &claims)?;
-        subject(&known.issuer, &claims)
+        let subject = subject(&known.issuer, &claims)?;
+        Ok(Verified { subject, claims })
     }
+}
+
+/// A valid token.
+pub(super) struct Verified {
+    pub subject: String,
+    pub claims: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -133,27 +140,28 @@ fn check_required_claims(
     required: &[(String, String)],
     claims: &Map<String, Value>,
 ) -> Result<(), JwtError> {
-    let matches = |name: &str, text: &str| {
-        required
-            .iter()
-            .any(|(other, glob)| other == name && glob_matches(glob, text))
-    };
     for (name, _) in required {
-        let is_met = match claims.get(name) {
-            Some(Value::String(text)) => matches(name, text),
-            Some(Value::Bool(value)) => matches(name, &value.to_string()),
-            Some(Value::Number(number)) => matches(name, &number.to_string()),
-            Some(Value::Array(values)) => values
-                .iter()
-                .filter_map(Value::as_str)
-                .any(|text| matches(name, text)),
-            Some(Value::Null | Value::Object(_)) | None => false,
-        };
-        if !is_met {
+        let globs = required.iter().filter(|(other, _)| other == name);
+        let mut globs = globs.map(|(_, glob)| glob);
+        if !globs.any(|glob| claim_matches(claims, name, glob)) {
             return invalid(format!("its claim {name} does not match"));
         }
     }
     Ok(())
+}
+
+/// Returns true if a claim has a value that the glob matches, or a list with such a text.
+pub(super) fn claim_matches(claims: &Map<String, Value>, name: &str, glob: &str) -> bool {
+    match claims.get(name) {
+        Some(Value::String(text)) => glob_matches(glob, text),
+        Some(Value::Bool(value)) => glob_matches(glob, &value.to_string()),
+        Some(Value::Number(number)) => glob_matches(glob, &number.to_string()),
+        Some(Value::Array(values)) => values
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|text| glob_matches(glob, text)),
+        Some(Value::Null | Value::Object(_)) | None => false,
+    }
 }
 
 /// The subject for these claims. Subjects of different issuers differ, because an issuer contains

@@ -53,6 +53,10 @@ impl Gateway {
         }
     }
 
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
     pub fn health(&self) -> &Health {
         &self.health
     }

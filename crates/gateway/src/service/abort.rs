@@ -91,7 +91,6 @@ impl Service {
         crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
-            tracing::info!(id = %upload.id, state = to.name(), "upload ended");
         }
         Ok(())
     }
@@ -105,7 +104,7 @@ impl Service {
         from: &'static [UploadState],
         to: UploadState,
     ) -> Result<bool, Refusal> {
-        let ttl = upload_url_ttl(upload, self.config.url_ttl);
+        let ttl = upload_url_ttl(upload, self.config().url_ttl);
         let cleanup_at = after(self.now(), ttl);
         let has_ended = self
             .ledger
@@ -114,6 +113,7 @@ impl Service {
             .map_err(ledger_failed)?;
         if has_ended {
             metrics().record_final_state(to);
+            self.audit_ended(upload, to).await;
         }
         Ok(has_ended)
     }

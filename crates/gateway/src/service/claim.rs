@@ -50,7 +50,7 @@ impl Service {
                 ClaimDecision::Lost => return Err(Refusal::new(Code::LeaseLost)),
                 ClaimDecision::Granted { epoch } => epoch,
             };
-            let renewed = self.config.lease_terms.renewed(now);
+            let renewed = self.config().lease_terms.renewed(now);
             let new = Lease {
                 holder: Some(request.holder.clone()),
                 epoch,

@@ -231,7 +231,7 @@ impl Service {
                 return Err(Refusal::with_detail(Code::NotReady, detail));
             }
         }
-        self.sign_rate.take(&owner.0, 1)?;
+        self.take_signatures(owner, 1)?;
         if self.object_state(&upload).await? != ObjectState::Present {
             return Err(Refusal::with_detail(
                 Code::Gone,

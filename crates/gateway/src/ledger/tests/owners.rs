@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at};
+use crate::limits::OwnerLimits;
 use crate::ledger::NewToken;
 
 pub async fn instance_id_is_shared_and_stable(fixture: Fixture) {
@@ -48,6 +49,7 @@ pub async fn token_is_revoked_once(fixture: Fixture) {
             name: format!("für {id}"),
             sha256: [7; 32],
             expires_at: Some(at(70)),
+            limits: OwnerLimits::default(),
         };
         ledger.insert_token(token, at(second)).await.unwrap();
     }
@@ -56,6 +58,7 @@ pub async fn token_is_revoked_once(fixture: Fixture) {
         name: "other".to_owned(),
         sha256: [8; 32],
         expires_at: None,
+            limits: OwnerLimits::default(),
     };
     ledger.insert_token(duplicate, at(0)).await.unwrap_err();
     let found = ledger.token("a").await.unwrap().unwrap();
