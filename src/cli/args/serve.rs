@@ -285,18 +285,14 @@ pub enum ServeVerb {
     ///
     /// Reads the ledger, also while gateways use it. On a terminal, each upload has a line, and
     /// lines for owner and name. Otherwise each upload is one line: id, state, bytes, time of the
-    /// begin (UTC), segment of the owner, name. With --json, each line is an object with `type`
-    /// (upload), `id`, `owner`, `subject`, `state`, `size`, `name`, `content_type`, `key`,
-    /// `created_at`, `expires_at` and, of a verified upload, `receipt`. `key` is without the prefix
-    /// of the store.
+    /// begin (UTC), segment of the owner, name.
     #[command(after_help = UPLOADS_EXAMPLES)]
     Uploads(UploadsArgs),
     /// List each owner's uploads and bytes: unfinished, stored and ended
     ///
     /// Reads the ledger, also while gateways use it. Stored are verified and ready uploads, ended
-    /// are rejected, aborted and expired ones. With --json, each line is an object with `type`
-    /// (usage), `owner`, `subject`, `counted_bytes` (what the quota counts as stored), and `open`,
-    /// `stored` and `ended`, each with `uploads` and `bytes`.
+    /// are rejected, aborted and expired ones. Columns: open uploads and their bytes, stored uploads
+    /// and their bytes, ended uploads, subject of the owner.
     #[command(after_help = USAGE_EXAMPLES)]
     Usage {
         #[command(flatten)]
@@ -306,8 +302,7 @@ pub enum ServeVerb {
     ///
     /// The segment is a part of the keys of an owner's uploads. The subject is token:NAME for
     /// tokens of that name, `jwt:ISSUER CLAIM` for tokens of an issuer, or `local`. The last use is
-    /// behind by a minute at most. With --json, each line is an object with `type` (owner),
-    /// `owner`, `subject`, `created_at` and `last_used_at`.
+    /// behind by a minute at most.
     #[command(after_help = OWNERS_EXAMPLES)]
     Owners {
         #[command(flatten)]
@@ -403,9 +398,7 @@ pub enum TokenVerb {
     },
     /// List tokens: id, creation, last use, validity, name
     ///
-    /// The last use is behind by a minute at most. With --json, each line is an object with `type`
-    /// (token), `id`, `name`, `owner` (the segment, after the first use), `subject`, `created_at`,
-    /// `last_used_at`, `expires_at`, `revoked_at`, `quota` and `allow_types`.
+    /// The last use is behind by a minute at most.
     #[command(after_help = TOKEN_LIST_EXAMPLES)]
     List {
         #[command(flatten)]
@@ -413,7 +406,8 @@ pub enum TokenVerb {
     },
     /// Revoke a token
     ///
-    /// Gateways reject it at once. URLs that they have signed stay valid until they expire.
+    /// Gateways reject it at once, also at complete. URLs that they have signed stay valid until they
+    /// expire: their parts become no object, but objects can still be read with them.
     #[command(after_help = TOKEN_REVOKE_EXAMPLES)]
     Revoke {
         /// The id of the token, as listed

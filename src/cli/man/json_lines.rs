@@ -11,6 +11,7 @@ pub struct LineDoc {
 /// Name, JSON type and meaning of a field.
 pub struct FieldDoc(pub &'static str, pub &'static str, pub &'static str);
 
+use super::owner_lines::{OWNERS, UPLOADS, USAGE};
 use FieldDoc as F;
 
 /// The events of `put` and `resume`.
@@ -506,6 +507,19 @@ const TOKEN: &[LineDoc] = &[LineDoc {
         F("created_at", "string", "time of creation"),
         F("revoked_at", "string", "time of revocation, if revoked"),
         F("expires_at", "string", "end of validity, if limited"),
+        F(
+            "last_used_at",
+            "string",
+            "time of the last request, behind by a minute at most",
+        ),
+        F("subject", "string", "subject of the owner"),
+        F(
+            "owner",
+            "string",
+            "segment of the owner, after its first request",
+        ),
+        F("quota", "string", "its own quota, if it has one"),
+        F("allow_types", "array", "its own content types, if it has some"),
     ],
 }];
 
@@ -521,6 +535,9 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
         "upload-serve-sweep" => SWEEP,
+        "upload-serve-uploads" => UPLOADS,
+        "upload-serve-usage" => USAGE,
+        "upload-serve-owners" => OWNERS,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }

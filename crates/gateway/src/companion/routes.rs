@@ -129,7 +129,7 @@ async fn authenticate_and_run(
         .gateway
         .admit(&parts.method, &parts.uri, &headers)
         .await?;
-    let owner = caller.owner.clone();
+    let owner = caller.logged_owner();
     parts.extensions.insert(caller);
     let mut response = next.run(Request::from_parts(parts, body)).await;
     // For the access log.

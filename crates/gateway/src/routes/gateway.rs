@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use axum::http::{HeaderMap, Method, Uri};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::access_log::LoggedOwner;
 use super::health::Health;
 use crate::auth::{Authenticator, Owner, PushSecret, has_json_body};
 use crate::events::PushInbox;
@@ -40,6 +41,13 @@ pub struct EventReceiver {
 pub struct Caller {
     pub owner: Owner,
     pub service: Arc<Service>,
+}
+
+impl Caller {
+    /// The owner for the access log.
+    pub fn logged_owner(&self) -> LoggedOwner {
+        LoggedOwner::new(&self.owner, self.service.config().log_subjects)
+    }
 }
 
 impl Gateway {

@@ -8,7 +8,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::access_log::{LoggedOwner, log_access};
+use super::access_log::log_access;
 use super::events::push_events;
 use super::gateway::Gateway;
 use super::monitoring::{healthz, metrics, readyz};
@@ -83,7 +83,7 @@ async fn authenticate(
     match admitted {
         Err(refusal) => refusal.into_response(),
         Ok((_permit, caller)) => {
-            let owner = LoggedOwner::new(&caller.owner, caller.service.config().log_subjects);
+            let owner = caller.logged_owner();
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
             // For the access log.
