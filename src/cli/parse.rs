@@ -8,9 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use jiff::{Span, SpanRelativeTo};
 #[cfg(feature = "gateway")]
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use jiff::{Span, SpanRelativeTo};
 
 use crate::backend::StoreHost;
 #[cfg(feature = "gateway")]
@@ -99,11 +99,14 @@ pub fn since(text: &str) -> Result<Since> {
     }
     let in_utc = || {
         let time: DateTime = text.parse().ok()?;
-        time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
+        time.to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|time| time.timestamp())
     };
     let time = text.parse().ok().or_else(in_utc);
-    time.map(Since::At)
-        .ok_or_else(|| format!("`{text}` is not a time; write 24h, 2026-11-30 or 2026-11-30T08:00Z"))
+    time.map(Since::At).ok_or_else(|| {
+        format!("`{text}` is not a time; write 24h, 2026-11-30 or 2026-11-30T08:00Z")
+    })
 }
 
 /// The name of a state of an upload.

@@ -13,7 +13,9 @@ use crate::support::world::World;
 fn audit_lines(world: &World, count: usize) -> Vec<Value> {
     wait::until("the lines of the audit log", || {
         let stderr = world.gateway.stderr();
-        let lines = stderr.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let lines = stderr
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
         let lines: Vec<Value> = lines
             .filter(|line: &Value| line["target"] == "upload_audit")
             .collect();
@@ -28,7 +30,10 @@ fn finished_and_ended_uploads_have_one_line_each() {
     let token = world.gateway.token("alice");
     let name = "a\u{1b}[2J\nb.bin";
     let file = world.sandbox.file(name, 3 * PART);
-    let put = world.put(&file).args(["--json"]).env("UPLOAD_TOKEN", &token);
+    let put = world
+        .put(&file)
+        .args(["--json"])
+        .env("UPLOAD_TOKEN", &token);
     let output = put.run().succeeds();
     let id = crate::support::events::upload_id(output.stdout()).unwrap();
     let lines = audit_lines(&world, 1);
@@ -48,7 +53,10 @@ fn finished_and_ended_uploads_have_one_line_each() {
     assert!(line["key"].as_str().unwrap().contains(owner), "{line}");
     assert!(line["name"].as_str().unwrap().ends_with("b.bin"), "{line}");
     let stderr = world.gateway.stderr();
-    assert!(!stderr.contains(&token) && !stderr.contains("X-Amz"), "{stderr}");
+    assert!(
+        !stderr.contains(&token) && !stderr.contains("X-Amz"),
+        "{stderr}"
+    );
 
     let authorization = format!("authorization: Bearer {token}");
     let headers = [
@@ -88,7 +96,11 @@ fn rejected_upload_has_a_line_with_hook_and_reason_without_subject_if_it_is_hidd
     let lines = audit_lines(&world, 1);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let line = &lines[0];
-    for (key, value) in [("event", "rejected"), ("hook", "check"), ("disposal", "delete")] {
+    for (key, value) in [
+        ("event", "rejected"),
+        ("hook", "check"),
+        ("disposal", "delete"),
+    ] {
         assert_eq!(line[key], value, "{line}");
     }
     assert!(line["reason"].is_string(), "{line}");
@@ -125,7 +137,10 @@ fn line_as_text_is_one_line() {
         let line = stderr.lines().find(|line| line.contains("upload_audit"))?;
         Some(line.to_owned())
     });
-    assert!(line.contains("event=\"ready\"") && line.contains("name=\""), "{line:?}");
+    assert!(
+        line.contains("event=\"ready\"") && line.contains("name=\""),
+        "{line:?}"
+    );
     assert!(!world.gateway.stderr().contains('\u{1b}'), "{line:?}");
 }
 
@@ -136,6 +151,10 @@ fn client_with_a_gateway_in_its_process_logs_no_audit() {
     for args in [&["put"][..], &["put", "-v"]] {
         let put = sandbox.upload(args).args(["--backend", "embedded"]);
         let output = put.arg(&file).run().succeeds();
-        assert!(!output.stderr().contains("upload_audit"), "{}", output.stderr());
+        assert!(
+            !output.stderr().contains("upload_audit"),
+            "{}",
+            output.stderr()
+        );
     }
 }

@@ -54,12 +54,19 @@ fn hangup_applies_changed_settings_and_names_those_that_need_a_restart() {
     let text = "allow_type = [\"video/*\", \"image/*\"]\nverbose = 1\nurl_ttl = \"1h\"\n\
                 [[limits]]\nowner = \"local\"\nquota = \"open=1\"\n";
     let log = configured.reload(text, "after a restart");
-    assert!(log.contains("applied=\"limits allow_type verbose\""), "{log}");
+    assert!(
+        log.contains("applied=\"limits allow_type verbose\""),
+        "{log}"
+    );
     assert!(log.contains("settings=\"url_ttl\""), "{log}");
     assert_eq!(configured.begin("image/png").status, 201);
     assert_eq!(configured.begin("image/jpeg").status, 429);
     wait::until("a line of a request", || {
-        configured.gateway.stderr().contains("upload::access").then_some(())
+        configured
+            .gateway
+            .stderr()
+            .contains("upload::access")
+            .then_some(())
     });
 }
 

@@ -1,5 +1,5 @@
-//! What an operator sees of owners: `serve uploads`, `serve usage`, `serve owners` and `serve token
-//! list`, while the gateway runs.
+//! Reports about owners: `serve uploads`, `serve usage`, `serve owners` and `serve token list`,
+//! while the gateway runs.
 
 use std::path::Path;
 
@@ -44,7 +44,9 @@ impl Owners {
     fn json(&self, args: &[&str]) -> Vec<Value> {
         let output = self.serve(&[args, &["--json"]].concat()).run().succeeds();
         let lines = output.lines().into_iter();
-        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[track_caller]
@@ -55,7 +57,9 @@ impl Owners {
 
     #[track_caller]
     fn put(&self, token: &str, file: &Path) {
-        let put = self.clients.upload(["put", "--backend", &self.gateway.url()]);
+        let put = self
+            .clients
+            .upload(["put", "--backend", &self.gateway.url()]);
         let put = put.arg(file).env("UPLOAD_TOKEN", token);
         put.run().succeeds();
     }
@@ -90,10 +94,21 @@ fn check_reports(owners: &Owners) {
     owners.begin(&bob, "a\u{202e}b");
 
     let found = owners.json(&["uploads"]);
-    let fields = |upload: &Value| ["subject", "state", "size", "name"].map(|key| upload[key].clone());
+    let fields =
+        |upload: &Value| ["subject", "state", "size", "name"].map(|key| upload[key].clone());
     let expected: [[Value; 4]; 2] = [
-        ["token:alice".into(), "ready".into(), 1000.into(), "film.bin".into()],
-        ["token:bob".into(), "pending".into(), 7_000_000.into(), "a\u{202e}b".into()],
+        [
+            "token:alice".into(),
+            "ready".into(),
+            1000.into(),
+            "film.bin".into(),
+        ],
+        [
+            "token:bob".into(),
+            "pending".into(),
+            7_000_000.into(),
+            "a\u{202e}b".into(),
+        ],
     ];
     assert_eq!(found.iter().map(fields).collect::<Vec<_>>(), expected);
     let segment = found[0]["owner"].as_str().unwrap();
@@ -106,7 +121,9 @@ fn check_reports(owners: &Owners) {
 
     let only = |args: &[&str]| {
         let uploads = owners.json(&[&["uploads"], args].concat());
-        let subjects = uploads.iter().map(|upload| upload["subject"].as_str().unwrap().to_owned());
+        let subjects = uploads
+            .iter()
+            .map(|upload| upload["subject"].as_str().unwrap().to_owned());
         subjects.collect::<Vec<_>>()
     };
     assert_eq!(only(&["--owner", "alice"]), ["token:alice"]);
@@ -115,7 +132,10 @@ fn check_reports(owners: &Owners) {
     assert_eq!(only(&["--state", "pending"]), ["token:bob"]);
     assert_eq!(only(&["--since", "1h"]), ["token:alice", "token:bob"]);
     assert_eq!(only(&["--since", "2999-01-01"]), [""; 0]);
-    owners.serve(&["uploads", "--owner", "carol"]).run().exits(1);
+    owners
+        .serve(&["uploads", "--owner", "carol"])
+        .run()
+        .exits(1);
     owners.serve(&["uploads", "--state", "done"]).run().exits(2);
 
     let usage = owners.json(&["usage"]);
@@ -166,10 +186,16 @@ fn uses_of_the_last_minute_are_recorded_when_the_gateway_stops() {
     let bob = owners.token(&["bob"]);
     owners.put(&alice, &owners.clients.file("a", 10));
     wait::until("the use of alice's token", || {
-        owners.json(&["token", "list"])[0]["last_used_at"].is_string().then_some(())
+        owners.json(&["token", "list"])[0]["last_used_at"]
+            .is_string()
+            .then_some(())
     });
     owners.put(&bob, &owners.clients.file("b", 10));
-    assert!(owners.json(&["token", "list"])[1].get("last_used_at").is_none());
+    assert!(
+        owners.json(&["token", "list"])[1]
+            .get("last_used_at")
+            .is_none()
+    );
     owners.gateway.stop();
     assert!(owners.json(&["token", "list"])[1]["last_used_at"].is_string());
 }
@@ -179,7 +205,10 @@ fn many_uploads_are_listed_in_pages() {
     let owners = Owners::new(None);
     let token = owners.token(&["alice"]);
     owners.begin(&token, "first");
-    let ledger = owners.gateway.sandbox().path("home/state/upload/gateway.db");
+    let ledger = owners
+        .gateway
+        .sandbox()
+        .path("home/state/upload/gateway.db");
     let connection = rusqlite::Connection::open(&ledger).unwrap();
     let columns = "owner, request_sha256, name, size, content_type, metadata, kind, part_size, part_count, token, \
                    state, epoch, lease_until, created_at, expires_at";
@@ -191,8 +220,10 @@ fn many_uploads_are_listed_in_pages() {
     connection.execute(&sql, []).unwrap();
     let listed = owners.json(&["uploads"]);
     assert_eq!(listed.len(), 1201);
-    let ids: std::collections::BTreeSet<_> =
-        listed.iter().map(|upload| upload["id"].as_str().unwrap()).collect();
+    let ids: std::collections::BTreeSet<_> = listed
+        .iter()
+        .map(|upload| upload["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids.len(), 1201);
     assert_eq!(owners.json(&["usage"])[0]["open"]["uploads"], 1201);
 }

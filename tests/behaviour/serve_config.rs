@@ -112,7 +112,10 @@ fn variables_of_serve_override_other_variables_and_the_file() {
     check(bucket, &[], &endpoints).succeeds();
     // Of verbs below `serve` too.
     let ledger = format!("sqlite:{}", serve.sandbox.path("own.db").display());
-    let envs = [("UPLOAD_SERVE_LEDGER", ledger.as_str()), ("UPLOAD_LEDGER", "sqlite:x")];
+    let envs = [
+        ("UPLOAD_SERVE_LEDGER", ledger.as_str()),
+        ("UPLOAD_LEDGER", "sqlite:x"),
+    ];
     serve.run("", &["token", "add", "me"], &envs).succeeds();
     assert!(serve.sandbox.path("own.db").exists());
 }

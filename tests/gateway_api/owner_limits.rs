@@ -79,7 +79,11 @@ async fn token_has_its_own_content_types() {
             content_type: content_type.into(),
             ..begin_request(TWO_PARTS)
         };
-        gateway.begin(content_type, &request).await.status().as_u16()
+        gateway
+            .begin(content_type, &request)
+            .await
+            .status()
+            .as_u16()
     };
     gateway.token = Some(camera.unwrap().expose().to_owned());
     assert_eq!(begin(&gateway, "video/mp4").await, 201);
@@ -131,7 +135,9 @@ async fn owners_have_different_rates() {
         let token = ledger.add_token(name).await.unwrap();
         gateway.token = Some(token.expose().to_owned());
         let upload = gateway.create_upload(&begin_request(TWO_PARTS)).await;
-        let parts = (1..).zip(bodies()).map(|(number, body)| part_spec(number, &body));
+        let parts = (1..)
+            .zip(bodies())
+            .map(|(number, body)| part_spec(number, &body));
         let response = gateway.sign(&upload, parts.collect()).await;
         assert_eq!(response.status().as_u16(), status, "{name}");
     }

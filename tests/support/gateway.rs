@@ -106,7 +106,10 @@ impl Gateway {
     }
 
     pub fn signal(&self, signal: Signal) {
-        self.running.as_ref().expect("the gateway runs").signal(signal);
+        self.running
+            .as_ref()
+            .expect("the gateway runs")
+            .signal(signal);
     }
 
     /// Ends it with SIGTERM.

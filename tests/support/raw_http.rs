@@ -59,7 +59,6 @@ pub fn request(
     read(connection).unwrap()
 }
 
-
 /// Reads a connection to its end as a response.
 ///
 /// # Errors

@@ -114,7 +114,7 @@ impl StoreConfig {
     }
 }
 
-/// Where the subjects of owners appear outside of the ledger.
+/// The places outside of the ledger at which the subjects of owners appear.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SubjectUse {
     /// In logs and in the documents of hooks.

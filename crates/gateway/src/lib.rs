@@ -25,7 +25,8 @@
 //!
 //! Each module imports modules of its own layer and of lower layers only:
 //!
-//! 1. processes: `server`, `reload`, `sweep_once`, `store_check`, `bootstrap`, `store_credentials`, `config`
+//! 1. processes: `server`, `reload`, `sweep_once`, `store_check`, `bootstrap`,
+//!    `store_credentials`, `config`
 //! 2. HTTP: `companion`, `routes`, `openapi`
 //! 3. operations: `events`, `service`
 //! 4. requests: `auth`, `cors`, `json_body`, `validation`, `problem`

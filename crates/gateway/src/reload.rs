@@ -15,7 +15,7 @@ use crate::service::ServiceConfig;
 use upload_types::Token;
 use upload_types::error::Result;
 
-/// What a reload has changed, by the keys of the configuration file.
+/// The settings that a reload found changed, by the keys of the configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
     /// Settings with another value, which applies from now on.
@@ -141,17 +141,23 @@ fn compare(old: &Config, new: &Config) -> Reloaded {
         ),
         ("ledger", differ(&old.ledger, &new.ledger)),
         ("auth", differ(&old.auth, &new.auth)),
-        ("companion", differ(&old.companion_path, &new.companion_path)),
-        ("allow_origin", differ(&old.allow_origins, &new.allow_origins)),
+        (
+            "companion",
+            differ(&old.companion_path, &new.companion_path),
+        ),
+        (
+            "allow_origin",
+            differ(&old.allow_origins, &new.allow_origins),
+        ),
         ("url_ttl", differ(&old.url_ttl, &new.url_ttl)),
         ("upload_ttl", differ(&old.upload_ttl, &new.upload_ttl)),
         ("lease", differ(&old.lease_ttl, &new.lease_ttl)),
-        ("sweep_every", differ(&old.sweep_interval, &new.sweep_interval)),
-        ("events", differ(&old.events, &new.events)),
         (
-            "events_secret_file",
-            event_secret(old) != event_secret(new),
+            "sweep_every",
+            differ(&old.sweep_interval, &new.sweep_interval),
         ),
+        ("events", differ(&old.events, &new.events)),
+        ("events_secret_file", event_secret(old) != event_secret(new)),
         ("sse", differ(&old.sse, &new.sse)),
         (
             "required_header",

@@ -71,7 +71,7 @@ pub struct AccessArgs {
     /// a table [[limits]].
     #[arg(long = "limits", value_name = "TABLE")]
     pub limits: Vec<String>,
-    /// Where the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear
+    /// The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear
     #[arg(long, value_name = "WHERE", default_value = "all")]
     pub subjects: Subjects,
 }

@@ -291,8 +291,8 @@ pub enum ServeVerb {
     /// List each owner's uploads and bytes: unfinished, stored and ended
     ///
     /// Reads the ledger, also while gateways use it. Stored are verified and ready uploads, ended
-    /// are rejected, aborted and expired ones. Columns: open uploads and their bytes, stored uploads
-    /// and their bytes, ended uploads, subject of the owner.
+    /// are rejected, aborted and expired ones. Columns: open uploads and their bytes, stored
+    /// uploads and their bytes, ended uploads, subject of the owner.
     #[command(after_help = USAGE_EXAMPLES)]
     Usage {
         #[command(flatten)]
@@ -406,8 +406,8 @@ pub enum TokenVerb {
     },
     /// Revoke a token
     ///
-    /// Gateways reject it at once, also at complete. URLs that they have signed stay valid until they
-    /// expire: their parts become no object, but objects can still be read with them.
+    /// Gateways reject it at once, also at complete. URLs that they have signed stay valid until
+    /// they expire: their parts become no object, but objects can still be read with them.
     #[command(after_help = TOKEN_REVOKE_EXAMPLES)]
     Revoke {
         /// The id of the token, as listed

@@ -11,7 +11,6 @@ pub struct LineDoc {
 /// Name, JSON type and meaning of a field.
 pub struct FieldDoc(pub &'static str, pub &'static str, pub &'static str);
 
-use super::owner_lines::{OWNERS, UPLOADS, USAGE};
 use FieldDoc as F;
 
 /// The events of `put` and `resume`.
@@ -519,11 +518,16 @@ const TOKEN: &[LineDoc] = &[LineDoc {
             "segment of the owner, after its first request",
         ),
         F("quota", "string", "its own quota, if it has one"),
-        F("allow_types", "array", "its own content types, if it has some"),
+        F(
+            "allow_types",
+            "array",
+            "its own content types, if it has some",
+        ),
     ],
 }];
 
-/// The lines of verbs other than `put` and `resume`, by the name of the man page.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about owners
+/// are in `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
@@ -535,9 +539,6 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
         "upload-serve-sweep" => SWEEP,
-        "upload-serve-uploads" => UPLOADS,
-        "upload-serve-usage" => USAGE,
-        "upload-serve-owners" => OWNERS,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }

@@ -2,7 +2,7 @@
 
 use super::json_lines::{FieldDoc as F, LineDoc};
 
-pub const UPLOADS: &[LineDoc] = &[LineDoc {
+const UPLOADS: &[LineDoc] = &[LineDoc {
     kind: "upload",
     meaning: "An upload.",
     fields: &[
@@ -32,7 +32,7 @@ pub const UPLOADS: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-pub const USAGE: &[LineDoc] = &[LineDoc {
+const USAGE: &[LineDoc] = &[LineDoc {
     kind: "usage",
     meaning: "The uploads of an owner. Each of open, stored and ended has the integers uploads and bytes.",
     fields: &[
@@ -49,11 +49,15 @@ pub const USAGE: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-pub const OWNERS: &[LineDoc] = &[LineDoc {
+const OWNERS: &[LineDoc] = &[LineDoc {
     kind: "owner",
     meaning: "An owner.",
     fields: &[
-        F("owner", "string", "segment, a part of the keys of its objects"),
+        F(
+            "owner",
+            "string",
+            "segment, a part of the keys of its objects",
+        ),
         F(
             "subject",
             "string",
@@ -67,3 +71,13 @@ pub const OWNERS: &[LineDoc] = &[LineDoc {
         ),
     ],
 }];
+
+/// The lines of these verbs, by the name of the man page.
+pub fn owner_lines_of(page: &str) -> &'static [LineDoc] {
+    match page {
+        "upload-serve-uploads" => UPLOADS,
+        "upload-serve-usage" => USAGE,
+        "upload-serve-owners" => OWNERS,
+        _ => &[],
+    }
+}

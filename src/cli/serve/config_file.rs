@@ -24,8 +24,8 @@ const MAX_VALUE_BYTES: u64 = 64 << 10;
 /// The key whose values are tables.
 const LIMITS: &str = "limits";
 
-/// Applies the configuration file and the variables `UPLOAD_SERVE_…` to `upload serve`: their values
-/// replace flags that were not given. Variables precede the file. Other verbs are unchanged.
+/// Applies the configuration file and the variables `UPLOAD_SERVE_…` to `upload serve`: their
+/// values replace flags that were not given. Variables precede the file. Other verbs are unchanged.
 ///
 /// # Errors
 /// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that

@@ -219,7 +219,11 @@ fn every_variable_has_the_effect_of_its_flag() {
             };
             serve.options.origins
         };
-        let own: Vec<_> = variables.iter().filter(|flag| flag.key == key).cloned().collect();
+        let own: Vec<_> = variables
+            .iter()
+            .filter(|flag| flag.key == key)
+            .cloned()
+            .collect();
         let expected = if key.name == "verbose" { 0 } else { 1 };
         assert_eq!(origins(&own).len(), expected, "{}", key.name);
     }

@@ -58,7 +58,9 @@ pub fn rule(text: &str) -> Result<LimitRule> {
         rate: rule.rate.as_deref().map(rate).transpose()?,
     };
     if limits.is_empty() {
-        return Err(wrong("it has neither quota nor rate nor allow_type".to_owned()));
+        return Err(wrong(
+            "it has neither quota nor rate nor allow_type".to_owned(),
+        ));
     }
     Ok(LimitRule {
         owner: rule.owner,

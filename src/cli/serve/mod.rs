@@ -1,5 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, tests a store, lists owners and uploads, and manages
-//! API tokens.
+//! `upload serve`: runs a gateway, sweeps once, tests a store, lists owners and uploads, and
+//! manages API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 

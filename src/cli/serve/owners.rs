@@ -20,7 +20,7 @@ const USAGE_HEADING: &str = "  OPEN     SIZE  STORED     SIZE   ENDED SUBJECT";
 const OWNERS_COLUMNS: usize = 26 + 1 + 10 + 1 + 16 + 1;
 const USAGE_COLUMNS: usize = 6 + 1 + 8 + 1 + 7 + 1 + 8 + 1 + 7 + 1;
 
-/// What is printed of each owner.
+/// The part of each owner that is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
     Owners,

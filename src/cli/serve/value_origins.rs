@@ -31,7 +31,9 @@ fn names(text: &str, flag: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '-';
     text.match_indices(flag).any(|(at, _)| {
         let before = text.get(..at).and_then(|text| text.chars().next_back());
-        let after = text.get(at + flag.len()..).and_then(|text| text.chars().next());
+        let after = text
+            .get(at + flag.len()..)
+            .and_then(|text| text.chars().next());
         !before.is_some_and(is_part) && !after.is_some_and(is_part)
     })
 }
@@ -57,7 +59,10 @@ mod tests {
             error.to_string()
         };
         let text = described(Kind::Usage, "could not understand --rate `fast`");
-        assert!(text.ends_with("(--rate is set by UPLOAD_SERVE_RATE)"), "{text}");
+        assert!(
+            text.ends_with("(--rate is set by UPLOAD_SERVE_RATE)"),
+            "{text}"
+        );
         let text = described(Kind::Config, "--hook-secret-file is missing for `--hook`");
         assert!(text.contains("serve.toml, line 2") && !text.contains("RATE"));
         for text in ["--hook-arg names no hook", "--rated", "x"] {

@@ -21,7 +21,10 @@ pub fn flags(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
     let keys = from_file::keys();
     let mut flags = Vec::new();
     for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
+        let Some(name) = name
+            .to_str()
+            .filter(|name| name.starts_with(VARIABLE_PREFIX))
+        else {
             continue;
         };
         if value.is_empty() {
@@ -44,7 +47,9 @@ fn flag(key: &Key, value: &OsString) -> Result<FileFlag> {
     let wrong = |reason: String| {
         Error::new(Kind::Config, format!("could not use {variable}")).with_source(reason)
     };
-    let text = value.to_str().ok_or_else(|| wrong("it is not UTF-8".to_owned()))?;
+    let text = value
+        .to_str()
+        .ok_or_else(|| wrong("it is not UTF-8".to_owned()))?;
     let flag = FileFlag {
         key: key.clone(),
         values: values(key, text.trim()).map_err(wrong)?,
@@ -80,7 +85,8 @@ fn list(text: &str) -> Result<Vec<String>, String> {
         let texts = text.split(',').map(str::trim);
         return Ok(texts.map(str::to_owned).collect());
     }
-    let wrong = || "it must be texts separated by commas, or a list such as [\"a,b\", \"c\"]".to_owned();
+    let wrong =
+        || "it must be texts separated by commas, or a list such as [\"a,b\", \"c\"]".to_owned();
     let mut table: Table = format!("list = {text}").parse().map_err(|_| wrong())?;
     let Some(Value::Array(values)) = table.remove("list") else {
         return Err(wrong());
@@ -109,7 +115,10 @@ mod tests {
         assert_eq!(values(name, r#"["a/b", "c/d"]"#), ["a/b", "c/d"]);
         let hook = "UPLOAD_SERVE_HOOK_ARG";
         assert_eq!(values(hook, r#"["scan=-a,-b"]"#), ["scan=-a,-b"]);
-        let limits = values("UPLOAD_SERVE_LIMITS", r#"[{ owner = "a", quota = "open=1" }]"#);
+        let limits = values(
+            "UPLOAD_SERVE_LIMITS",
+            r#"[{ owner = "a", quota = "open=1" }]"#,
+        );
         assert_eq!(limits, [r#"{ owner = "a", quota = "open=1" }"#]);
     }
 
@@ -128,7 +137,11 @@ mod tests {
             assert!(text.contains(name) && !text.contains("canary"), "{text}");
         }
         assert!(parsed("UPLOAD_SERVE_LISTEN", "").unwrap().is_empty());
-        assert!(parsed("UPLOAD_SERVE_PORT", "tcp://10.0.0.1").unwrap().is_empty());
+        assert!(
+            parsed("UPLOAD_SERVE_PORT", "tcp://10.0.0.1")
+                .unwrap()
+                .is_empty()
+        );
         assert!(parsed("UPLOAD_LEDGER", "sqlite:x").unwrap().is_empty());
     }
 }

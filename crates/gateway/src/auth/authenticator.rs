@@ -141,7 +141,11 @@ impl Authenticator {
             let used = Used::Owner(segment.clone());
             self.last_uses.record(used, Timestamp::now());
         }
-        Ok(Owner::of_request(segment, identity.subject, identity.limits))
+        Ok(Owner::of_request(
+            segment,
+            identity.subject,
+            identity.limits,
+        ))
     }
 
     /// A subject with the limits of the rules.

@@ -86,13 +86,11 @@ impl Ledger {
         })?;
         let is_invalid = |glob: &&String| !validation::is_type_glob(glob);
         if let Some(glob) = limits.allow_types.iter().flatten().find(is_invalid) {
-            return Err(
-                Error::new(
-                    Kind::Usage,
-                    format!("{glob:?} is not type/subtype, type/* or */*"),
-                )
-                .with_hint("use one --allow-type for each content type"),
-            );
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{glob:?} is not type/subtype, type/* or */*"),
+            )
+            .with_hint("name one content type in each glob, such as video/mp4 or video/*"));
         }
         self.create_token(name, expires_at, limits).await
     }

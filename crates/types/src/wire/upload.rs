@@ -115,8 +115,8 @@ pub struct BeginResponse {
     pub parts: Option<Vec<SignedPart>>,
 }
 
-/// Request `POST /v1/uploads/{id}/claim`. A client needs it to continue an upload in another process,
-/// and to keep other clients from doing so while it sends no other call.
+/// Request `POST /v1/uploads/{id}/claim`. A client needs it to continue an upload in another
+/// process, and to keep other clients from doing so while it sends no other call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {

@@ -275,7 +275,8 @@ async fn operations_wait_if_connections_are_limited() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlock_is_resolved_by_repetition() {
     let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
-    let insert = "INSERT INTO owner (subject, segment, created_at) VALUES ('a', 'a', 0), ('b', 'b', 0)";
+    let insert =
+        "INSERT INTO owner (subject, segment, created_at) VALUES ('a', 'a', 0), ('b', 'b', 0)";
     pool.write(move |tx| Ok((tx.execute(insert, &[])?, TransactionEnd::Commit)))
         .await
         .unwrap();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at};
-use crate::limits::OwnerLimits;
 use crate::ledger::NewToken;
+use crate::limits::OwnerLimits;
 
 pub async fn instance_id_is_shared_and_stable(fixture: Fixture) {
     let gateways = join_all((0..4).map(|_| fixture.second_gateway())).await;
@@ -58,7 +58,7 @@ pub async fn token_is_revoked_once(fixture: Fixture) {
         name: "other".to_owned(),
         sha256: [8; 32],
         expires_at: None,
-            limits: OwnerLimits::default(),
+        limits: OwnerLimits::default(),
     };
     ledger.insert_token(duplicate, at(0)).await.unwrap_err();
     let found = ledger.token("a").await.unwrap().unwrap();
