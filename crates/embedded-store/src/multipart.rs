@@ -94,7 +94,7 @@ impl Store {
             ));
         }
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
         let output = received_output!(UploadPartOutput {
             &part_etag(&received.sha256),
             received.checksums.clone(),
@@ -148,7 +148,7 @@ impl Store {
             .read(range)
             .map(|bytes| bytes.map_err(Into::into))
             .boxed();
-        let received = receive_body(self.files(), body, BodyHeaders::none()).await?;
+        let received = receive_body(self.files(), &input.key, body, BodyHeaders::none()).await?;
         let result = CopyPartResult {
             e_tag: Some(strong(&part_etag(&received.sha256))),
             checksum_sha256: received.checksums.checksum_sha256.clone(),

@@ -98,7 +98,7 @@ impl Store {
             request.trailing_headers,
         )?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
         let checksums = received.checksums.clone();
         let etag = self
             .create_object(input.key, attributes, received, if_exists)
@@ -123,7 +123,7 @@ impl Store {
         check_bucket(&input.bucket)?;
         let attributes = attributes_of!(input)?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, BodyHeaders::none()).await?;
+        let received = receive_body(self.files(), &input.key, body, BodyHeaders::none()).await?;
         let path = format!("/{BUCKET}/{}", url_encode(&input.key));
         let etag = self
             .create_object(input.key, attributes, received, IfExists::RejectOther)

@@ -77,6 +77,7 @@ impl Reloader {
             subjects,
             allow_types,
             max_size,
+            keep_ended,
             hooks,
             hook_secret,
             on_reject,
@@ -90,6 +91,7 @@ impl Reloader {
             subjects,
             allow_types,
             max_size,
+            keep_ended,
             hooks,
             hook_secret,
             on_reject,
@@ -114,6 +116,7 @@ fn compare(old: &Config, new: &Config) -> Reloaded {
         ("subjects", old.subjects != new.subjects),
         ("allow_type", old.allow_types != new.allow_types),
         ("max_size", old.max_size != new.max_size),
+        ("keep_ended", old.keep_ended != new.keep_ended),
         ("hook", old.hooks != new.hooks),
         (
             "hook_secret_file",

@@ -1,5 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, tests a store, lists owners and uploads, and
-//! manages API tokens.
+//! `upload serve`: runs a gateway, sweeps once, prunes the ledger, tests a store, lists owners and
+//! uploads, and manages API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -13,6 +13,7 @@ mod ledger_location;
 mod limit_rules;
 mod owners;
 mod probe;
+mod prune;
 mod reload;
 mod run;
 mod sweep;

@@ -8,7 +8,7 @@ use super::config::config;
 use super::owners::{self, About};
 use super::reload::reload;
 use super::value_origins::with_origins;
-use super::{probe, sweep, token, uploads};
+use super::{probe, prune, sweep, token, uploads};
 use crate::cli::args::serve::{self, ServeArgs, ServeVerb, SweepArgs};
 use crate::cli::output::{self, LogFormat, LogOf};
 use crate::cli::settings::Settings;
@@ -46,6 +46,7 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
         Some(ServeVerb::Usage { ledger }) => {
             return owners::run(settings, ledger, About::Usage).await;
         }
+        Some(ServeVerb::Prune(arguments)) => return prune::run(settings, arguments).await,
         Some(ServeVerb::Sweep(_)) | None => {}
     }
     let config = config(settings, options).and_then(|config| {

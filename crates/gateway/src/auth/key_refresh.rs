@@ -12,12 +12,13 @@ const FETCH_PAUSE: Duration = Duration::from_mins(1);
 /// The pause between two fetches while there is no usable key set.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The times of fetches of the key set.
+/// The times of fetches of the key set. An attempt counts from its end: the callers that waited
+/// for it take its outcome, and the pause until the next one begins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FetchTimes {
-    /// The last attempt.
+    /// The end of the last attempt.
     pub attempted: Option<Instant>,
-    /// The last attempt for a key that the set did not have.
+    /// The end of the last attempt for a key that the set did not have.
     pub attempted_for_missing: Option<Instant>,
     /// The last success.
     pub fetched: Option<Instant>,
@@ -109,6 +110,11 @@ mod tests {
             KeyLookup::Fail(KeyError::Unavailable)
         );
         assert_eq!(look_up(secs(6), None, day, true), KeyLookup::Fetch);
+        // The callers that waited for an attempt do not begin another one.
+        assert_eq!(
+            look_up(secs(0), None, None, false),
+            KeyLookup::Fail(KeyError::Unavailable)
+        );
         assert_eq!(
             look_up(secs(1), None, None, false),
             KeyLookup::Fail(KeyError::Unavailable)

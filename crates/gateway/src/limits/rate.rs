@@ -1,4 +1,5 @@
-//! The rate limit of signed URLs per owner.
+//! The rate limit of calls and signed URLs per owner. A call that signs costs one permit for each
+//! URL. Any other call that reads or changes an upload, and each entry of a batch, costs one.
 //!
 //! Not here: quotas. Each gateway counts the rate in its own memory, since the limit protects one
 //! machine.
@@ -19,21 +20,21 @@ const CALLS_BETWEEN_CLEANUPS: u32 = 4096;
 /// More rates than a configuration has. Rates of earlier configurations are dropped.
 const MAX_RATES: usize = 256;
 
-/// The rate of signed URLs per owner.
+/// The rate of permits per owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// The number of URLs that may be signed at once after a pause. A call for more URLs is never
+    /// The number of permits that may be taken at once after a pause. A call that needs more is never
     /// granted.
     pub burst: NonZeroU32,
 }
 
-/// The reason that a call for signatures is rejected.
+/// The reason that a call is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateExceeded {
-    /// Enough signatures are available after this many seconds, at least one.
+    /// Enough permits are available after this many seconds, at least one.
     RetryAfter { seconds: u64 },
-    /// The call is for more signatures than the burst.
+    /// The call needs more permits than the burst.
     MoreThanBurst { burst: u32 },
 }
 
@@ -44,7 +45,7 @@ type Buckets<C> = governor::RateLimiter<
     NoOpMiddleware<<C as Clock>::Instant>,
 >;
 
-/// Counts the signatures of each owner in this process.
+/// Counts the permits of each owner in this process.
 pub struct RateLimiter<C: Clock = DefaultClock> {
     /// The buckets of the owners that have the same rate.
     buckets: Mutex<HashMap<Rate, Arc<Buckets<C>>>>,
@@ -67,8 +68,8 @@ impl<C: Clock + Clone> RateLimiter<C> {
         }
     }
 
-    /// Takes `count` signatures from the owner's bucket. Takes none if the bucket has fewer.
-    /// Without a rate, there is no limit.
+    /// Takes `count` permits from the owner's bucket. Takes none if the bucket has fewer. Without a
+    /// rate, there is no limit.
     pub fn take(&self, rate: Option<Rate>, owner: &str, count: usize) -> Result<(), RateExceeded> {
         let count = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
         let (Some(rate), Some(count)) = (rate, count) else {
@@ -126,11 +127,7 @@ mod tests {
         let retry_after = |seconds| Err(RateExceeded::RetryAfter { seconds });
         assert_eq!(take("a", 600), Ok(()));
         assert_eq!(take("a", 401), retry_after(1), "one too many");
-        assert_eq!(
-            take("a", 400),
-            Ok(()),
-            "a rejected call takes no signatures"
-        );
+        assert_eq!(take("a", 400), Ok(()), "a rejected call takes no permits");
         assert_eq!(take("a", 250), retry_after(3));
         assert_eq!(take("b", 1000), Ok(()));
         clock.advance(Duration::from_millis(2500));

@@ -52,7 +52,7 @@ impl Service {
         };
         self.check_signable(&parts)?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
-        self.take_signatures(owner, parts.len())?;
+        self.take_permits(owner, parts.len().max(1))?;
 
         let holder = request.holder.clone();
         let arrival = Arrival {

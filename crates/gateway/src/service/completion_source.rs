@@ -46,6 +46,10 @@ impl CompletionSource {
                 quota,
             });
         }
+        // A part without a row is not pinned.
+        if u32::try_from(rows.len()) != Ok(upload.plan.count()) {
+            return None;
+        }
         let part = |row: LedgerPart| {
             Some(CompletePart {
                 number: row.number,

@@ -45,7 +45,7 @@ impl Service {
                 "this gateway accepts uploads in parts only (Uppy: shouldUseMultipart: true)";
             return Err(Refusal::with_detail(Code::InvalidRequest, detail));
         }
-        self.take_signatures(owner, 1)?;
+        self.take_permits(owner, 1)?;
         let quota = self.quota(owner);
         let max_size = [quota.outstanding, quota.total]
             .into_iter()

@@ -19,6 +19,7 @@ mod completion_outcome;
 mod completion_source;
 mod confirm;
 mod dispose;
+mod ended_uploads;
 mod form_upload;
 mod hooks;
 mod lifecycle;

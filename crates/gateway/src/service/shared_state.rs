@@ -38,12 +38,14 @@ pub struct ServiceConfig {
     /// The limits of the store, with the gateway's own maximum size.
     pub limits: Limits,
     pub allow_types: Vec<String>,
-    /// The rate of signed URLs per owner.
+    /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
     /// Minimum lifetime of a signed URL.
     pub url_ttl: Duration,
     pub lease_terms: LeaseTerms,
+    /// How long the rows of ended uploads are kept; forever if `None`.
+    pub keep_ended: Option<Duration>,
     /// How long a complete waits for its outcome before it responds that the outcome is unknown.
     pub complete_timeout: Duration,
     /// The name of this backend in receipts: its public URL.
@@ -71,7 +73,7 @@ pub struct Service {
     current_config: RwLock<Arc<ServiceConfig>>,
     /// Subjects by segment. The subject of an owner never changes.
     pub(super) subjects: Mutex<HashMap<String, Arc<str>>>,
-    pub(super) sign_rate: RateLimiter,
+    pub(super) call_rate: RateLimiter,
     /// Owner and idempotency key of every begin and abort that runs in this process.
     begin_locks: Mutex<HashSet<(String, String)>>,
     /// The completions that run in this process. A repeated complete waits for the first one.
@@ -88,7 +90,7 @@ impl Service {
             ledger,
             unproven_store: store.clone().with_proof(Proof::None),
             store,
-            sign_rate: RateLimiter::default(),
+            call_rate: RateLimiter::default(),
             current_config: RwLock::new(Arc::new(config)),
             subjects: Mutex::default(),
             begin_locks: Mutex::default(),
@@ -118,16 +120,16 @@ impl Service {
         self.hooks_due.notify_one();
     }
 
-    /// Takes `count` signatures of the owner's rate.
+    /// Takes `count` permits of the owner's rate.
     ///
     /// # Errors
     /// `rate_limited`.
-    pub(super) fn take_signatures(&self, owner: &Owner, count: usize) -> Result<(), Refusal> {
+    pub(super) fn take_permits(&self, owner: &Owner, count: usize) -> Result<(), Refusal> {
         let rate = match owner.limits().rate {
             Some(limit) => limit.rate(),
             None => self.config().rate,
         };
-        Ok(self.sign_rate.take(rate, &owner.0, count)?)
+        Ok(self.call_rate.take(rate, &owner.0, count)?)
     }
 
     /// The quota for a request of the owner.
@@ -155,7 +157,7 @@ impl Service {
         }
     }
 
-    /// Checks that ledger and store respond.
+    /// Checks that the ledger accepts writes, and that the store responds.
     ///
     /// # Errors
     /// The dependency that does not respond in time.
@@ -164,7 +166,7 @@ impl Service {
             let head = async { self.store.head(&READINESS_KEY.parse().ok()?).await.ok() };
             timeout(READINESS_TIMEOUT, head).await
         };
-        let ledger = timeout(READINESS_TIMEOUT, self.ledger.ping());
+        let ledger = timeout(READINESS_TIMEOUT, self.ledger.check_writes(self.now()));
         match join(ledger, store).await {
             // The object need not exist.
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
@@ -176,7 +178,15 @@ impl Service {
             (ledger, _) => {
                 metrics().record_ledger_error();
                 let timed_out = ledger.is_err();
-                tracing::error!(timed_out, "not ready: the ledger does not respond");
+                let error = ledger
+                    .ok()
+                    .and_then(Result::err)
+                    .map(tracing::field::display);
+                tracing::error!(
+                    timed_out,
+                    error,
+                    "not ready: the ledger does not accept writes"
+                );
                 Err(Dependency::Ledger)
             }
         }

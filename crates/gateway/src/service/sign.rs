@@ -40,7 +40,7 @@ impl Service {
         check_declared(&upload)?;
         validation::check_parts(&upload.plan, &request.parts)?;
         self.check_signable(&request.parts)?;
-        self.take_signatures(owner, request.parts.len())?;
+        self.take_permits(owner, request.parts.len())?;
         if request.credentials_rejected {
             // The credentials that the gateway has may still be valid.
             if let Err(fault) = self.store.renew_credentials().await {
