@@ -29,7 +29,7 @@ pub struct Reloader {
     gateway: Arc<Gateway>,
     public_url: Url,
     /// The values that apply.
-    config: Config,
+    config: Box<Config>,
 }
 
 impl Debug for Reloader {
@@ -43,7 +43,7 @@ impl Reloader {
         Self {
             gateway,
             public_url,
-            config,
+            config: Box::new(config),
         }
     }
 
@@ -84,7 +84,7 @@ impl Reloader {
             drain_time,
             ..
         } = new;
-        self.config = Config {
+        *self.config = Config {
             rate,
             quota,
             limit_rules,
@@ -96,7 +96,7 @@ impl Reloader {
             hook_secret,
             on_reject,
             drain_time,
-            ..self.config.clone()
+            ..Config::clone(&self.config)
         };
         Ok(reloaded)
     }

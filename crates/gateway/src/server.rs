@@ -134,6 +134,11 @@ impl Running {
 /// in use; [`Kind::Temporary`] for a store that does not respond; [`Kind::Incompatible`] for a
 /// store with an untrusted certificate.
 pub async fn start(config: Config) -> Result<Running> {
+    // The callers keep a small future.
+    Box::pin(start_boxed(config)).await
+}
+
+async fn start_boxed(config: Config) -> Result<Running> {
     config.validate()?;
     let hooks = bootstrap::hooks(&config)?;
     let resources = Resources::open(&config).await?;

@@ -79,9 +79,10 @@ pub async fn run(settings: &Settings, flags: &LedgerArgs, about: About) -> Resul
             lines = heading(about).to_owned() + "\n";
         }
         for owner in &page {
-            lines += &match settings.json() {
-                true => json_line(owner, about),
-                false => text_line(owner, about, columns),
+            lines += &if settings.json() {
+                json_line(owner, about)
+            } else {
+                text_line(owner, about, columns)
             };
             lines.push('\n');
         }
