@@ -101,6 +101,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         cdn_url: None,
         store,
         store_credentials_file: None,
+        store_presigned_puts: false,
         ledger: LedgerConfig::Sqlite(ledger),
         auth: Auth::Private(token),
         companion_path: None,

@@ -54,6 +54,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
             dir: dir.join("store"),
         },
         store_credentials_file: Some(dir.join("credentials")),
+        store_presigned_puts: false,
         ledger: LedgerConfig::Sqlite(dir.join("ledger.db")),
         auth,
         companion_path: None,

@@ -9,6 +9,7 @@ mod access;
 mod batch;
 mod begin;
 mod companion;
+mod content_types;
 mod events;
 mod first_client;
 mod gateway;

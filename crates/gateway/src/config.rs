@@ -45,6 +45,8 @@ pub struct Config {
     pub cdn_url: Option<Url>,
     /// The file to which endpoint and keys of the embedded store are written, for other S3 clients.
     pub store_credentials_file: Option<PathBuf>,
+    /// The embedded store also accepts presigned PUTs whose length is not signed.
+    pub store_presigned_puts: bool,
     pub ledger: LedgerConfig,
     pub auth: Auth,
     /// The path of the routes of Uppy Companion. By default, these routes do not exist.

@@ -239,6 +239,17 @@ fn assess(
     if profile.support(Capability::Length) != Support::Yes {
         warnings.push("it accepts a body of another length than the signed one".to_owned());
     }
+    if profile.support(Capability::Encryption) == Support::No {
+        let observed = profile.observed(Capability::Encryption);
+        let text = format!("it ignores --sse: HeadObject shows an object {observed}");
+        if policy == ProbePolicy::Require {
+            let text = format!("the store does not encrypt as requested: {text}");
+            return Err(Error::new(Kind::Config, text).with_hint(
+                "leave out --sse, or correct its value; or use a store with that encryption",
+            ));
+        }
+        warnings.push(text);
+    }
     if policy == ProbePolicy::Require && !warnings.is_empty() {
         let text = format!("the store cannot prove uploads: {}", warnings.join("; "));
         return Err(Error::new(Kind::Config, text).with_hint(
@@ -252,6 +263,12 @@ fn assess(
              give the signing credentials no read access"
                 .to_owned(),
         );
+    }
+    if profile.support(Capability::RequiredHeaders) == Support::No {
+        warnings.push(format!(
+            "it ignores a header of --required-header: HeadObject shows an object {}",
+            profile.observed(Capability::RequiredHeaders)
+        ));
     }
     if profile.support(Capability::Expiry) == Support::No {
         warnings.push(

@@ -116,6 +116,10 @@ pub struct ServeOptions {
     /// clients
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub store_credentials: Option<PathBuf>,
+    /// The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make
+    /// them; such a URL permits up to 5 GiB
+    #[arg(long)]
+    pub store_presigned_puts: bool,
     /// An accepted content type, as a glob; repeatable
     #[arg(long = "allow-type", value_name = "GLOB", default_value = "*/*", value_parser = NonEmptyStringValueParser::new())]
     pub allow_types: Vec<String>,

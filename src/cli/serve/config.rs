@@ -46,6 +46,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         cdn_url: cdn.map(|text| base_url("--cdn", text)).transpose()?,
         store: store(settings, flags)?,
         store_credentials_file: flags.store_credentials.clone(),
+        store_presigned_puts: flags.store_presigned_puts,
         ledger: ledger_location::resolve(settings, flags.ledger.ledger.as_deref())?,
         auth: access::auth(&flags.access, flags.listen)?,
         companion_path: flags.companion.clone(),

@@ -9,6 +9,7 @@ pub mod config_file;
 #[cfg(test)]
 mod every_key_tests;
 mod hooks;
+mod issuers;
 mod ledger_location;
 mod limit_rules;
 mod owners;

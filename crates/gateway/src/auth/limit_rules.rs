@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 
+use super::claims;
 use super::glob::glob_matches;
-use super::jwt::claim_matches;
 use crate::limits::OwnerLimits;
 
 /// Limits for the requests that meet every condition of the rule.
@@ -15,7 +15,8 @@ use crate::limits::OwnerLimits;
 pub struct LimitRule {
     /// A glob for the subject, as in [`Issuer::claims`](super::Issuer::claims).
     pub owner: Option<String>,
-    /// The name of a claim, and a glob for its value. API tokens have no claims.
+    /// The name of a claim, as in [`Issuer::claims`](super::Issuer::claims), and a glob for its
+    /// value. API tokens have no claims.
     pub claim: Option<(String, String)>,
     pub limits: OwnerLimits,
 }
@@ -24,7 +25,7 @@ impl LimitRule {
     fn matches(&self, subject: &str, claims: Option<&Map<String, Value>>) -> bool {
         let matches_owner = |glob: &String| glob_matches(glob, subject);
         let matches_claim = |(name, glob): &(String, String)| {
-            claims.is_some_and(|claims| claim_matches(claims, name, glob))
+            claims.is_some_and(|claims| claims::matches(claims, name, glob))
         };
         self.owner.as_ref().is_none_or(matches_owner)
             && self.claim.as_ref().is_none_or(matches_claim)

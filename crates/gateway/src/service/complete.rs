@@ -231,19 +231,41 @@ impl Service {
         upload: &Upload,
         checksum: Option<&Checksum>,
     ) -> (ObjectCheck, Option<Head>) {
-        let expected = ExpectedObject {
-            token: &upload.token,
-            size: upload.plan.size(),
-            checksum,
-        };
         let _permit = self.store_calls.acquire().await;
         match self.store.head(&upload.key).await {
-            Ok(object) => (check_object(object.as_ref(), &expected), object),
+            Ok(object) => {
+                let unsigned = object
+                    .as_ref()
+                    .map(|object| self.unsigned_headers(upload, object));
+                let expected = ExpectedObject {
+                    token: &upload.token,
+                    size: upload.plan.size(),
+                    checksum,
+                    unsigned_headers: unsigned.as_deref().unwrap_or_default(),
+                };
+                (check_object(object.as_ref(), &expected), object)
+            }
             Err(fault) => {
                 report_store_fault("check an object", &fault);
                 (ObjectCheck::Unknown, None)
             }
         }
+    }
+
+    /// The names of headers that the client has added to the object of a single PUT, logged.
+    pub(super) fn unsigned_headers(&self, upload: &Upload, object: &Head) -> Vec<String> {
+        // Parts keep no headers, and the gateway creates their object.
+        if !upload.is_single() || !upload.owns(object) {
+            return Vec::new();
+        }
+        let headers = self.store.header_differences(object).unsigned;
+        if !headers.is_empty() {
+            tracing::warn!(
+                id = %upload.id, key = %upload.key, headers = headers.join(", "),
+                "the object has headers that the gateway did not request"
+            );
+        }
+        headers
     }
 
     /// Verifies an upload of a single PUT in one write. Returns `None` if epoch, state or SHA-256
@@ -308,7 +330,7 @@ impl Service {
             etag: object.etag.clone(),
             checksum: source.checksum().cloned(),
             proof: store.proof(),
-            unproven: store.profile().unproven(upload.is_single()),
+            unproven: store.unproven(object, upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
             finished: in_milliseconds(self.now()),
