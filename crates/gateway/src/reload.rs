@@ -142,6 +142,10 @@ fn compare(old: &Config, new: &Config) -> Reloaded {
             "store_credentials",
             differ(&old.store_credentials_file, &new.store_credentials_file),
         ),
+        (
+            "store_presigned_puts",
+            differ(&old.store_presigned_puts, &new.store_presigned_puts),
+        ),
         ("ledger", differ(&old.ledger, &new.ledger)),
         ("auth", differ(&old.auth, &new.auth)),
         (
