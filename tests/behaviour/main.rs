@@ -51,6 +51,7 @@ mod reports;
 mod request_counts;
 mod secrets;
 mod serve_config;
+mod serve_prune;
 mod settings;
 mod signals;
 mod slow_backend;
