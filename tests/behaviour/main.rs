@@ -42,6 +42,7 @@ mod power_loss;
 mod privacy;
 mod probe;
 mod put;
+mod rate_limit;
 mod reading_verbs;
 mod real_store;
 mod receipt_fields;

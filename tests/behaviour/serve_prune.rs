@@ -113,7 +113,6 @@ fn pruned_ledger_is_a_smaller_file() {
         ),
     );
     assert_eq!(inserted as u64, ROWS);
-    // The last process that closes the file writes the log into it.
     world.gateway.kill9();
     let gateway = world.gateway.sandbox();
     let size = || std::fs::metadata(gateway.ledger()).unwrap().len();

@@ -66,6 +66,7 @@ pub use config::{Config, EventSource, ProbePolicy, StoreConfig};
 pub use hooks::{Hook, HookKind, OnReject};
 pub use ledger::{
     ApiToken, Ledger, LedgerConfig, PostgresAddress, PruneScope, PrunedUploads, Upload,
+    write_log_into_file,
 };
 pub use limits::{Quota, Rate};
 pub use server::{Running, STOP_TIMEOUT, start};

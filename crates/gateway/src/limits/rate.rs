@@ -18,8 +18,8 @@ const CALLS_BETWEEN_CLEANUPS: u32 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// The number of permits that may be taken at once after a pause. A call that needs more is never
-    /// granted.
+    /// The number of permits that may be taken at once after a pause. A call that needs more is
+    /// never granted.
     pub burst: NonZeroU32,
 }
 

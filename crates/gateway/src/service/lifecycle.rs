@@ -34,11 +34,11 @@
 //!
 //! Events with *numbers*, *listed* and *form* are those of uploads from browsers, which declare no
 //! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired.
-//! The rows of parts are deleted with the transition to `verified`, `ready`, `rejected` or `aborted`,
-//! and those of an `expired` upload and of a browser's parts by a cleanup. The row of an upload that
-//! has ended is deleted after the retention time.
-//! When the lease and the lifetime of a pending or uploading upload have run out, it is reported as
-//! `expired`, even before a sweep ends it.
+//! The rows of parts are deleted with the transition to `verified`, `ready`, `rejected` or
+//! `aborted`, and those of an `expired` upload and of a browser's parts by a cleanup. The row of an
+//! upload that has ended is deleted after the retention time. When the lease and the lifetime of a
+//! pending or uploading upload have run out, it is reported as `expired`, even before a sweep ends
+//! it.
 //!
 //! Not here: the compare-and-sets (`ledger`), and the choice of the event (the operations).
 
