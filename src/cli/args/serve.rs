@@ -136,8 +136,8 @@ pub struct ServeOptions {
     /// 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
-    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with
-    /// the value never, they are never deleted
+    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired;
+    /// with the value never, they are never deleted
     ///
     /// Ready uploads are kept, and so is an upload of which an object stays in the store. The sweep
     /// deletes the records. See `upload serve prune`.
@@ -340,8 +340,8 @@ pub enum ServeVerb {
     ///
     /// Uploads that were aborted, rejected or have expired are deleted, if nothing of them is left
     /// in the store; gateways do the same after --keep-ended. A client that asks for such an upload
-    /// gets the answer not_found, and begins anew. Running gateways need not be stopped. The file of
-    /// a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
+    /// gets the answer not_found, and begins again. Running gateways need not be stopped. The file
+    /// of a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
     Prune(PruneArgs),
 }
 
@@ -353,8 +353,9 @@ pub struct PruneArgs {
     pub older_than: Duration,
     /// Also delete the records of ready uploads that began longer ago
     ///
-    /// Their objects stay in the store and count in the quota, but the gateway no longer knows them:
-    /// it signs no URL to read them, and a client that uploads the same file again sends it again.
+    /// Their objects stay in the store and count in the quota, but the gateway no longer knows
+    /// them: it signs no URL to read them, and a client that uploads the same file again sends it
+    /// again.
     #[arg(long)]
     pub ready: bool,
     /// Print what would be deleted, and change nothing

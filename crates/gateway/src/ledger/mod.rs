@@ -49,6 +49,7 @@ pub use last_use::Used;
 pub use parts::LedgerPart;
 pub use postgres::PostgresAddress;
 pub use rejection::Rejection;
+pub use space::write_log_into_file;
 pub use sweep::{KeyStatus, Remainder, SWEEP_BATCH_ROWS, SweepTask};
 pub use transition::TransitionOutcome;
 pub use upload_kind::UploadKind;
