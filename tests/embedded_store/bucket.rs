@@ -15,6 +15,10 @@ async fn clients_find_the_bucket_that_there_is() {
     for method in [Method::PUT, Method::HEAD] {
         store.call(method, &bucket, &[], b"").await.assert_ok();
     }
+    // rclone sends this header.
+    let headers = [("x-amz-bucket-object-lock-enabled", "false")];
+    let created = store.call(Method::PUT, &bucket, &headers, b"").await;
+    created.assert_ok();
     let other = store.call(Method::PUT, "/other", &[], b"").await;
     other.assert_error(400, "TooManyBuckets");
     let missing = store.call(Method::HEAD, "/other", &[], b"").await;

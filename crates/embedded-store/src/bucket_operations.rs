@@ -10,7 +10,7 @@ use s3s::dto::{
     GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
     GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput, GetObjectTaggingInput,
     GetObjectTaggingOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, Permission, Type,
+    ListBucketsOutput, Permission, PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use s3s::{S3Result, s3_error};
 
@@ -92,6 +92,29 @@ impl Store {
             owner: Some(owner()),
             ..GetObjectAclOutput::default()
         })
+    }
+
+    /// Accepts an access list that leaves the object private: some clients copy it with the object.
+    ///
+    /// # Errors
+    /// `NoSuchKey`; `NotImplemented` for another access list.
+    pub async fn put_object_acl(&self, input: PutObjectAclInput) -> S3Result<PutObjectAclOutput> {
+        check_bucket(&input.bucket)?;
+        check_version(input.version_id.as_deref())?;
+        self.require_object(input.key).await?;
+        let is_owner = |grant: &Grant| {
+            let grantee = grant.grantee.as_ref();
+            grantee.and_then(|grantee| grantee.id.as_deref()) == Some(OWNER)
+        };
+        let policy = input.access_control_policy.unwrap_or_default();
+        let grants = policy.grants.unwrap_or_default();
+        if !grants.iter().all(is_owner) {
+            return Err(s3_error!(
+                NotImplemented,
+                "Objects of this store are private"
+            ));
+        }
+        Ok(PutObjectAclOutput::default())
     }
 
     /// Objects have no tags.

@@ -5,11 +5,12 @@
 use std::io;
 
 use futures_util::StreamExt as _;
+use http::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
     MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
 };
-use s3s::{S3Result, s3_error};
+use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
 use crate::body_headers::BodyHeaders;
@@ -45,9 +46,13 @@ macro_rules! source_conditions_of {
 impl Store {
     /// Copies an object. The copy shares the bytes of its source on the disk, unless it needs
     /// another checksum.
-    pub async fn copy_object(&self, input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
+    pub async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<CopyObjectOutput> {
+        let source_key = source_key(&request.headers)?;
+        let input = request.input;
         check_bucket(&input.bucket)?;
-        let source_key = source_key(&input.copy_source)?.to_owned();
         let replaces = replaces_attributes(input.metadata_directive.as_ref())?;
         let algorithm = input.checksum_algorithm.as_ref();
         let algorithm = algorithm
@@ -164,11 +169,12 @@ impl Store {
 
     pub async fn upload_part_copy(
         &self,
-        input: UploadPartCopyInput,
+        request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<UploadPartCopyOutput> {
+        let source_key = source_key(&request.headers)?;
+        let input = request.input;
         check_bucket(&input.bucket)?;
         let number = check_part_number(input.part_number)?;
-        let source_key = source_key(&input.copy_source)?.to_owned();
         let upload = self.open_upload(&input.upload_id, &input.key).await?;
         let source = self
             .source(&source_key, &source_conditions_of!(input))
@@ -209,7 +215,15 @@ impl Store {
     }
 }
 
-fn source_key(source: &CopySource) -> S3Result<&str> {
+/// The key in `x-amz-copy-source`. As in S3, a plus sign is an encoded space there.
+fn source_key(headers: &HeaderMap) -> S3Result<String> {
+    let header = headers
+        .get("x-amz-copy-source")
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default()
+        .replace('+', "%20");
+    let source = CopySource::parse(&header)
+        .map_err(|_| s3_error!(InvalidArgument, "Invalid copy source object key"))?;
     let CopySource::Bucket {
         bucket,
         key,
@@ -221,9 +235,9 @@ fn source_key(source: &CopySource) -> S3Result<&str> {
             "Only objects of this store can be copied"
         ));
     };
-    check_bucket(bucket)?;
+    check_bucket(&bucket)?;
     check_version(version_id.as_deref())?;
-    Ok(key)
+    Ok(key.into())
 }
 
 /// Returns true if the copy gets the headers of the request, not those of its source.
