@@ -5,12 +5,15 @@
     reason = "called like the operations that do wait"
 )]
 
+use std::ops::ControlFlow;
+
 use s3s::dto::{
-    Bucket, CreateBucketInput, CreateBucketOutput, GetBucketAclInput, GetBucketAclOutput,
-    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput, GetObjectTaggingInput,
-    GetObjectTaggingOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, Permission, PutObjectAclInput, PutObjectAclOutput, Type,
+    Bucket, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput,
+    GetObjectTaggingInput, GetObjectTaggingOutput, Grant, Grantee, HeadBucketInput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Permission, PutObjectAclInput,
+    PutObjectAclOutput, Type,
 };
 use s3s::{S3Result, s3_error};
 
@@ -55,6 +58,30 @@ impl Store {
         Ok(CreateBucketOutput {
             location: Some(format!("/{BUCKET}")),
         })
+    }
+
+    /// # Errors
+    /// `NoSuchBucket`; `BucketNotEmpty`; `AccessDenied` for the empty bucket.
+    pub async fn delete_bucket(&self, input: DeleteBucketInput) -> S3Result<DeleteBucketOutput> {
+        check_bucket(&input.bucket)?;
+        let has_objects = self
+            .manifest()
+            .read(|queries| {
+                let mut has_objects = false;
+                queries.visit_objects("", "", |_| {
+                    has_objects = true;
+                    ControlFlow::Break(())
+                })?;
+                Ok(has_objects)
+            })
+            .await?;
+        if has_objects {
+            return Err(s3_error!(BucketNotEmpty));
+        }
+        Err(s3_error!(
+            AccessDenied,
+            "The bucket of this store cannot be deleted"
+        ))
     }
 
     /// The location is absent for us-east-1, as in S3.

@@ -21,7 +21,7 @@ use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
 use crate::manifest::{Attributes, Digests, Object};
 use crate::multipart::check_part_number;
-use crate::object_fields::{attributes_of, with_checksum};
+use crate::object_fields::{attributes_of, only_with_checksum};
 use crate::objects::{ReadableObject, check_version};
 use crate::part_files::NewPartFile;
 use crate::receive_body::receive_body;
@@ -81,7 +81,7 @@ impl Store {
         let checksum = checksum.unwrap_or_default();
         let checksum_type = checksum.checksum_type.clone();
         Ok(CopyObjectOutput {
-            copy_object_result: Some(with_checksum!(CopyObjectResult {
+            copy_object_result: Some(only_with_checksum!(CopyObjectResult {
                 checksum,
                 checksum_type: checksum_type,
                 e_tag: Some(strong(&object.etag)),
@@ -113,20 +113,19 @@ impl Store {
         } else {
             None
         };
-        let parts = match linked {
-            Some(parts) => parts,
-            None => {
-                let algorithm =
-                    algorithm.or_else(|| Some(source.object.checksum.as_ref()?.algorithm));
-                let size = source.object.size;
-                check_copy_size(size)?;
-                let headers = BodyHeaders::none().requiring(algorithm)?;
-                let body = source.read(0..size).map(|bytes| bytes.map_err(Into::into));
-                let received = receive_body(self.files(), body.boxed(), headers).await?;
-                object.etag = part_etag(&received.digests);
-                object.checksum = Some(received.digests.main_checksum());
-                vec![(1, received.file, received.digests)]
-            }
+        let parts = if let Some(parts) = linked {
+            parts
+        } else {
+            let of_source = source.object.checksum.as_ref();
+            let algorithm = algorithm.or_else(|| Some(of_source?.algorithm));
+            let size = source.object.size;
+            check_copy_size(size)?;
+            let headers = BodyHeaders::none().requiring(algorithm)?;
+            let body = source.read(0..size).map(|bytes| bytes.map_err(Into::into));
+            let received = receive_body(self.files(), body.boxed(), headers).await?;
+            object.etag = part_etag(&received.digests);
+            object.checksum = Some(received.digests.main_checksum());
+            vec![(1, received.file, received.digests)]
         };
         let copied = object.clone();
         self.manifest()
@@ -189,7 +188,7 @@ impl Store {
         let body = source.read(range).map(|bytes| bytes.map_err(Into::into));
         let received = receive_body(self.files(), body.boxed(), headers).await?;
         let checksum = received.digests.main_checksum();
-        let result = with_checksum!(CopyPartResult {
+        let result = only_with_checksum!(CopyPartResult {
             checksum.to_dto(),
             e_tag: Some(strong(&part_etag(&received.digests))),
             last_modified: Some(timestamp(now())),

@@ -55,7 +55,7 @@ impl RequestFacts {
         let mut response = if status.is_client_error() || status.is_server_error() {
             change_body(response, |text| self.add_id(text)).await
         } else if self.is_attributes {
-            change_body(response, without_quotes).await
+            change_body(response, |text| Some(without_quotes(text))).await
         } else {
             response
         };
@@ -87,9 +87,13 @@ impl RequestFacts {
 }
 
 /// Removes the quotes of an ETag.
-fn without_quotes(text: &str) -> Option<String> {
-    let text = text.replace("<ETag>&quot;", "<ETag>");
-    Some(text.replace("&quot;</ETag>", "</ETag>"))
+fn without_quotes(text: &str) -> String {
+    let mut text = text.to_owned();
+    for quote in ["&quot;", "\""] {
+        text = text.replace(&format!("<ETag>{quote}"), "<ETag>");
+        text = text.replace(&format!("{quote}</ETag>"), "</ETag>");
+    }
+    text
 }
 
 /// Changes the text of an XML body, which s3s has in memory.

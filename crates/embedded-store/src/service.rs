@@ -190,13 +190,12 @@ impl Service {
                 rejection.to_http_response().ok()
             }
         };
-        let response = match response {
-            Some(response) => self.with_location(response.map(Body::new)),
-            None => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            }
+        let response = if let Some(response) = response {
+            self.with_location(response.map(Body::new))
+        } else {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
         };
         facts.apply(response).await
     }
