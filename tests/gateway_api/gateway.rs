@@ -66,6 +66,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
         lease_ttl: Duration::from_mins(1),
+        keep_ended: None,
         sweep_interval: Some(Duration::from_hours(1)),
         events: None,
         report_orphans: false,

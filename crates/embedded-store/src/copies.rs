@@ -122,7 +122,7 @@ impl Store {
             check_copy_size(size)?;
             let headers = BodyHeaders::none().requiring(algorithm)?;
             let body = source.read(0..size).map(|bytes| bytes.map_err(Into::into));
-            let received = receive_body(self.files(), body.boxed(), headers).await?;
+            let received = receive_body(self.files(), &object.key, body.boxed(), headers).await?;
             object.etag = part_etag(&received.digests);
             object.checksum = Some(received.digests.main_checksum());
             vec![(1, received.file, received.digests)]
@@ -186,7 +186,7 @@ impl Store {
         let required = upload.checksum_kind.map(|(algorithm, _)| algorithm);
         let headers = BodyHeaders::none().requiring(required)?;
         let body = source.read(range).map(|bytes| bytes.map_err(Into::into));
-        let received = receive_body(self.files(), body.boxed(), headers).await?;
+        let received = receive_body(self.files(), &input.key, body.boxed(), headers).await?;
         let checksum = received.digests.main_checksum();
         let result = only_with_checksum!(CopyPartResult {
             checksum.to_dto(),

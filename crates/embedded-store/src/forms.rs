@@ -39,7 +39,7 @@ impl Store {
         )?;
         let attributes = attributes_of!(input)?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
         let path = format!("/{BUCKET}/{}", url_encode(&input.key));
         let sha256 = received.digests.sha256;
         let etag = self

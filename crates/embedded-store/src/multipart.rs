@@ -101,7 +101,7 @@ impl Store {
             headers
         };
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
         let (etag, checksum) = (
             part_etag(&received.digests),
             received.digests.main_checksum(),

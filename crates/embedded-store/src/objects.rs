@@ -177,7 +177,7 @@ impl Store {
             request.trailing_headers,
         )?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
         let checksum = received.digests.main_checksum();
         let etag = self
             .create_object(input.key, attributes, received, move |changes, object| {

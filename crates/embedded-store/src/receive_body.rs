@@ -38,28 +38,30 @@ pub struct ReceivedBody {
     pub digests: Digests,
 }
 
-/// Receives a body. Leaves no file if it is incomplete or is not as announced.
+/// Receives a body of the object at `key`. Leaves no file if it is incomplete or is not as
+/// announced.
 ///
 /// # Errors
 /// `IncompleteBody`; `BadDigest`; `RequestTimeout`; `SlowDown` if too many bodies are being
 /// received; and the errors of s3s for a chunked body.
 pub async fn receive_body<S>(
     files: &Arc<PartFiles>,
+    key: &str,
     mut body: S,
     headers: BodyHeaders,
 ) -> Result<ReceivedBody, StoreError>
 where
     S: Stream<Item = Result<Bytes, StdError>> + Unpin,
 {
-    let permit = files
-        .try_body_permit()
+    let place = files
+        .try_body_place(key)
         .ok_or_else(|| s3_error!(SlowDown, "Too many concurrent uploads"))?;
     let (sender, frames) = mpsc::channel(MAX_QUEUED_FRAMES);
     let (files, writer) = (Arc::clone(files), BodyWriter::new(&headers));
     let writing = tokio::task::spawn_blocking(move || {
         let received = writer.write_all(Draft::create(&files)?, frames);
         // Held until the thread ends, which it does even if the request is dropped.
-        drop(permit);
+        drop(place);
         received
     });
     let forwarded = forward(&mut body, &headers, &sender).await;
@@ -280,21 +282,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_over_the_limit_are_rejected_until_one_ends() {
+    async fn bodies_of_one_directory_are_limited_and_leave_places_to_others() {
         let dir = tempfile::tempdir().unwrap();
         let lock = StoreLock::acquire(dir.path(), Duration::ZERO)
             .await
             .unwrap();
         let files = PartFiles::open(dir.path(), lock).unwrap();
-        let receive = || receive_body(&files, futures_util::stream::empty(), BodyHeaders::none());
-        let mut permits: Vec<_> = std::iter::from_fn(|| files.try_body_permit()).collect();
+        let receive = async |key: &str| {
+            let body = futures_util::stream::empty();
+            receive_body(&files, key, body, BodyHeaders::none()).await
+        };
+        let mut places: Vec<_> =
+            std::iter::from_fn(|| files.try_body_place("uploads/one/a")).collect();
         assert!(matches!(
-            receive().await,
+            receive("uploads/one/b").await,
             Err(StoreError::Rejected(error)) if *error.code() == S3ErrorCode::SlowDown
         ));
-        permits.pop();
+        receive("uploads/other/b").await.unwrap();
+        places.pop();
         for _ in 0..2 {
-            receive().await.unwrap();
+            receive("uploads/one/b").await.unwrap();
         }
     }
 }

@@ -53,7 +53,7 @@ pub struct Config {
     pub companion_path: Option<String>,
     /// Origins of the pages that may use the gateway and its embedded store.
     pub allow_origins: Vec<String>,
-    /// The rate of signed URLs per owner.
+    /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
     /// Globs of content types.
@@ -66,6 +66,9 @@ pub struct Config {
     pub upload_ttl: Duration,
     /// A lease ends this long after the last call of its holder.
     pub lease_ttl: Duration,
+    /// How long the rows of uploads that have ended without an object are kept in the ledger;
+    /// forever if `None`.
+    pub keep_ended: Option<Duration>,
     /// The interval of sweeps. `None` leaves them to other gateways.
     pub sweep_interval: Option<Duration>,
     /// The source of the store's events.

@@ -55,6 +55,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         url_ttl: flags.url_ttl,
         upload_ttl: flags.upload_ttl,
         lease_ttl: flags.lease,
+        keep_ended: flags.keep_ended.duration(),
         sweep_interval: flags.sweep_every.duration(),
         events: events(flags)?,
         report_orphans: true,
