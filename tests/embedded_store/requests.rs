@@ -97,6 +97,18 @@ async fn every_response_names_its_request() {
     }
 }
 
+#[tokio::test]
+async fn id_of_a_request_cannot_change_the_xml_of_an_error() {
+    let store = TestStore::new().await;
+    for (id, is_kept) in [("abc-1", true), ("</RequestId><Code>x</Code>", false)] {
+        let request = store.presign(Method::GET, &path("missing"), &[]).await;
+        let headers = [("x-request-id", id)];
+        let response = store.send(request, &headers, Vec::new()).await;
+        assert_eq!(response.elements("Code"), ["NoSuchKey"]);
+        assert_eq!(response.element("RequestId") == id, is_kept);
+    }
+}
+
 /// Some clients take the status of such a response for that of their next request.
 #[tokio::test]
 async fn connection_is_closed_after_an_empty_put_that_expects_100_continue() {

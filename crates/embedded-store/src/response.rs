@@ -36,6 +36,7 @@ impl RequestFacts {
         Self {
             id: headers
                 .get(GATEWAY_REQUEST_ID)
+                .filter(|id| is_id(id.as_bytes()))
                 .cloned()
                 .unwrap_or_else(new_id),
             is_head: request.method == Method::HEAD,
@@ -84,6 +85,12 @@ impl RequestFacts {
         let id = self.id.to_str().unwrap_or_default();
         Some(format!("{start}<RequestId>{id}</RequestId>{END}"))
     }
+}
+
+/// Returns true for an id that can stand in XML. Without a gateway, a client may choose it.
+fn is_id(bytes: &[u8]) -> bool {
+    let is_valid = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
+    !bytes.is_empty() && bytes.iter().all(is_valid)
 }
 
 /// Removes the quotes of an ETag.
