@@ -67,12 +67,12 @@ impl Store {
             ));
         }
         let key = input.key.clone();
-        let replaced = attributes_of!(input)?;
+        let from_request = attributes_of!(input)?;
         let source = self
             .source(&source_key, &source_conditions_of!(input))
             .await?;
         let attributes = if replaces {
-            replaced
+            from_request
         } else {
             source.object.attributes.clone()
         };
