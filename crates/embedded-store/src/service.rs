@@ -44,6 +44,10 @@ const FORM_TIMEOUT: Duration = Duration::from_mins(15);
 /// The longest time until the file of a form begins.
 const FORM_FIELDS_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The largest body of a rejected request that is read, and the longest time for it.
+const MAX_DRAINED_BYTES: usize = 64 << 10;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The store as a service for `Router::fallback_service`: path style, at the root of its host.
 #[derive(Clone)]
 pub struct Service {
@@ -181,15 +185,17 @@ impl Service {
         let facts = RequestFacts::new(&parts);
         let response = match self.admit(&parts).await {
             Ok(admitted) => self.forward(admitted, parts, body).await,
-            Err(rejection) => rejection.to_http_response().ok(),
-        };
-        let response = match response {
-            Some(response) => self.with_location(response.map(Body::new)),
-            None => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
+            Err(rejection) => {
+                drain(&parts, body).await;
+                rejection.to_http_response().ok()
             }
+        };
+        let response = if let Some(response) = response {
+            self.with_location(response.map(Body::new))
+        } else {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
         };
         facts.apply(response).await
     }
@@ -239,6 +245,20 @@ impl Service {
             response.headers_mut().insert(header::LOCATION, location);
         }
         response
+    }
+}
+
+/// Reads the small body of a rejected request: a client that still sends it when the connection is
+/// closed may not read the response.
+async fn drain(request: &Parts, body: Body) {
+    let headers = &request.headers;
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    // With `Expect`, the client does not send the body before the response.
+    let is_small = length.is_some_and(|length| length <= MAX_DRAINED_BYTES);
+    if is_small && !headers.contains_key(header::EXPECT) {
+        let _ = timeout(DRAIN_TIMEOUT, axum::body::to_bytes(body, MAX_DRAINED_BYTES)).await;
     }
 }
 
