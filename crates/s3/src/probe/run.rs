@@ -9,7 +9,7 @@ use upload_types::wire::Proof;
 use super::checks::{self, Checks};
 use super::cleanup;
 use super::depth::ProbeDepth;
-use super::fixture::{PROBE_OBJECT, probe_key};
+use super::fixture::{PROBE_OBJECT, PROBE_PREFIX, parse_key, probe_key};
 use super::proofs::{ProofChecks, ProofSearch};
 use crate::fault::Fault;
 use crate::object_headers::ENCRYPTION_HEADER;
@@ -45,6 +45,13 @@ impl Store {
             ),
             fault => fault,
         })
+    }
+
+    /// Whether a key, without the prefix of the store, is one of a probe.
+    #[must_use]
+    pub fn is_probe_key(key: &str) -> bool {
+        key.strip_prefix(PROBE_PREFIX)
+            .is_some_and(|rest| parse_key(rest).is_some())
     }
 
     /// Deletes the leftovers of interrupted probes that began more than 15 minutes before `now`.
