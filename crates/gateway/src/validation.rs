@@ -9,7 +9,7 @@ use crate::problem::Refusal;
 use upload_s3::MAX_METADATA_BYTES;
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
-use upload_types::{Checksum, MediaType, Sha256};
+use upload_types::{Checksum, MediaType, PartNumber, Sha256};
 
 pub const MAX_NAME_CHARS: usize = 200;
 /// The metadata key of the token by which a gateway recognizes the object of an upload.
@@ -178,26 +178,29 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks a request to complete: it must have every part once and in order, with the SHA-256 that
-/// was signed for it (`signed_sha256`, by number from 1), and the checksum of these parts.
+/// Checks a request to complete: it must have every part once and in order, with the SHA-256 to
+/// which it is pinned (`pinned`), and the checksum of these parts.
 ///
 /// # Errors
 /// `source_mismatch` with a detail.
 pub fn check_complete(
     plan: &Plan,
-    signed_sha256: &[Option<Sha256>],
+    pinned: &BTreeMap<PartNumber, Sha256>,
     request: &CompleteRequest,
 ) -> Result<(), Refusal> {
     let mismatch = |detail: String| Err(Refusal::with_detail(Code::SourceMismatch, detail));
     let count = usize::try_from(plan.count()).unwrap_or(usize::MAX);
-    if request.parts.len() != count || signed_sha256.len() != count {
+    if request.parts.len() != count {
         return mismatch(format!("this upload's plan has {count} parts"));
     }
-    for (expected, (part, signed)) in (1_u32..).zip(request.parts.iter().zip(signed_sha256)) {
+    for (expected, part) in (1_u32..).zip(&request.parts) {
         if part.number.get() != expected {
             return mismatch(format!("part {expected} is missing or out of order"));
         }
-        if signed.is_some_and(|signed| signed != part.sha256) {
+        if pinned
+            .get(&part.number)
+            .is_some_and(|sha256| *sha256 != part.sha256)
+        {
             return mismatch(format!("part {expected} was signed with another SHA-256"));
         }
     }
@@ -226,7 +229,6 @@ pub fn object_checksum<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_types::PartNumber;
     use upload_types::wire::CompletePart;
 
     fn request() -> BeginRequest {
@@ -352,8 +354,9 @@ mod tests {
             parts: vec![part(1, sums[0]), part(2, sums[1])],
             checksum: Checksum::composite(&sums),
         };
-        let signed = [Some(sums[0]), None];
-        let code = |request: &CompleteRequest, signed: &[Option<Sha256>]| {
+        let pinned = |sha256| BTreeMap::from([(PartNumber::FIRST, sha256)]);
+        let signed = pinned(sums[0]);
+        let code = |request: &CompleteRequest, signed: &BTreeMap<PartNumber, Sha256>| {
             check_complete(&plan, signed, request)
                 .err()
                 .map(|refusal| refusal.code)
@@ -381,7 +384,7 @@ mod tests {
             ),
             mismatch
         );
-        assert_eq!(code(&valid, &[Some(sums[1]), None]), mismatch);
+        assert_eq!(code(&valid, &pinned(sums[1])), mismatch);
         let other = CompleteRequest {
             checksum: Checksum::whole(&sums[0]),
             ..valid

@@ -9,6 +9,7 @@
 //! | [`plan`] | how a file is cut into parts |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
+//! | [`fair_share`] | a limited resource that several owners share |
 //! | [`sync`] | locks that are not poisoned |
 //! | [`crash`] | points at which tests kill the process |
 //!
@@ -24,6 +25,7 @@ mod digest;
 mod disk_failure;
 pub mod error;
 mod etag;
+pub mod fair_share;
 mod ids;
 mod media_type;
 pub mod plan;

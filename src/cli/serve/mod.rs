@@ -1,4 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, tests a store, and manages API tokens.
+//! `upload serve`: runs a gateway, sweeps once, prunes the ledger, tests a store, and manages API
+//! tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -11,6 +12,7 @@ mod hooks;
 mod issuers;
 mod ledger_location;
 mod probe;
+mod prune;
 mod run;
 mod sweep;
 mod token;

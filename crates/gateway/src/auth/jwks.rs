@@ -11,6 +11,7 @@ use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::issuer::{Algorithm, Issuer, is_trusted_url};
@@ -21,6 +22,9 @@ use upload_types::sync::lock;
 
 /// The time limit of a request to an issuer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that wait for the keys of one issuer. They are not authenticated yet, so there may be
+/// only a few of them: further ones are refused.
+const MAX_WAITING_REQUESTS: usize = 64;
 /// The largest response. GitHub's key set has 10 KiB.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
@@ -33,6 +37,7 @@ pub(super) struct KeyCache {
     state: Mutex<State>,
     /// Locked by the task that fetches. Other tasks wait for its result.
     fetching: tokio::sync::Mutex<()>,
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -79,6 +84,7 @@ impl KeyCache {
             algorithms: issuer.algorithms.clone(),
             state: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING_REQUESTS)),
         }
     }
 
@@ -93,8 +99,15 @@ impl KeyCache {
             // A lookup that fails waits too: a fetch in progress may find the key.
             _ => {}
         }
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned();
+        let waiting = waiting.map_err(|_| KeyError::Unavailable)?;
         // In a separate task: if this client disconnects, the fetch continues for other requests.
-        let _ = tokio::spawn(Arc::clone(self).fetch_if_needed(wanted.clone())).await;
+        let fetch = Arc::clone(self).fetch_if_needed(wanted.clone());
+        let _ = tokio::spawn(async move {
+            fetch.await;
+            drop(waiting);
+        })
+        .await;
         match self.look_up(&wanted) {
             (KeyLookup::Fail(error), _) => Err(error),
             (_, Some(key)) => Ok(key),
@@ -112,25 +125,28 @@ impl KeyCache {
     /// Fetches the key set, unless another task has fetched it while this one waited.
     async fn fetch_if_needed(self: Arc<Self>, wanted: WantedKey) {
         let _fetching = self.fetching.lock().await;
-        {
-            let mut state = lock(&self.state);
+        let is_for_missing = {
+            let state = lock(&self.state);
             let (now, is_known) = (Instant::now(), state.find(&wanted).is_some());
             let lookup = look_up(&state.times, is_known, now);
             if !matches!(lookup, KeyLookup::Fetch | KeyLookup::UseAndRefresh) {
                 return;
             }
             // Before the first success, a fetch is for the whole set, not for a missing key.
-            if !is_known && state.times.fetched.is_some() {
-                state.times.begin_for_missing(now);
-            }
-            state.times.attempted = Some(now);
+            !is_known && state.times.fetched.is_some()
+        };
+        let fetched = self.fetch().await;
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        state.times.attempted = Some(now);
+        if is_for_missing {
+            state.times.record_for_missing(now);
         }
-        match self.fetch().await {
+        match fetched {
             Ok(keys) => {
                 tracing::debug!(issuer = %self.issuer, keys = keys.len(), "issuer's keys fetched");
-                let mut state = lock(&self.state);
                 state.keys = keys;
-                state.times.fetched = Some(Instant::now());
+                state.times.fetched = Some(now);
             }
             Err(reason) => {
                 tracing::warn!(issuer = %self.issuer, reason, "could not fetch the issuer's keys");

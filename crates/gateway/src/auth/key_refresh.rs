@@ -17,20 +17,21 @@ const MISSING_PAUSE: Duration = Duration::from_secs(2);
 /// The pause between two fetches while there is no usable key set.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The times of fetches of the key set.
+/// The times of fetches of the key set. An attempt counts from its end: the callers that waited
+/// for it take its outcome, and the pause until the next one begins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FetchTimes {
-    /// The last attempt.
+    /// The end of the last attempt.
     pub attempted: Option<Instant>,
-    /// The last attempts for keys that the set did not have, the latest first.
+    /// The ends of the last attempts for keys that the set did not have, the latest first.
     pub attempted_for_missing: [Option<Instant>; MISSING_FETCHES],
     /// The last success.
     pub fetched: Option<Instant>,
 }
 
 impl FetchTimes {
-    /// Notes the beginning of a fetch for a key that the set does not have.
-    pub(super) fn begin_for_missing(&mut self, now: Instant) {
+    /// Records the end of a fetch for a key that the set does not have.
+    pub(super) fn record_for_missing(&mut self, now: Instant) {
         self.attempted_for_missing.rotate_right(1);
         self.attempted_for_missing[0] = Some(now);
     }
@@ -130,6 +131,11 @@ mod tests {
             KeyLookup::Fail(KeyError::Unavailable)
         );
         assert_eq!(look_up(secs(6), None, day, true), KeyLookup::Fetch);
+        // The callers that waited for an attempt do not begin another one.
+        assert_eq!(
+            look_up(secs(0), None, None, false),
+            KeyLookup::Fail(KeyError::Unavailable)
+        );
         assert_eq!(
             look_up(secs(1), None, None, false),
             KeyLookup::Fail(KeyError::Unavailable)
@@ -148,7 +154,7 @@ mod tests {
             let now = start + Duration::from_secs(secs);
             let lookup = look_up(&times, false, now);
             if lookup == KeyLookup::Fetch {
-                times.begin_for_missing(now);
+                times.record_for_missing(now);
                 (times.attempted, times.fetched) = (Some(now), Some(now));
             }
             lookup

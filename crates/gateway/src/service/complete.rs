@@ -41,8 +41,8 @@ impl Service {
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
-    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost), `not_found`,
-    /// `store_unavailable`.
+    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost),
+    /// `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
         owner: &Owner,
@@ -52,7 +52,11 @@ impl Service {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
         };
-        let found = self.ledger.upload_with_parts(&owner.0, &id).await;
+        self.call_rate.take(&owner.0, 1)?;
+        // A request with fewer parts than the plan is refused, so it needs no more rows than it has
+        // parts.
+        let limit = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
+        let found = self.ledger.upload_with_parts(&owner.0, &id, limit).await;
         let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
         let upload = with_expiry(upload, self.now());
@@ -66,8 +70,9 @@ impl Service {
             return Err(Refusal::new(Code::LeaseLost));
         }
         check_declared(&upload)?;
-        let signed_sha256: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
-        validation::check_complete(&upload.plan, &signed_sha256, &request)?;
+        let pinned = rows.into_iter();
+        let pinned = pinned.filter_map(|row| Some((row.number, row.sha256?)));
+        validation::check_complete(&upload.plan, &pinned.collect(), &request)?;
 
         let mut completion = self.join_or_spawn(upload, CompletionSource::Declared(request));
         match timeout(self.config.complete_timeout, completion.result()).await {
@@ -376,10 +381,10 @@ impl Service {
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         // The sweep removes the object if the deletion below fails.
-        let cleanup_at = self.now();
+        let now = self.now();
         let is_rejected = self
             .ledger
-            .end(&upload.id, from, UploadState::Rejected, cleanup_at)
+            .end(&upload.id, from, UploadState::Rejected, (now, now))
             .await
             .map_err(ledger_failed)?;
         if !is_rejected {
