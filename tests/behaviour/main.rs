@@ -35,6 +35,7 @@ mod misreported_sources;
 mod moved_sources;
 mod network;
 mod object_metadata;
+mod operators_networks;
 mod orphans;
 mod output;
 mod postgres_restart;

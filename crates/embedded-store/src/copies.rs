@@ -117,7 +117,8 @@ impl Store {
                 check_copy_size(size)?;
                 let headers = BodyHeaders::none().requiring(algorithm)?;
                 let body = source.read(0..size).map(|bytes| bytes.map_err(Into::into));
-                let received = receive_body(self.files(), &object.key, body.boxed(), headers).await?;
+                let received =
+                    receive_body(self.files(), &object.key, body.boxed(), headers).await?;
                 object.etag = part_etag(&received.digests);
                 object.checksum = Some(received.digests.main_checksum());
                 vec![(1, received.file, received.digests)]
