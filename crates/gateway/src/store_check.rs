@@ -67,8 +67,8 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
                 tracing::warn!(warning, "the store lacks a protection");
             }
             if !is_embedded {
-                check_permissions(&store, config).await?;
-                check_public_endpoint(&store, config).await?;
+                Box::pin(check_permissions(&store, config)).await?;
+                Box::pin(check_public_endpoint(&store, config)).await?;
             }
             Ok(store.with_profile(profile).with_proof(proof))
         }
@@ -181,7 +181,14 @@ pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
             .map_err(|fault| unusable(&store, &fault))?;
         save_profile(&resources.ledger, &key, &profile, Timestamp::now()).await?;
     }
-    let assessment = assess(config.probe, config.proof, &profile);
+    let mut assessment = assess(config.probe, config.proof, &profile);
+    if !config.store.is_embedded() {
+        let checked = match Box::pin(check_permissions(&store, config)).await {
+            Ok(()) => Box::pin(check_public_endpoint(&store, config)).await,
+            failed => failed,
+        };
+        assessment = checked.and(assessment);
+    }
     let limits = store.with_profile(profile.clone()).limits();
     Ok(ProbeReport {
         profile,

@@ -37,7 +37,9 @@ impl Store {
             _ => ProofSearch::Strongest,
         };
         let is_encrypted = self.create_headers().contains_key(ENCRYPTION_HEADER);
-        run(self, depth, search).await.map_err(|fault| match fault {
+        // Boxed, since the compiler limits the depth of the future of a whole start.
+        let profile = Box::pin(run(self, depth, search)).await;
+        profile.map_err(|fault| match fault {
             Fault::Refused(text) if is_encrypted => Fault::misconfigured(
                 "the store refuses the encryption of the gateway",
                 text,
@@ -60,7 +62,7 @@ impl Store {
     /// # Errors
     /// [`Fault`] if the store does not list, delete or abort.
     pub async fn delete_stale_probes(&self, now: Timestamp) -> Result<usize, Fault> {
-        cleanup::delete_stale(self, now).await
+        Box::pin(cleanup::delete_stale(self, now)).await
     }
 }
 
