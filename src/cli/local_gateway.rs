@@ -86,6 +86,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
                 endpoint: s3.endpoint,
+                public_endpoint: None,
                 region: s3.region,
                 path_style: s3.path_style,
             };

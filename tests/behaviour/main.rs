@@ -37,6 +37,7 @@ mod misreported_sources;
 mod moved_sources;
 mod network;
 mod object_metadata;
+mod operators_networks;
 mod orphans;
 mod output;
 mod owner_reports;

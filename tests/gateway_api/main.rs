@@ -16,6 +16,7 @@ mod gateway;
 mod hooks;
 mod issuer;
 mod jwt;
+mod jwt_issuers;
 mod ledger_growth;
 mod owner_limits;
 mod probe;

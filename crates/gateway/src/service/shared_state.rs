@@ -167,7 +167,9 @@ impl Service {
             timeout(READINESS_TIMEOUT, head).await
         };
         let ledger = timeout(READINESS_TIMEOUT, self.ledger.check_writes(self.now()));
-        match join(ledger, store).await {
+        let responses = join(ledger, store).await;
+        metrics().set_clock_offset(self.clock_offset_seconds());
+        match responses {
             // The object need not exist.
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
             (Ok(Ok(())), store) => {
@@ -240,6 +242,12 @@ impl Service {
         let response = timeout(READINESS_TIMEOUT, self.store.head(&key)).await;
         metrics().set_clock_offset(self.store.clock_offset().as_secs());
         matches!(response, Ok(Ok(_)))
+    }
+
+    /// The time of the store minus the local time, in seconds. Zero up to a minute.
+    #[must_use]
+    pub fn clock_offset_seconds(&self) -> i64 {
+        self.store.clock_offset().as_secs()
     }
 
     /// When lease and upload end after a call at this moment.

@@ -23,6 +23,7 @@ use crate::metrics::{Abandoned, metrics};
 use crate::problem::{
     Refusal, ledger_failed, report_ledger_error, report_store_fault, store_failed,
 };
+use upload_s3::Store;
 use upload_types::wire::UploadState;
 
 /// Uploads that are processed at the same time.
@@ -247,10 +248,16 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`.
     pub async fn report_orphans(&self, observer: SweepObserver<'_>) -> Result<usize, Refusal> {
+        if let Err(fault) = self.store.delete_stale_probes(self.now()).await {
+            report_store_fault("delete the leftovers of interrupted probes", &fault);
+        }
         let (mut after, mut count) = (None, 0);
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
-            let (keys, next) = page.map_err(|fault| store_failed("search for orphans", &fault))?;
+            let (mut keys, next) =
+                page.map_err(|fault| store_failed("search for orphans", &fault))?;
+            // Those of a probe that runs, or was interrupted a short time ago.
+            keys.retain(|key| !Store::is_probe_key(key));
             let unknown = self.ledger.schedule_key_cleanup(keys, self.now()).await;
             for key in unknown.map_err(ledger_failed)? {
                 count += 1;
