@@ -37,6 +37,8 @@ mod network;
 mod object_metadata;
 mod orphans;
 mod output;
+mod postgres_commits;
+mod postgres_failover;
 mod postgres_restart;
 mod power_loss;
 mod privacy;

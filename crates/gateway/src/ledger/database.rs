@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::error::{LedgerError, LedgerResult};
-use super::postgres::{Pool, PostgresAddress};
+use super::postgres::{self, Pool, PostgresAddress};
 use super::sql::{self, SqlError, TransactionEnd};
 use super::sqlite;
 use super::transaction::Transaction;
@@ -110,7 +110,7 @@ impl Ledger {
             Database::Postgres(pool) => pool
                 .read(move |tx| operation(&Transaction::Postgres(tx)))
                 .await
-                .map_err(LedgerError::new),
+                .map_err(postgres_failed),
         }
     }
 
@@ -148,7 +148,7 @@ impl Ledger {
             Database::Postgres(pool) => pool
                 .write(move |tx| operation(&Transaction::Postgres(tx)))
                 .await
-                .map_err(LedgerError::new),
+                .map_err(postgres_failed),
         }
     }
 }
@@ -160,6 +160,11 @@ impl Ledger {
         }
         LedgerError::new(error)
     }
+}
+
+fn postgres_failed(error: SqlError) -> LedgerError {
+    let reason = postgres::reason(&error);
+    LedgerError::with_reason(error, reason)
 }
 
 fn cannot_start_thread(error: std::io::Error) -> Error {

@@ -39,7 +39,7 @@ pub use database::{Ledger, LedgerConfig};
 pub use error::LedgerError;
 pub use hooks::PendingHooks;
 pub use parts::LedgerPart;
-pub use postgres::PostgresAddress;
+pub use postgres::{AddressOrigin, PostgresAddress};
 pub use rejection::Rejection;
 pub use sweep::{KeyStatus, SWEEP_BATCH_ROWS, SweepTask};
 pub use transition::TransitionOutcome;

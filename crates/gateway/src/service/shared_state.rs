@@ -54,7 +54,8 @@ pub struct ServiceConfig {
 /// A service without which the gateway cannot serve requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {
-    Ledger,
+    /// With the reason, if it is known.
+    Ledger(Option<&'static str>),
     Store,
 }
 
@@ -124,9 +125,17 @@ impl Service {
             }
             (ledger, _) => {
                 metrics().record_ledger_error();
-                let timed_out = ledger.is_err();
-                tracing::error!(timed_out, "not ready: the ledger does not respond");
-                Err(Dependency::Ledger)
+                let reason = match ledger {
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "not ready: the ledger failed");
+                        error.reason()
+                    }
+                    _ => {
+                        tracing::error!("not ready: the ledger does not respond");
+                        None
+                    }
+                };
+                Err(Dependency::Ledger(reason))
             }
         }
     }
