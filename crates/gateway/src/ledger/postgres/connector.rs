@@ -152,7 +152,8 @@ impl Manager for Connector {
         }
         let connecting = Connecting::new(self);
         let target = self.target.read_again().await;
-        match self.hosts.connect(&target).await {
+        // On the heap, because it is large, and rarely runs.
+        match Box::pin(self.hosts.connect(&target)).await {
             Ok(client) => {
                 self.on_connected();
                 connecting.hand_over();

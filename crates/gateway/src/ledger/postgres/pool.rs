@@ -63,7 +63,7 @@ impl Pool {
         address: &PostgresAddress,
     ) -> upload_types::error::Result<(Arc<Self>, String)> {
         let pool = Arc::new(Self::new(address).map_err(cannot_open)?);
-        pool.find_pooler().await.map_err(cannot_open)?;
+        Box::pin(pool.find_pooler()).await.map_err(cannot_open)?;
         let instance_id = pool
             .write(|tx| Ok((migrate(tx, POSTGRES_MIGRATIONS)?, TransactionEnd::Commit)))
             .await
