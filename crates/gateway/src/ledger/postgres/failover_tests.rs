@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::NoTls;
@@ -136,13 +137,13 @@ async fn changed_password_is_read_again() {
     end_connections(&address).await;
     for _ in 0..2 {
         // The second failure is during the pause after the first one, and has the same reason.
-        let error = ledger.ping().await.unwrap_err();
+        let error = ledger.check_writes(Timestamp::now()).await.unwrap_err();
         assert!(error.reason().unwrap().contains("login"), "{error:?}");
         assert!(!format!("{error:?}").contains("first"), "{error:?}");
     }
     *file.lock().unwrap() = "second";
     let began = Instant::now();
-    while ledger.ping().await.is_err() {
+    while ledger.check_writes(Timestamp::now()).await.is_err() {
         assert!(
             began.elapsed() < Duration::from_secs(20),
             "the password is not read again"

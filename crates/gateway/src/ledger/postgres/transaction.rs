@@ -19,7 +19,7 @@ const MAX_STATEMENTS_IN_FLIGHT: usize = 256;
 
 /// The time limit for the response to BEGIN. A server that stands still, or a pooler that has no
 /// connection for the transaction, keeps a request no longer.
-const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for any other response. PostgreSQL ends a statement earlier.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(35);
 
