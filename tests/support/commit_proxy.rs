@@ -1,4 +1,4 @@
-//! A proxy in front of PostgreSQL that ends a connection at the COMMIT of a transaction that writes:
+//! A proxy in front of PostgreSQL that ends a connection at a COMMIT, if the transaction writes:
 //! before the server receives it, or before the client receives the response.
 
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What is lost at a COMMIT.
+/// The message that is lost at a COMMIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// The COMMIT: PostgreSQL rolls the transaction back.
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl State {
-    /// Counts a COMMIT. Returns what is lost at it.
+    /// Counts a COMMIT. Returns the message that is lost at it.
     fn count_commit(&self) -> Option<Loss> {
         let count = |left: u64| left.checked_sub(1);
         let left = self

@@ -223,7 +223,7 @@ pub struct LedgerArgs {
     /// [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]
     ///
     /// With SQLite, gateways of one machine share one file; with PostgreSQL, any number of gateways
-    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER or in @FILE, not
+    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER or @FILE, not
     /// as an argument. A URL in @FILE is read again for each new connection. Several servers are
     /// HOST:PORT,HOST:PORT: the gateway uses the one that accepts writes. Connections to other
     /// machines use TLS and verify the certificate (an additional root: ?sslrootcert=FILE), unless

@@ -63,7 +63,8 @@ impl Ledger {
                 (Database::Sqlite(writer), instance_id)
             }
             LedgerConfig::Postgres(address) => {
-                let (pool, instance_id) = Pool::open(address).await?;
+                // On the heap: callers nest this future deeply.
+                let (pool, instance_id) = Box::pin(Pool::open(address)).await?;
                 (Database::Postgres(pool), instance_id)
             }
         };

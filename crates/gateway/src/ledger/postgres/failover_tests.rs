@@ -152,7 +152,7 @@ async fn changed_password_is_read_again() {
     }
 }
 
-/// Accepts connections and forwards the first `served` of them. Holds the others without a response.
+/// Accepts connections and forwards the first `served` of them. The others get no response.
 async fn pooler_of(server: String, served: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

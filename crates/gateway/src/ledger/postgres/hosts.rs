@@ -23,7 +23,7 @@ use super::target::Target;
 use crate::ledger::sql::{Result, SqlError};
 use upload_types::sync::lock;
 
-/// What earlier attempts have found out.
+/// The results of earlier attempts.
 #[derive(Debug, Default)]
 pub(super) struct Hosts(Mutex<Known>);
 
@@ -128,7 +128,7 @@ where
     Ok((client, task))
 }
 
-/// The failure that tells the operator more. The later one, if both tell as much.
+/// The failure that helps the operator more; the later one if both help as much.
 fn more_informative(before: Option<SqlError>, error: SqlError) -> Option<SqlError> {
     let rank = |error: &SqlError| match error {
         error if is_login_rejected(error) => 3,

@@ -157,7 +157,7 @@ impl<'a> PgTransaction<'a> {
         self.run(self.client.batch_execute(sql))
     }
 
-    /// Prepares a statement once for each connection. Returns `None` if statements are not prepared.
+    /// Prepares a statement once for each connection. Returns `None` if it must not be prepared.
     async fn prepare(
         &self,
         sql: &str,
