@@ -41,6 +41,8 @@ mod operators_networks;
 mod orphans;
 mod output;
 mod owner_reports;
+mod postgres_commits;
+mod postgres_failover;
 mod postgres_restart;
 mod power_loss;
 mod privacy;

@@ -50,7 +50,7 @@ impl Resources {
             StoreConfig::S3 { .. } => None,
         };
         crash::point("gateway.start.store_opened");
-        let ledger = Ledger::open(&config.ledger).await?;
+        let ledger = Box::pin(Ledger::open(&config.ledger)).await?;
         let ledger = ledger.reporting(disk_failure.clone());
         crash::point("gateway.start.ledger_opened");
         Ok(Self {

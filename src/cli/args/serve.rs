@@ -259,13 +259,15 @@ pub struct ValueOrigin {
 
 #[derive(Clone, Args)]
 pub struct LedgerArgs {
-    /// The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER]
-    /// [default: sqlite, gateway.db in the state directory]
+    /// The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these
+    /// [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]
     ///
     /// With SQLite, gateways of one machine share one file; with PostgreSQL, any number of gateways
-    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER, not as an
-    /// argument. Connections to other machines use TLS and verify the certificate (an additional
-    /// root: ?sslrootcert=FILE), unless the URL contains ?sslmode=disable.
+    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER or @FILE, not
+    /// as an argument. A URL in @FILE is read again for each new connection. Several servers are
+    /// HOST:PORT,HOST:PORT: the gateway uses the one that accepts writes. Connections to other
+    /// machines use TLS and verify the certificate (an additional root: ?sslrootcert=FILE), unless
+    /// the URL contains ?sslmode=disable.
     #[arg(long, value_name = "LEDGER")]
     pub ledger: Option<String>,
 }

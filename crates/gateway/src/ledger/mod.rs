@@ -47,7 +47,7 @@ pub use error::LedgerError;
 pub use hooks::PendingHooks;
 pub use last_use::Used;
 pub use parts::LedgerPart;
-pub use postgres::PostgresAddress;
+pub use postgres::{AddressOrigin, PostgresAddress};
 pub use rejection::Rejection;
 pub use space::write_log_into_file;
 pub use sweep::{KeyStatus, Remainder, SWEEP_BATCH_ROWS, SweepTask};

@@ -60,7 +60,8 @@ pub struct ServiceConfig {
 /// A service without which the gateway cannot serve requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {
-    Ledger,
+    /// With the reason, if it is known.
+    Ledger(Option<&'static str>),
     Store,
 }
 
@@ -180,16 +181,13 @@ impl Service {
             (ledger, _) => {
                 metrics().record_ledger_error();
                 let timed_out = ledger.is_err();
-                let error = ledger
-                    .ok()
-                    .and_then(Result::err)
-                    .map(tracing::field::display);
+                let error = ledger.ok().and_then(Result::err);
                 tracing::error!(
                     timed_out,
-                    error,
+                    error = error.as_ref().map(tracing::field::display),
                     "not ready: the ledger does not accept writes"
                 );
-                Err(Dependency::Ledger)
+                Err(Dependency::Ledger(error.and_then(|error| error.reason())))
             }
         }
     }
