@@ -59,6 +59,7 @@
 //! | `manifest` | the database |
 //! | `complete` | decides a `CompleteMultipartUpload` |
 //! | `object_fields` | fields of S3's inputs and outputs |
+//! | `form_body` | splits a form into its fields and its file |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
 //! | `listing`, `objects`, `multipart` | the operations |
@@ -75,6 +76,7 @@ mod complete;
 mod conditions;
 mod error;
 mod etag;
+mod form_body;
 mod listing;
 mod lock;
 mod manifest;

@@ -20,6 +20,7 @@ use crate::bucket::{BUCKET, check_bucket};
 use crate::conditions::is_if_absent;
 use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
+use crate::form_body::FormFile;
 use crate::listing::url_encode;
 use crate::manifest::{Attributes, Object};
 use crate::object_fields::{
@@ -110,7 +111,7 @@ impl Store {
         }))
     }
 
-    /// Stores the file of a form. s3s has checked its policy. Returns its ETag and its path on this
+    /// Stores the file of a form, which begins to arrive now. s3s has checked its policy. Returns its ETag and its path on this
     /// host.
     ///
     /// An existing object is kept: a form permits one object, even if it is posted repeatedly.
@@ -119,11 +120,13 @@ impl Store {
         &self,
         request: S3Request<PostObjectInput>,
     ) -> S3Result<(ETag, String)> {
+        let file = request.extensions.get::<FormFile>();
+        let file = file.and_then(FormFile::take);
+        let file = file.ok_or_else(|| s3_error!(MalformedPOSTRequest))?;
         let input = request.input;
         check_bucket(&input.bucket)?;
         let attributes = attributes_of!(input)?;
-        let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), &input.key, body, BodyHeaders::none()).await?;
+        let received = receive_body(self.files(), &input.key, file, BodyHeaders::none()).await?;
         let path = format!("/{BUCKET}/{}", url_encode(&input.key));
         let etag = self
             .create_object(input.key, attributes, received, IfExists::RejectOther)

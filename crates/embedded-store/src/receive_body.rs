@@ -19,6 +19,7 @@ use upload_types::Sha256;
 
 use crate::body_headers::{BodyHeaders, CRC32, CRC32C, CRC64NVME, Checksums, SHA1};
 use crate::error::StoreError;
+use crate::form_body::form_error;
 use crate::part_files::{Draft, NewPartFile, PartFiles};
 
 /// The maximum number of frames that wait for the disk. hyper's frames have up to about 400 KiB.
@@ -106,7 +107,10 @@ where
                 }
                 Frame::Data(bytes)
             }
-            Some(Err(error)) => return Err(stream_error(error.as_ref())),
+            Some(Err(error)) => {
+                let error = error.as_ref();
+                return Err(form_error(error).unwrap_or_else(|| stream_error(error)));
+            }
             None => Frame::End(headers.checksums_after_body()?),
         };
         let is_end = matches!(frame, Frame::End(_));

@@ -1,4 +1,4 @@
-//! The HTTP service of the store: checks signed headers, limits forms, and calls s3s.
+//! The HTTP service of the store: checks signed headers, splits forms, and calls s3s.
 //!
 //! Not here: the operations, in [`crate::operations`].
 
@@ -7,23 +7,20 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::future::BoxFuture;
-use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use s3s::S3Result;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3Result, s3_error};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 use url::Url;
 
 use crate::access_keys::AccessKeys;
 use crate::error::{INTERNAL_CAUSE, InternalCause};
+use crate::form_body::split_form;
 use crate::signed_headers::{self, PresignedParts};
 use crate::store::Store;
 use upload_types::DiskFailure;
@@ -32,11 +29,6 @@ use upload_types::DiskFailure;
 const DISK_LOG: &str = "upload_disk";
 const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
-/// s3s keeps the file of a form in memory until the form is complete.
-const MAX_CONCURRENT_FORMS: usize = 6;
-/// The longest wait of a form until another one ends.
-const FORM_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
-const FORM_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// The store as a service for `Router::fallback_service`: path style, at the root of its host.
 #[derive(Clone)]
@@ -61,7 +53,6 @@ impl Disk {
 
 /// Present if browsers may post forms, and may send parts with a signature of `host` only.
 struct Browsers {
-    form_permits: Semaphore,
     /// The origin of the store for clients, without a slash at its end.
     public_url: String,
 }
@@ -86,7 +77,6 @@ impl Service {
     #[must_use]
     pub fn for_browsers(self, public_url: &Url) -> Self {
         let browsers = Browsers {
-            form_permits: Semaphore::new(MAX_CONCURRENT_FORMS),
             public_url: public_url.as_str().trim_end_matches('/').to_owned(),
         };
         Self {
@@ -111,24 +101,20 @@ impl tower::Service<Request<Body>> for Service {
     }
 }
 
-/// Checks a request. Returns a permit for a form, to be kept until the response.
-async fn admit<'a>(
-    browsers: Option<&'a Browsers>,
-    request: &Parts,
-) -> S3Result<Option<SemaphorePermit<'a>>> {
-    let Some(browsers) = browsers else {
-        signed_headers::check(request, PresignedParts::BindLength)?;
-        return Ok(None);
+/// Checks a request, and prepares it for s3s.
+async fn admit(browsers: Option<&Browsers>, request: Request<Body>) -> S3Result<Request<Body>> {
+    let (parts, body) = request.into_parts();
+    let presigned_parts = match browsers {
+        None => PresignedParts::BindLength,
+        Some(_) if signed_headers::is_form(&parts) => {
+            let max_bytes = MAX_FORM_FILE_BYTES + MAX_FORM_FIELDS_BYTES as u64;
+            signed_headers::check_form(&parts, max_bytes)?;
+            return split_form(parts, body, MAX_FORM_FILE_BYTES).await;
+        }
+        Some(_) => PresignedParts::BindHostOnly,
     };
-    if !signed_headers::is_form(request) {
-        signed_headers::check(request, PresignedParts::BindHostOnly)?;
-        return Ok(None);
-    }
-    signed_headers::check_form(request, MAX_FORM_FILE_BYTES + MAX_FORM_FIELDS_BYTES as u64)?;
-    match timeout(FORM_QUEUE_TIMEOUT, browsers.form_permits.acquire()).await {
-        Ok(Ok(permit)) => Ok(Some(permit)),
-        _ => Err(s3_error!(SlowDown, "Too many concurrent forms")),
-    }
+    signed_headers::check(&parts, presigned_parts)?;
+    Ok(Request::from_parts(parts, body))
 }
 
 async fn respond(
@@ -137,22 +123,9 @@ async fn respond(
     browsers: Option<&Browsers>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let admitted = admit(browsers, &parts).await;
-    let response = match &admitted {
-        Err(_) => None,
-        Ok(permit) => {
-            let limit = if permit.is_some() {
-                FORM_TIMEOUT
-            } else {
-                Duration::MAX
-            };
-            let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-            call(s3, disk, request, limit).await
-        }
-    };
+    let admitted = admit(browsers, request).await;
     let response = match admitted {
-        Ok(_) => response,
+        Ok(request) => call(s3, disk, request.map(s3s::Body::http_body_unsync)).await,
         Err(rejection) => rejection.to_http_response().ok(),
     };
     if let Some(response) = response {
@@ -164,21 +137,13 @@ async fn respond(
     }
 }
 
-/// Calls s3s, and logs the cause of an internal error. Returns `None` after `limit`, or if s3s
-/// fails.
-async fn call(
-    s3: &S3Service,
-    disk: &Disk,
-    request: s3s::HttpRequest,
-    limit: Duration,
-) -> Option<s3s::HttpResponse> {
+/// Calls s3s, and logs the cause of an internal error. Returns `None` if s3s fails.
+async fn call(s3: &S3Service, disk: &Disk, request: s3s::HttpRequest) -> Option<s3s::HttpResponse> {
     let call = async {
         // s3s logs whole requests with their signatures: its log is disabled.
-        let response = timeout(limit, s3.call(request))
-            .with_subscriber(Dispatch::none())
-            .await;
+        let response = s3.call(request).with_subscriber(Dispatch::none()).await;
         let cause = INTERNAL_CAUSE.with(RefCell::take);
-        (response.ok().and_then(Result::ok), cause)
+        (response.ok(), cause)
     };
     let (response, cause) = INTERNAL_CAUSE.scope(RefCell::default(), call).await;
     if let Some(InternalCause {
