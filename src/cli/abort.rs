@@ -24,7 +24,7 @@ use upload_types::error::{Error, Kind, Result, merged_exit_code};
 pub async fn run(settings: &Settings, flags: &AbortArgs, commands: &HintCommands) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let mut aborter = Aborter {
-        journal: Journal::open(&settings.journal()?)?,
+        journal: Journal::open(&settings.journal_to_read()?)?,
         settings,
         backend_flag: flags.backend.as_deref(),
         connection,

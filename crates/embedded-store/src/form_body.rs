@@ -4,29 +4,23 @@
 //! s3s reads the file of a form into memory before it checks the policy. So it gets the fields with
 //! an empty file, and [`Store::post_object`](crate::store::Store) receives the file itself.
 //!
-//! Not here: the meaning of the fields.
+//! Not here: the fields, in [`crate::form_fields`].
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt as _};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderValue, Request, header};
 use s3s::post_policy::PostPolicy;
 use s3s::{S3Error, S3Result, StdError, s3_error};
-use tokio::time::timeout;
 
+use crate::form_fields::FormHead;
 use upload_types::sync::lock;
 
-/// How long the fields of a form may take to arrive.
-const FIELDS_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_FIELDS_BYTES: usize = 64 << 10;
-/// The fields are parsed each time so many bytes have arrived, and at the end of the body.
-const PARSE_INTERVAL_BYTES: usize = 1 << 10;
 /// The largest smallest size of a file that a policy may require.
 const MAX_MIN_FILE_BYTES: u64 = 64 << 10;
 
@@ -48,171 +42,45 @@ struct SizeRange {
     max: u64,
 }
 
-/// Receives the fields of a form. Returns its request with an empty file, and with the [`FormFile`]
-/// in its extensions.
+/// Returns the request of a form with an empty file, and with the [`FormFile`] in its extensions.
 ///
 /// # Errors
-/// `MalformedPOSTRequest` for a body that is not a form with one file at its end;
-/// `RequestTimeout`; `MaxPostPreDataLengthExceededError`; `InvalidPolicyDocument`.
-pub async fn split_form(
+/// `InvalidPolicyDocument`; `NotImplemented` for a policy that requires a large file.
+pub fn split_form(
     mut parts: Parts,
-    body: Body,
+    form: FormHead,
     max_file_bytes: u64,
 ) -> S3Result<Request<Body>> {
-    let boundary = boundary(&parts.headers)
-        .ok_or_else(|| s3_error!(MalformedPOSTRequest, "The form has no boundary"))?;
-    let mut body = body.into_data_stream();
-    let mut received = BytesMut::new();
-    let fields = receive_fields(&mut body, &mut received, &boundary);
-    let fields = timeout(FIELDS_TIMEOUT, fields).await.map_err(|_| {
-        let seconds = FIELDS_TIMEOUT.as_secs();
-        s3_error!(
-            RequestTimeout,
-            "The fields did not arrive within {seconds} s"
-        )
-    })??;
-    let size = size_range(&fields, max_file_bytes)?;
-    let mut head = received.split_to(fields.length);
+    let size = size_range(form.field("policy"), max_file_bytes)?;
+    let FormHead {
+        boundary,
+        mut received,
+        file_start,
+        rest,
+        ..
+    } = form;
+    let mut head = received.split_to(file_start);
     head.extend(std::iter::repeat_n(
         0_u8,
         usize::try_from(size.min).unwrap_or(0),
     ));
     head.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    let file = file_stream(received, body, format!("\r\n--{boundary}"), size);
-    parts
-        .extensions
-        .insert(FormFile(Arc::new(Mutex::new(Some(file)))));
+    let file = file_stream(received, rest, format!("\r\n--{boundary}"), size);
+    let file = FormFile(Arc::new(Mutex::new(Some(file))));
+    parts.extensions.insert(file);
     let length = HeaderValue::from(head.len());
     parts.headers.insert(header::CONTENT_LENGTH, length);
     Ok(Request::from_parts(parts, Body::from(head.freeze())))
 }
 
-fn boundary(headers: &HeaderMap) -> Option<String> {
-    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    let parameters = content_type.split(';').skip(1);
-    let mut named = parameters.filter_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let is_boundary = name.trim().eq_ignore_ascii_case("boundary");
-        is_boundary.then(|| value.trim().trim_matches('"').to_owned())
-    });
-    named
-        .next()
-        .filter(|boundary| !boundary.is_empty() && boundary.len() <= 70)
-}
-
-/// The part of a body before the bytes of its file.
-#[derive(Debug, PartialEq, Eq)]
-struct Fields {
-    /// In bytes, with the head of the file.
-    length: usize,
-    /// The values of the fields with the name `policy`.
-    policies: Vec<String>,
-}
-
-async fn receive_fields(
-    body: &mut BodyDataStream,
-    received: &mut BytesMut,
-    boundary: &str,
-) -> S3Result<Fields> {
-    let mut parse_at = PARSE_INTERVAL_BYTES;
-    loop {
-        let is_end = match body.next().await {
-            Some(Ok(bytes)) => {
-                received.extend_from_slice(&bytes);
-                false
-            }
-            Some(Err(_)) => return Err(s3_error!(IncompleteBody)),
-            None => true,
-        };
-        if received.len() < parse_at && !is_end {
-            continue;
-        }
-        parse_at = received.len() + PARSE_INTERVAL_BYTES;
-        let length = received.len().min(MAX_FIELDS_BYTES);
-        if let Some(fields) = parse_fields(&received[..length], boundary)? {
-            return Ok(fields);
-        }
-        if received.len() >= MAX_FIELDS_BYTES {
-            return Err(s3_error!(
-                MaxPostPreDataLengthExceededError,
-                "The fields of a form have {MAX_FIELDS_BYTES} bytes at most"
-            ));
-        }
-        if is_end {
-            return Err(s3_error!(MalformedPOSTRequest, "The form has no file"));
-        }
-    }
-}
-
-/// Parses the fields of a form up to the head of its file. Returns `None` if they are incomplete.
-fn parse_fields(text: &[u8], boundary: &str) -> S3Result<Option<Fields>> {
-    let malformed = || s3_error!(MalformedPOSTRequest);
-    let (opening, delimiter) = (format!("--{boundary}\r\n"), format!("\r\n--{boundary}\r\n"));
-    let Some(begin) = text.get(..opening.len()) else {
-        return Ok(None);
-    };
-    if begin != opening.as_bytes() {
-        return Err(malformed());
-    }
-    let (mut position, mut policies) = (opening.len(), Vec::new());
-    loop {
-        let rest = &text[position..];
-        let Some(end_of_head) = find(rest, b"\r\n\r\n") else {
-            return Ok(None);
-        };
-        let head = std::str::from_utf8(&rest[..end_of_head]).map_err(|_| malformed())?;
-        let name = field_name(head).ok_or_else(malformed)?;
-        let value = position + end_of_head + 4;
-        if name.eq_ignore_ascii_case("file") {
-            let length = value;
-            return Ok(Some(Fields { length, policies }));
-        }
-        let Some(end) = find(&text[value..], delimiter.as_bytes()) else {
-            return Ok(None);
-        };
-        if name.eq_ignore_ascii_case("policy") {
-            policies.push(String::from_utf8_lossy(&text[value..value + end]).into_owned());
-        }
-        position = value + end + delimiter.len();
-    }
-}
-
-/// The name in `Content-Disposition: form-data; name="…"`.
-fn field_name(head: &str) -> Option<&str> {
-    let mut lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
-    let (_, value) =
-        lines.find(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"))?;
-    let (_, name) = value.split_once("name=\"")?;
-    Some(name.split_once('"')?.0)
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    let first = wanted.first()?;
-    let mut begin = 0;
-    loop {
-        begin += text.get(begin..)?.iter().position(|byte| byte == first)?;
-        if text.get(begin..)?.starts_with(wanted) {
-            return Some(begin);
-        }
-        begin += 1;
-    }
-}
-
 /// The sizes that the policy permits. s3s rejects a form without a policy.
-fn size_range(fields: &Fields, max_file_bytes: u64) -> S3Result<SizeRange> {
+fn size_range(policy: Option<&str>, max_file_bytes: u64) -> S3Result<SizeRange> {
     let whole = SizeRange {
         min: 0,
         max: max_file_bytes,
     };
-    let policy = match fields.policies.as_slice() {
-        [] => return Ok(whole),
-        [policy] => policy,
-        _ => {
-            return Err(s3_error!(
-                InvalidPolicyDocument,
-                "The field policy is repeated"
-            ));
-        }
+    let Some(policy) = policy else {
+        return Ok(whole);
     };
     let policy = PostPolicy::from_base64(policy)
         .map_err(|_| s3_error!(InvalidPolicyDocument, "The policy is malformed"))?;
@@ -229,6 +97,18 @@ fn size_range(fields: &Fields, max_file_bytes: u64) -> S3Result<SizeRange> {
         min,
         max: max.min(max_file_bytes),
     })
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = wanted.first()?;
+    let mut begin = 0;
+    loop {
+        begin += text.get(begin..)?.iter().position(|byte| byte == first)?;
+        if text.get(begin..)?.starts_with(wanted) {
+            return Some(begin);
+        }
+        begin += 1;
+    }
 }
 
 /// The bytes before the delimiter, which must end the form. Yields an error for a file whose size
@@ -342,7 +222,9 @@ impl fmt::Debug for FormFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::form_fields::read;
 
+    const MAX_FIELDS_BYTES: usize = 1 << 10;
     const FIELDS: &str = "--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n\
                           --b\r\ncontent-disposition: form-data; name=\"File\"; filename=\"x\"\r\n\
                           content-type: a/b\r\n\r\n";
@@ -357,7 +239,10 @@ mod tests {
             Request::post("/embedded").header("content-type", "multipart/form-data; boundary=b");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let code = |error: S3Error| error.code().as_str().to_owned();
-        let request = split_form(parts, body, max).await.map_err(code)?;
+        let form = read(&parts.headers, body, MAX_FIELDS_BYTES)
+            .await
+            .map_err(code)?;
+        let request = split_form(parts, form, max).map_err(code)?;
         let mut file = request
             .extensions()
             .get::<FormFile>()
@@ -407,11 +292,11 @@ mod tests {
         );
         let large = "a".repeat(2 * MAX_FIELDS_BYTES);
         let large = FIELDS.replace("\r\na\r\n", &format!("\r\n{large}\r\n"));
-        assert_eq!(error(&large).await, "MaxPostPreDataLengthExceededError");
+        assert_eq!(error(&large).await, "MalformedPOSTRequest");
     }
 
     #[tokio::test]
-    async fn policy_is_read_once_and_limits_the_size() {
+    async fn policy_limits_the_size() {
         use base64::Engine as _;
         let policy = |min: u64, max: u64| {
             let text = format!(
@@ -425,12 +310,9 @@ mod tests {
         let (head, file) = split(&form(&policy(2, 4), "abc"), 9, 100).await.unwrap();
         assert!(head.ends_with("\r\n\r\n\0\0\r\n--b--\r\n"), "{head:?}");
         assert_eq!(file, "abc");
-        for (file, code) in [("a", "EntityTooSmall"), ("abcde", "EntityTooLarge")] {
+        for (file, expected) in [("a", "EntityTooSmall"), ("abcde", "EntityTooLarge")] {
             let error = split(&form(&policy(2, 4), file), 9, 100).await;
-            assert_eq!(error.unwrap_err(), code);
+            assert_eq!(error.unwrap_err(), expected);
         }
-        let two = policy(0, 1) + &policy(0, 100);
-        let error = split(&form(&two, "abc"), 9, 100).await.unwrap_err();
-        assert_eq!(error, "InvalidPolicyDocument");
     }
 }

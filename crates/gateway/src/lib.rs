@@ -67,7 +67,9 @@ pub mod validation;
 pub use auth::{Algorithm, Auth, Issuer};
 pub use config::{Config, EventSource, ProbePolicy, StoreConfig};
 pub use hooks::{Hook, HookKind, OnReject};
-pub use ledger::{ApiToken, Ledger, LedgerConfig, PostgresAddress, Upload};
+pub use ledger::{
+    ApiToken, Ledger, LedgerConfig, PostgresAddress, PruneScope, PrunedUploads, Upload,
+};
 pub use limits::{Quota, Rate};
 pub use server::{Running, STOP_TIMEOUT, start};
 pub use service::{StoreLeftovers, SweepAction, SweptItem};

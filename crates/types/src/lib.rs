@@ -27,6 +27,7 @@ pub mod error;
 mod etag;
 pub mod fair_share;
 mod ids;
+mod media_type;
 pub mod plan;
 #[cfg(feature = "schema")]
 mod schema;
@@ -39,5 +40,6 @@ pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
 pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
+pub use media_type::MediaType;
 pub use plan::ByteRange;
 pub use secrets::{SignedUrl, Token};

@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use super::database::Ledger;
 use super::error::{LedgerError, LedgerResult};
+use super::parts::delete_parts;
 use super::rejection::Rejection;
 use super::sql::{self, Row, SqlError, commit_if, damaged, values};
 use super::transaction::Transaction;
 use super::uploads::{COLUMNS, Upload, add_stored_bytes, read_upload};
-use crate::hooks::{RunningByOwner, Turns};
+use crate::hooks::{Disposal, RunningByOwner, Turns};
 use upload_types::UploadId;
 
 /// The pending hooks of an upload, taken by the caller.
@@ -128,23 +129,26 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload that a hook has rejected from `verified` to `rejected`. Other gateways may
-    /// dispose of its object from `cleanup_at` on. Returns false in the same cases as
+    /// Moves an upload that a hook has rejected from `verified` to `rejected`, at `now`. Other
+    /// gateways may dispose of its object from `cleanup_at` on. Returns false in the same cases as
     /// [`Ledger::hold_hooks`].
     pub async fn mark_rejected(
         &self,
         id: &UploadId,
         epoch: u64,
         rejection: &Rejection,
-        cleanup_at: Timestamp,
+        (now, cleanup_at): (Timestamp, Timestamp),
     ) -> LedgerResult<bool> {
+        // The row of an object that stays in the store is never deleted.
+        let ended_at = (rejection.disposal == Disposal::Delete).then_some(now);
         let (id, rejection) = (id.clone(), json("a rejection", rejection)?);
         self.write_or_roll_back(move |tx| {
-            let sql = "UPDATE upload SET state = 'rejected', rejection = ?2, cleanup_at = ?3 \
+            let sql = "UPDATE upload SET state = 'rejected', rejection = ?2, cleanup_at = ?3, ended_at = ?4 \
                        WHERE id = ?1 AND state = 'verified'";
-            let row = values![id.as_str(), &rejection, cleanup_at];
+            let row = values![id.as_str(), &rejection, cleanup_at, ended_at];
             let succeeded = delete_pending_hooks(tx, &id, epoch)? && tx.execute(sql, row)? == 1;
             if succeeded {
+                delete_parts(tx, &id)?;
                 let sql = "SELECT size FROM upload WHERE id = ?1";
                 let size = tx.find(sql, values![id.as_str()], |row| row.get(0))?;
                 add_stored_bytes(tx, &id, -size.unwrap_or(0_i64))?;

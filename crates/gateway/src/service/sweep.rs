@@ -14,10 +14,11 @@ use futures_util::stream::iter;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::completion_outcome::ExpiredObject;
 use super::completion_source::CompletionSource;
 use super::dispose::HeldRejection;
 use super::shared_state::Service;
-use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, Upload};
+use crate::ledger::{Remainder, SWEEP_BATCH_ROWS, SweepTask, Upload};
 use crate::metrics::{Abandoned, metrics};
 use crate::problem::{
     Refusal, ledger_failed, report_ledger_error, report_store_fault, store_failed,
@@ -134,7 +135,7 @@ impl Service {
                 }
             }
         }
-        Ok(())
+        self.delete_ended().await
     }
 
     /// Processes an upload that was taken at `now` and is held until `until`.
@@ -188,7 +189,11 @@ impl Service {
             Err(error) => return report_ledger_error(&error),
         };
         let Some(source) = CompletionSource::from_rows(&upload, rows, None) else {
-            tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
+            // The rows are deleted when the upload becomes complete.
+            let row = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
+            if row.is_some_and(|row| row.state == UploadState::Completing) {
+                tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
+            }
             return;
         };
         tracing::info!(id = %upload.id, "finishing an abandoned complete");
@@ -213,14 +218,13 @@ impl Service {
                 .dispose(&upload, HeldRejection { rejection, until })
                 .await;
         }
+        let mut remainder = Remainder::Nothing;
         if upload.state == UploadState::Expired {
-            // A failure is logged.
-            if self
-                .remove_expired(&upload, &[UploadState::Expired])
-                .await
-                .is_err()
-            {
-                return false;
+            match self.remove_expired(&upload, &[UploadState::Expired]).await {
+                Ok(ExpiredObject::Unknown) => remainder = Remainder::Object,
+                Ok(ExpiredObject::Verified | ExpiredObject::Leftover) => {}
+                // It is logged.
+                Err(_) => return false,
             }
         } else if let Err(fault) = self.remove_leftovers(&upload).await {
             report_store_fault("clean up", &fault);
@@ -228,7 +232,7 @@ impl Service {
         }
         match self
             .ledger
-            .reschedule_cleanup(&upload.id, until, None)
+            .finish_cleanup(&upload.id, until, remainder)
             .await
         {
             Ok(_) => true,

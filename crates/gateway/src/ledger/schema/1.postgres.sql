@@ -46,23 +46,28 @@ CREATE TABLE upload (
     rejection TEXT COLLATE "C",
     -- When the sweep has to look for leftovers of this upload in the store.
     cleanup_at BIGINT,
+    -- When it ended. The row is deleted some time later. NULL if it is open or complete, or if an
+    -- object of it stays in the store.
+    ended_at BIGINT,
     UNIQUE (owner, idempotency_key)
 );
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
+-- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a
+-- browser's upload.
 CREATE TABLE part (
     upload TEXT COLLATE "C" NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
     number BIGINT NOT NULL,
     size BIGINT NOT NULL,
     sha256 BYTEA,
     etag TEXT COLLATE "C",
-    state TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (upload, number)
 );
 
@@ -78,6 +83,12 @@ CREATE TABLE pending_hooks (
 );
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
 CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
+
+-- Written by each gateway when its readiness is checked.
+CREATE TABLE readiness (
+    gateway TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    checked_at BIGINT NOT NULL
+);
 
 -- Keys that the store's events named and that no upload has.
 CREATE TABLE unknown_key (

@@ -70,7 +70,7 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
     let later = now.checked_add(Duration::from_mins(1)).unwrap();
     let take = async |until| {
         ledger
-            .take_due_hooks(now, until, 4, Default::default())
+            .take_due_hooks(now, until, 4, <_>::default())
             .await
             .unwrap()
     };
@@ -105,7 +105,7 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
     );
     assert!(
         !ledger
-            .mark_rejected(id, old_epoch, &rejection, now)
+            .mark_rejected(id, old_epoch, &rejection, (now, now))
             .await
             .unwrap()
     );
@@ -119,7 +119,7 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
     assert!(ledger.mark_ready(id, current_epoch).await.unwrap());
     assert!(
         !ledger
-            .mark_rejected(id, current_epoch, &rejection, now)
+            .mark_rejected(id, current_epoch, &rejection, (now, now))
             .await
             .unwrap(),
         "the upload is decided"
