@@ -128,7 +128,8 @@ impl Verified {
         }
         add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {
-            let sql = "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures) VALUES (?1, ?2, 0, '[]', 0)";
+            let sql = "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures) \
+                       SELECT id, owner, ?2, 0, '[]', 0 FROM upload WHERE id = ?1";
             tx.execute(sql, values![id, due])?;
         }
         Ok(true)
