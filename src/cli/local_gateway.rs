@@ -9,7 +9,7 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::Target;
 use upload_gateway::{
-    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig, SubjectUse,
 };
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
@@ -19,6 +19,8 @@ use upload_types::{DiskFailure, Token};
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
 const LEASE_TIME: Duration = Duration::from_mins(1);
+/// How long the ledger keeps the rows of uploads that were aborted or have expired.
+const KEEP_ENDED: Duration = Duration::from_hours(90 * 24);
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 pub struct LocalGateway {
@@ -38,7 +40,7 @@ impl LocalGateway {
             uuid::Uuid::new_v4().simple()
         ));
         let config = config(target, token.clone(), lock_timeout)?;
-        let running = upload_gateway::start(config).await?;
+        let running = Box::pin(upload_gateway::start(config)).await?;
         Ok(Self { running, token })
     }
 
@@ -84,6 +86,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
                 endpoint: s3.endpoint,
+                public_endpoint: None,
                 region: s3.region,
                 path_style: s3.path_style,
             };
@@ -99,17 +102,21 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         cdn_url: None,
         store,
         store_credentials_file: None,
+        store_presigned_puts: false,
         ledger: LedgerConfig::Sqlite(ledger),
         auth: Auth::Private(token),
         companion_path: None,
         allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
+        limit_rules: Vec::new(),
+        subjects: SubjectUse::default(),
         allow_types: vec!["*/*".into()],
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,
         lease_ttl: LEASE_TIME,
+        keep_ended: Some(KEEP_ENDED),
         sweep_interval: Some(SWEEP_INTERVAL),
         events: None,
         report_orphans: false,

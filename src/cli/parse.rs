@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::{Span, SpanRelativeTo};
+#[cfg(feature = "gateway")]
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::backend::StoreHost;
+use upload_types::MediaType;
+#[cfg(feature = "gateway")]
+use upload_types::wire::UploadState;
 
 const MIN_PART_SIZE: u64 = 5 << 20;
 const MAX_PART_SIZE: u64 = 5 << 30;
@@ -66,6 +71,52 @@ pub fn part_size(text: &str) -> Result<u64> {
         size @ MIN_PART_SIZE..=MAX_PART_SIZE => Ok(size),
         _ => Err("a part must have 5MiB to 5GiB".to_owned()),
     }
+}
+
+/// The beginning of a period: a time, or this long before now.
+#[cfg(feature = "gateway")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+#[cfg(feature = "gateway")]
+impl Since {
+    pub fn time(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(duration) => now.saturating_sub(duration).unwrap_or(Timestamp::MIN),
+            Self::At(time) => time,
+        }
+    }
+}
+
+/// A [`duration`], a time with its offset (RFC 3339), or a date or time in UTC.
+#[cfg(feature = "gateway")]
+pub fn since(text: &str) -> Result<Since> {
+    let text = text.trim();
+    if let Ok(duration) = duration(text) {
+        return Ok(Since::Ago(duration));
+    }
+    let in_utc = || {
+        let time: DateTime = text.parse().ok()?;
+        time.to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|time| time.timestamp())
+    };
+    let time = text.parse().ok().or_else(in_utc);
+    time.map(Since::At).ok_or_else(|| {
+        format!("`{text}` is not a time; write 24h, 2026-11-30 or 2026-11-30T08:00Z")
+    })
+}
+
+/// The name of a state of an upload.
+#[cfg(feature = "gateway")]
+pub fn upload_state(text: &str) -> Result<UploadState> {
+    UploadState::from_name(text).ok_or_else(|| {
+        let names = UploadState::ALL.map(UploadState::name).join(", ");
+        format!("it must be one of {names}")
+    })
 }
 
 /// A duration in jiff's friendly format or in ISO 8601 (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`);
@@ -178,24 +229,12 @@ pub fn metadata(text: &str) -> Result<(String, String)> {
     Ok((key.to_ascii_lowercase(), value.to_owned()))
 }
 
-/// A content type: `type/subtype`, optionally with parameters after a semicolon.
+/// A content type: `type/subtype`, optionally with parameters after semicolons, in one form.
 pub fn content_type(text: &str) -> Result<String> {
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let is_token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    };
-    let is_printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
-    match essence.split_once('/') {
-        Some((kind, subtype)) if is_printable && is_token(kind) && is_token(subtype) => {
-            Ok(text.trim().to_owned())
-        }
-        _ => Err(format!(
-            "`{text}` is not a content type; write one such as video/mp4"
-        )),
-    }
+    let parsed: MediaType = text.parse().map_err(|_| {
+        format!("`{text}` is not a content type; write one such as video/mp4 or text/plain; charset=utf-8")
+    })?;
+    Ok(parsed.to_string())
 }
 
 /// The name of an upload: 1 to 200 characters, no control characters.
@@ -329,7 +368,7 @@ mod tests {
             assert!(header(wrong).is_err(), "{wrong:?}");
         }
         assert!(content_type("text/plain; charset=utf-8").is_ok());
-        for wrong in ["text", "/x", "a/b\r\n", "a b/c"] {
+        for wrong in ["text", "/x", "a/b\r\n", "a b/c", "image/png;, text/html"] {
             assert!(content_type(wrong).is_err(), "{wrong:?}");
         }
     }

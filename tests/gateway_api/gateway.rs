@@ -10,8 +10,8 @@ pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
 pub use upload_embedded_store::{BUCKET, REGION};
 pub use upload_gateway::{
-    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, OnReject, ProbePolicy, Quota, Rate,
-    Running, StoreConfig,
+    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, LimitRule, OnReject, OwnerLimits,
+    ProbePolicy, Quota, Rate, RateLimit, Running, StoreConfig, SubjectUse,
 };
 pub use upload_s3::{NewObject, Settings, Store};
 pub use upload_types::error::Kind;
@@ -54,17 +54,21 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
             dir: dir.join("store"),
         },
         store_credentials_file: Some(dir.join("credentials")),
+        store_presigned_puts: false,
         ledger: LedgerConfig::Sqlite(dir.join("ledger.db")),
         auth,
         companion_path: None,
         allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
+        limit_rules: Vec::new(),
+        subjects: SubjectUse::default(),
         allow_types: vec!["*/*".to_owned()],
         max_size: None,
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
         lease_ttl: Duration::from_mins(1),
+        keep_ended: None,
         sweep_interval: Some(Duration::from_hours(1)),
         events: None,
         report_orphans: false,

@@ -20,7 +20,8 @@ use crate::aws::{SharedConfig, Variant};
 use crate::bucket_url::BucketUrl;
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::object_headers::check_create_headers;
+use crate::header_comparison::{HeaderDifferences, differences};
+use crate::object_headers::{Head, check_create_headers};
 use crate::profile::{Capability, PROFILE_VERSION, Profile, Support};
 use crate::region::{Region, region};
 use crate::settings::Settings;
@@ -237,6 +238,35 @@ impl Store {
         } else {
             self.plain_url(key)
         }
+    }
+
+    /// The headers of an object that differ from those that the gateway requests. Unsigned headers
+    /// are not reported if the store adds such headers itself.
+    #[must_use]
+    pub fn header_differences(&self, object: &Head) -> HeaderDifferences {
+        let mut found = differences(object, &self.create_headers);
+        if self.profile.support(Capability::UnsignedHeaders) == Support::Refused {
+            found.unsigned.clear();
+        }
+        found
+    }
+
+    /// The names of the capabilities that matter for this object and that the store does not have:
+    /// those of [`Profile::unproven`], and requested headers that the object lacks.
+    #[must_use]
+    pub fn unproven(&self, object: &Head, single_put: bool) -> Vec<String> {
+        let missing = self.header_differences(object);
+        let lacking = [
+            (Capability::Encryption, missing.encryption),
+            (Capability::RequiredHeaders, missing.required),
+        ];
+        let lacking = lacking
+            .into_iter()
+            .filter(|(_, headers)| !headers.is_empty())
+            .map(|(capability, _)| capability.name().to_owned());
+        let mut unproven = self.profile.unproven(single_put);
+        unproven.extend(lacking);
+        unproven
     }
 
     /// The SQS queue at `url`, called with the store's credentials.

@@ -4,6 +4,7 @@
 //! Not here: permissions. The ledger finds an upload for a caller only if the caller is its owner.
 
 mod authenticator;
+mod claims;
 mod config;
 mod glob;
 mod issuer;
@@ -11,12 +12,18 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod key_refresh;
+mod last_uses;
+mod limit_rules;
+mod owner;
 mod push_secret;
 mod request;
 mod tokens;
 
-pub use authenticator::{Authenticator, Owner};
+pub use authenticator::Authenticator;
 pub use config::Auth;
 pub use issuer::{Algorithm, Issuer};
+pub use last_uses::LastUses;
+pub use limit_rules::LimitRule;
+pub use owner::Owner;
 pub use push_secret::PushSecret;
 pub use request::has_json_body;

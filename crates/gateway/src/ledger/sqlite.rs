@@ -37,6 +37,46 @@ pub(super) fn open(path: &Path) -> Result<(Connection, String)> {
     Ok((connection, instance_id))
 }
 
+/// The pages of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Space {
+    pub(super) pages: u64,
+    pub(super) free_pages: u64,
+    pub(super) page_bytes: u64,
+}
+
+pub(super) fn space(connection: &Connection) -> rusqlite::Result<Space> {
+    let number = |name| -> rusqlite::Result<u64> {
+        let value: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        Ok(u64::try_from(value).unwrap_or(0))
+    };
+    Ok(Space {
+        pages: number("page_count")?,
+        free_pages: number("freelist_count")?,
+        page_bytes: number("page_size")?,
+    })
+}
+
+/// Releases at most `max` free pages.
+pub(super) fn release_pages(connection: &Connection, max: u64) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({max})"))?;
+    let mut rows = statement.query([])?;
+    // Each step releases a page.
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// Writes the log into the file and empties it, if no other process prevents that.
+pub(super) fn checkpoint(path: &Path) -> Result<()> {
+    let (connection, _) = open(path)?;
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(|error| {
+            let text = format!("could not write to the ledger {}", path.display());
+            Error::new(Kind::Io, text).with_source(error)
+        })
+}
+
 fn check_place(ledger: &Path) -> Result<()> {
     let hint = "create a directory with `mkdir -m 700 DIR`, and name a ledger in it: \
                 --ledger sqlite:DIR/gateway.db";

@@ -30,9 +30,10 @@ impl Service {
     ///
     /// # Errors
     /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
-    /// complete, `busy` while it is being begun, `not_found`, `store_unavailable` (repeat the
-    /// request).
+    /// complete, `busy` while it is being begun, `rate_limited`, `not_found`, `store_unavailable`
+    /// (repeat the request).
     pub async fn abort(&self, owner: &Owner, id: &str, epoch: Option<u64>) -> Result<(), Refusal> {
+        self.take_permits(owner, 1)?;
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
@@ -77,10 +78,8 @@ impl Service {
         to: UploadState,
     ) -> Result<(), Refusal> {
         if to == UploadState::Expired {
-            if self
-                .remove_expired(upload, &[UploadState::Aborting])
-                .await?
-            {
+            let removed = self.remove_expired(upload, &[UploadState::Aborting]);
+            if removed.await? == ExpiredObject::Verified {
                 return Ok(());
             }
         } else {
@@ -91,7 +90,6 @@ impl Service {
         crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
-            tracing::info!(id = %upload.id, state = to.name(), "upload ended");
         }
         Ok(())
     }
@@ -105,27 +103,28 @@ impl Service {
         from: &'static [UploadState],
         to: UploadState,
     ) -> Result<bool, Refusal> {
-        let ttl = upload_url_ttl(upload, self.config.url_ttl);
-        let cleanup_at = after(self.now(), ttl);
+        let ttl = upload_url_ttl(upload, self.config().url_ttl);
+        let now = self.now();
         let has_ended = self
             .ledger
-            .end(&upload.id, from, to, cleanup_at)
+            .end(&upload.id, from, to, (now, after(now, ttl)))
             .await
             .map_err(ledger_failed)?;
         if has_ended {
             metrics().record_final_state(to);
+            self.audit_ended(upload, to).await;
         }
         Ok(has_ended)
     }
 
-    /// Removes the leftovers of an expired upload from the store. An object that may be complete is
-    /// kept. Returns true if its object matches: the upload is verified now, unless another call
-    /// has moved it from the states `from`.
+    /// Removes the leftovers of an expired upload from the store, and returns the decision about
+    /// its object. An object that may be complete is kept. If it matches, the upload is verified
+    /// now, unless another call has moved it from the states `from`.
     pub(super) async fn remove_expired(
         &self,
         upload: &Upload,
         from: &'static [UploadState],
-    ) -> Result<bool, Refusal> {
+    ) -> Result<ExpiredObject, Refusal> {
         let object = self
             .find_own_object(upload)
             .await
@@ -135,7 +134,7 @@ impl Service {
             None => ExpiredObject::Leftover,
         };
         if decision == ExpiredObject::Verified {
-            return Ok(true);
+            return Ok(decision);
         }
         if !upload.is_single() {
             self.remove_multiparts(upload, NamedMultipart::Abort)
@@ -148,7 +147,7 @@ impl Service {
                 .await
                 .map_err(|fault| removal_failed(&fault))?;
         }
-        Ok(false)
+        Ok(decision)
     }
 
     /// Removes the leftovers of an upload from the store. If the upload is gone, these are its

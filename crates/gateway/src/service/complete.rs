@@ -20,8 +20,7 @@ use super::lifecycle::{is_gone, refuse_transition, with_expiry};
 use super::shared_state::Service;
 use super::sign::check_declared;
 use crate::auth::Owner;
-use crate::ledger::{TransitionOutcome, Upload, UploadKind};
-use crate::limits::Quota;
+use crate::ledger::{TransitionOutcome, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::time::in_milliseconds;
@@ -41,8 +40,8 @@ impl Service {
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
-    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost), `not_found`,
-    /// `store_unavailable`.
+    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost),
+    /// `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
         owner: &Owner,
@@ -52,7 +51,11 @@ impl Service {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
         };
-        let found = self.ledger.upload_with_parts(&owner.0, &id).await;
+        self.take_permits(owner, 1)?;
+        // A request with fewer parts than the plan is refused, so it needs no more rows than it has
+        // parts.
+        let limit = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
+        let found = self.ledger.upload_with_parts(&owner.0, &id, limit).await;
         let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
         let upload = with_expiry(upload, self.now());
@@ -66,11 +69,12 @@ impl Service {
             return Err(Refusal::new(Code::LeaseLost));
         }
         check_declared(&upload)?;
-        let signed_sha256: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
-        validation::check_complete(&upload.plan, &signed_sha256, &request)?;
+        let pinned = rows.into_iter();
+        let pinned = pinned.filter_map(|row| Some((row.number, row.sha256?)));
+        validation::check_complete(&upload.plan, &pinned.collect(), &request)?;
 
         let mut completion = self.join_or_spawn(upload, CompletionSource::Declared(request));
-        match timeout(self.config.complete_timeout, completion.result()).await {
+        match timeout(self.config().complete_timeout, completion.result()).await {
             Ok(Some(result)) => result,
             Ok(None) => Err(Refusal::retry_after(Code::Unavailable, PANIC_RETRY_SECONDS)),
             Err(_) => Ok(Completion::Pending(UploadState::Completing)),
@@ -112,7 +116,7 @@ impl Service {
             if let (ObjectCheck::Matches, Some(object)) = (check, &object)
                 && let Some(receipt) = self.mark_single_verified(upload, source, object).await?
             {
-                return Ok(self.on_verified(receipt));
+                return Ok(self.on_verified(upload, receipt).await);
             }
             decided = Some((single_outcome(check), object));
         }
@@ -172,16 +176,10 @@ impl Service {
                 .renew_completing(id, epoch, renewed)
                 .await
                 .map_err(ledger_failed),
-            CompletionSource::Listed { parts, .. } => {
-                // The quota was checked with the maximum size of the form when the upload began.
-                let quota = if upload.kind == UploadKind::FormPost {
-                    Quota::default()
-                } else {
-                    self.config.quota
-                };
+            CompletionSource::Listed { parts, quota, .. } => {
                 let outcome = self
                     .ledger
-                    .start_completing_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
+                    .start_completing_listed(id, epoch, upload.plan, parts.clone(), *quota, renewed)
                     .await;
                 Ok(outcome.map_err(ledger_failed)??)
             }
@@ -233,19 +231,41 @@ impl Service {
         upload: &Upload,
         checksum: Option<&Checksum>,
     ) -> (ObjectCheck, Option<Head>) {
-        let expected = ExpectedObject {
-            token: &upload.token,
-            size: upload.plan.size(),
-            checksum,
-        };
         let _permit = self.store_calls.acquire().await;
         match self.store.head(&upload.key).await {
-            Ok(object) => (check_object(object.as_ref(), &expected), object),
+            Ok(object) => {
+                let unsigned = object
+                    .as_ref()
+                    .map(|object| self.unsigned_headers(upload, object));
+                let expected = ExpectedObject {
+                    token: &upload.token,
+                    size: upload.plan.size(),
+                    checksum,
+                    unsigned_headers: unsigned.as_deref().unwrap_or_default(),
+                };
+                (check_object(object.as_ref(), &expected), object)
+            }
             Err(fault) => {
                 report_store_fault("check an object", &fault);
                 (ObjectCheck::Unknown, None)
             }
         }
+    }
+
+    /// The names of headers that the client has added to the object of a single PUT, logged.
+    pub(super) fn unsigned_headers(&self, upload: &Upload, object: &Head) -> Vec<String> {
+        // Parts keep no headers, and the gateway creates their object.
+        if !upload.is_single() || !upload.owns(object) {
+            return Vec::new();
+        }
+        let headers = self.store.header_differences(object).unsigned;
+        if !headers.is_empty() {
+            tracing::warn!(
+                id = %upload.id, key = %upload.key, headers = headers.join(", "),
+                "the object has headers that the gateway did not request"
+            );
+        }
+        headers
     }
 
     /// Verifies an upload of a single PUT in one write. Returns `None` if epoch, state or SHA-256
@@ -278,7 +298,7 @@ impl Service {
         let hooks_due_at = self.new_hooks_due_at();
         let verified = self.ledger.mark_verified(&receipt, hooks_due_at).await;
         if verified.map_err(ledger_failed)? {
-            return Ok(self.on_verified(receipt));
+            return Ok(self.on_verified(upload, receipt).await);
         }
         let outcome = TransitionOutcome::WrongState(UploadState::Completing);
         self.result_of_other_call(upload, outcome).await
@@ -297,7 +317,7 @@ impl Service {
         };
         Receipt {
             id: upload.id.clone(),
-            backend: self.config.backend_url.clone(),
+            backend: self.config().backend_url.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
             name: upload.name.clone(),
             bucket: self.store.public_bucket().map(str::to_owned),
@@ -310,7 +330,7 @@ impl Service {
             etag: object.etag.clone(),
             checksum: source.checksum().cloned(),
             proof: store.proof(),
-            unproven: store.profile().unproven(upload.is_single()),
+            unproven: store.unproven(object, upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
             finished: in_milliseconds(self.now()),
@@ -324,7 +344,7 @@ impl Service {
     }
 
     /// Counts a verified upload and wakes the hooks.
-    pub(super) fn on_verified(&self, receipt: Receipt) -> Completion {
+    pub(super) async fn on_verified(&self, upload: &Upload, receipt: Receipt) -> Completion {
         metrics().record_verified_bytes(receipt.size);
         if self.has_hooks() {
             crash::point("gateway.hooks.due");
@@ -332,6 +352,7 @@ impl Service {
         } else {
             crash::point("gateway.complete.ready");
             metrics().record_final_state(UploadState::Ready);
+            self.audit_ready(upload, &receipt).await;
         }
         Completion::Receipt(Box::new(receipt))
     }
@@ -354,10 +375,10 @@ impl Service {
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         // The sweep removes the object if the deletion below fails.
-        let cleanup_at = self.now();
+        let now = self.now();
         let is_rejected = self
             .ledger
-            .end(&upload.id, from, UploadState::Rejected, cleanup_at)
+            .end(&upload.id, from, UploadState::Rejected, (now, now))
             .await
             .map_err(ledger_failed)?;
         if !is_rejected {
@@ -367,6 +388,7 @@ impl Service {
             return self.result_of_other_call(upload, outcome).await;
         }
         metrics().record_final_state(UploadState::Rejected);
+        self.audit_ended(upload, UploadState::Rejected).await;
         tracing::error!(
             id = %upload.id, key = %upload.key,
             "object does not match its upload and is deleted"

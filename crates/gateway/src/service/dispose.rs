@@ -12,7 +12,7 @@ use super::abort::NamedMultipart;
 use super::shared_state::Service;
 use super::url_ttl::upload_url_ttl;
 use crate::hooks::{Disposal, Hook, OnReject, Reason};
-use crate::ledger::{LedgerError, PendingHooks, Rejection, Upload};
+use crate::ledger::{LedgerError, PendingHooks, Rejection, Remainder, Upload};
 use crate::metrics::metrics;
 use crate::problem::{report_ledger_error, report_store_fault};
 use crate::time::after;
@@ -37,7 +37,7 @@ impl Service {
     ) -> Result<Option<HeldRejection>, LedgerError> {
         let PendingHooks { upload, epoch, .. } = pending;
         let now = self.now();
-        let disposal = match self.config.hooks.on_reject() {
+        let disposal = match self.config().hooks.on_reject() {
             OnReject::Delete => Disposal::Delete,
             OnReject::Keep => Disposal::Keep,
             OnReject::Quarantine(prefix) => {
@@ -48,26 +48,19 @@ impl Service {
             hook: hook.name.clone(),
             reason,
             disposal,
-            until: after(now, upload_url_ttl(upload, self.config.url_ttl)),
+            until: after(now, upload_url_ttl(upload, self.config().url_ttl)),
         };
-        let until = self.config.lease_terms.renewed(now).lease_until;
+        let until = self.config().lease_terms.renewed(now).lease_until;
         let is_rejected = self
             .ledger
-            .mark_rejected(&upload.id, *epoch, &rejection, until)
+            .mark_rejected(&upload.id, *epoch, &rejection, (now, until))
             .await?;
         if !is_rejected {
             return Ok(None);
         }
         crash::point("gateway.hooks.rejected");
         metrics().record_final_state(UploadState::Rejected);
-        tracing::warn!(
-            id = %upload.id,
-            key = %upload.key,
-            hook = rejection.hook,
-            reason = rejection.reason.as_str(),
-            disposal = ?rejection.disposal,
-            "upload rejected"
-        );
+        self.audit_rejected(upload, &rejection).await;
         Ok(Some(HeldRejection { rejection, until }))
     }
 
@@ -79,9 +72,9 @@ impl Service {
             tokio::select! {
                 disposed = &mut dispose => break disposed,
                 // A copy may take the store longer than the lease.
-                () = sleep(self.config.lease_terms.lease_ttl / 3) => {
+                () = sleep(self.config().lease_terms.lease_ttl / 3) => {
                     let next = self.renewed().lease_until;
-                    match self.ledger.reschedule_cleanup(&upload.id, held.until, Some(next)).await {
+                    match self.ledger.reschedule_cleanup(&upload.id, held.until, next).await {
                         Ok(true) => held.until = next,
                         Ok(false) => return false,
                         Err(error) => report_ledger_error(&error),
@@ -97,12 +90,17 @@ impl Service {
         let may_reappear = upload.is_single()
             && held.rejection.disposal != Disposal::Keep
             && self.now() < held.rejection.until;
-        let next = may_reappear.then_some(held.rejection.until);
-        match self
-            .ledger
-            .reschedule_cleanup(&upload.id, held.until, next)
-            .await
-        {
+        let scheduled = if may_reappear {
+            let next = held.rejection.until;
+            self.ledger
+                .reschedule_cleanup(&upload.id, held.until, next)
+                .await
+        } else {
+            self.ledger
+                .finish_cleanup(&upload.id, held.until, Remainder::Nothing)
+                .await
+        };
+        match scheduled {
             Ok(_) => true,
             Err(error) => {
                 report_ledger_error(&error);

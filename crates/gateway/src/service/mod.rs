@@ -8,6 +8,7 @@
 //! Not here: HTTP (`routes`, `companion`), SQL (`ledger`), and the protocol of S3 (`upload_s3`).
 
 mod abort;
+mod audit;
 mod batch;
 mod begin;
 mod browser_upload;
@@ -18,6 +19,7 @@ mod completion_outcome;
 mod completion_source;
 mod confirm;
 mod dispose;
+mod ended_uploads;
 mod form_upload;
 mod hooks;
 mod lifecycle;

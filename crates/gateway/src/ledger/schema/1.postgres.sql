@@ -8,7 +8,10 @@ CREATE TABLE owner (
     subject TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     segment TEXT COLLATE "C" NOT NULL UNIQUE,
     -- The bytes of its verified and ready uploads.
-    stored_bytes BIGINT NOT NULL DEFAULT 0
+    stored_bytes BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    -- Behind by a minute at most.
+    last_used_at BIGINT
 );
 
 CREATE TABLE token (
@@ -17,7 +20,11 @@ CREATE TABLE token (
     sha256 BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
-    revoked_at BIGINT
+    revoked_at BIGINT,
+    -- Behind by a minute at most.
+    last_used_at BIGINT,
+    -- Its own limits as JSON. NULL: those of the configuration.
+    limits TEXT COLLATE "C"
 );
 
 CREATE TABLE upload (
@@ -46,29 +53,35 @@ CREATE TABLE upload (
     rejection TEXT COLLATE "C",
     -- When the sweep has to look for leftovers of this upload in the store.
     cleanup_at BIGINT,
+    -- When it ended. The row is deleted some time later. NULL if it is open or complete, or if an
+    -- object of it stays in the store.
+    ended_at BIGINT,
     UNIQUE (owner, idempotency_key)
 );
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
+-- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a
+-- browser's upload.
 CREATE TABLE part (
     upload TEXT COLLATE "C" NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
     number BIGINT NOT NULL,
     size BIGINT NOT NULL,
     sha256 BYTEA,
     etag TEXT COLLATE "C",
-    state TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (upload, number)
 );
 
 -- Verified uploads that hooks have not decided yet.
 CREATE TABLE pending_hooks (
     upload TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    owner TEXT COLLATE "C" NOT NULL,
     -- From this time on any gateway may take the row.
     due_at BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
@@ -76,6 +89,13 @@ CREATE TABLE pending_hooks (
     failures BIGINT NOT NULL
 );
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
+
+-- Written by each gateway when its readiness is checked.
+CREATE TABLE readiness (
+    gateway TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    checked_at BIGINT NOT NULL
+);
 
 -- Keys that the store's events named and that no upload has.
 CREATE TABLE unknown_key (

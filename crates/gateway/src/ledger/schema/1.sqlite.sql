@@ -7,7 +7,10 @@ CREATE TABLE owner (
     subject TEXT NOT NULL PRIMARY KEY,
     segment TEXT NOT NULL UNIQUE,
     -- The bytes of its verified and ready uploads.
-    stored_bytes INTEGER NOT NULL DEFAULT 0
+    stored_bytes INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    -- Behind by a minute at most.
+    last_used_at INTEGER
 ) STRICT;
 
 CREATE TABLE token (
@@ -16,7 +19,11 @@ CREATE TABLE token (
     sha256 BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    -- Behind by a minute at most.
+    last_used_at INTEGER,
+    -- Its own limits as JSON. NULL: those of the configuration.
+    limits TEXT
 ) STRICT;
 
 CREATE TABLE upload (
@@ -45,29 +52,35 @@ CREATE TABLE upload (
     rejection TEXT,
     -- When the sweep has to look for leftovers of this upload in the store.
     cleanup_at INTEGER,
+    -- When it ended. The row is deleted some time later. NULL if it is open or complete, or if an
+    -- object of it stays in the store.
+    ended_at INTEGER,
     UNIQUE (owner, idempotency_key)
 ) STRICT;
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
+-- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a
+-- browser's upload.
 CREATE TABLE part (
     upload TEXT NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
     size INTEGER NOT NULL,
     sha256 BLOB,
     etag TEXT,
-    state TEXT NOT NULL,
     PRIMARY KEY (upload, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Verified uploads that hooks have not decided yet.
 CREATE TABLE pending_hooks (
     upload TEXT NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    owner TEXT NOT NULL,
     -- From this time on any gateway may take the row.
     due_at INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
@@ -75,6 +88,13 @@ CREATE TABLE pending_hooks (
     failures INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
+
+-- Written by each gateway when its readiness is checked.
+CREATE TABLE readiness (
+    gateway TEXT NOT NULL PRIMARY KEY,
+    checked_at INTEGER NOT NULL
+) STRICT;
 
 -- Keys that the store's events named and that no upload has.
 CREATE TABLE unknown_key (

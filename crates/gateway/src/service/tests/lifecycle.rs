@@ -109,7 +109,7 @@ impl StateFixture {
         let dir = tempfile::tempdir().unwrap();
         let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
         let ledger = Ledger::open(&config).await.unwrap();
-        let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
+        let owner = Owner::new(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
         let now = Timestamp::now();
         let later = now.checked_add(Duration::from_mins(1)).unwrap();
         let renewed = Renewed {
@@ -152,12 +152,12 @@ impl StateFixture {
         execute(&format!(
             "UPDATE upload SET state = '{name}', receipt = NULL, store_upload = NULL, kind = 'declared'"
         ));
-        execute("UPDATE part SET sha256 = NULL, etag = NULL");
+        execute("DELETE FROM part");
         execute("DELETE FROM pending_hooks");
         if state == UploadState::Verified {
             execute(&format!(
-                "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures) \
-                 VALUES ('{id}', 0, {EPOCH}, '[]', 0)"
+                "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures) \
+                 SELECT id, owner, 0, {EPOCH}, '[]', 0 FROM upload WHERE id = '{id}'"
             ));
         }
     }
@@ -276,7 +276,7 @@ impl StateFixture {
     /// Applies an event that ends the upload, or that a sweep or a hook causes.
     async fn apply_end(&self, event: &str) -> Option<bool> {
         let (ledger, id, now) = (&self.ledger, &self.id, Timestamp::now());
-        let end = async |from, to| ledger.end(id, from, to, now).await;
+        let end = async |from, to| ledger.end(id, from, to, (now, now)).await;
         let completing = &[UploadState::Completing];
         let aborting = &[UploadState::Aborting];
         let is_accepted = match event {
@@ -298,7 +298,9 @@ impl StateFixture {
                     disposal: Disposal::Delete,
                     until: now,
                 };
-                ledger.mark_rejected(id, EPOCH, &rejection, now).await
+                ledger
+                    .mark_rejected(id, EPOCH, &rejection, (now, now))
+                    .await
             }
             _ => return None,
         };
