@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit_log;
 mod aws_credentials;
 mod aws_endpoints;
 mod aws_rotation;
@@ -17,6 +18,7 @@ mod events;
 mod exit_codes;
 mod first_use;
 mod gateway_operation;
+mod gateway_reload;
 mod gateways;
 mod harness;
 mod hint_texts;
@@ -37,6 +39,7 @@ mod network;
 mod object_metadata;
 mod orphans;
 mod output;
+mod owner_reports;
 mod postgres_restart;
 mod power_loss;
 mod privacy;

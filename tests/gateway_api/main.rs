@@ -17,6 +17,7 @@ mod hooks;
 mod issuer;
 mod jwt;
 mod ledger_growth;
+mod owner_limits;
 mod probe;
 mod quotas;
 mod rates;

@@ -33,8 +33,6 @@ use upload_types::error::{Error, Kind, Result};
 /// The pause after `accept` has failed, for example because the process has no free file
 /// descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Room for a token of 32 KiB.
-const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
 
 /// A socket that listens for HTTP connections.
 pub struct Listener {
@@ -96,7 +94,6 @@ impl Listener {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout);
-        builder.http2().max_header_list_size(MAX_HEADER_LIST_BYTES);
         let mut shutdown = pin!(shutdown);
         loop {
             let next = async {

@@ -528,10 +528,28 @@ const TOKEN: &[LineDoc] = &[LineDoc {
         F("created_at", "string", "time of creation"),
         F("revoked_at", "string", "time of revocation, if revoked"),
         F("expires_at", "string", "end of validity, if limited"),
+        F(
+            "last_used_at",
+            "string",
+            "time of the last request, behind by a minute at most",
+        ),
+        F("subject", "string", "subject of the owner"),
+        F(
+            "owner",
+            "string",
+            "segment of the owner, after its first request",
+        ),
+        F("quota", "string", "its own quota, if it has one"),
+        F(
+            "allow_types",
+            "array",
+            "its own content types, if it has some",
+        ),
     ],
 }];
 
-/// The lines of verbs other than `put` and `resume`, by the name of the man page.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about owners
+/// are in `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,

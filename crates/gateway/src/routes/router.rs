@@ -86,7 +86,7 @@ pub async fn run_call(call: AdmittedCall, next: Next) -> Response {
         mut request,
         shares: _shares,
     } = call;
-    let owner = caller.owner.clone();
+    let owner = caller.logged_owner();
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     // For the access log.

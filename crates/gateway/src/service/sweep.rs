@@ -114,7 +114,7 @@ impl Service {
                     SweepTask::Expired => self.now().min(Timestamp::now()),
                     _ => self.now(),
                 };
-                let until = self.config.lease_terms.renewed(now).lease_until;
+                let until = self.config().lease_terms.renewed(now).lease_until;
                 let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
                 let is_last = taken.len() < SWEEP_BATCH_ROWS;

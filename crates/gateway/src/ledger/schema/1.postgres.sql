@@ -8,7 +8,10 @@ CREATE TABLE owner (
     subject TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     segment TEXT COLLATE "C" NOT NULL UNIQUE,
     -- The bytes of its verified and ready uploads.
-    stored_bytes BIGINT NOT NULL DEFAULT 0
+    stored_bytes BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    -- Behind by a minute at most.
+    last_used_at BIGINT
 );
 
 CREATE TABLE token (
@@ -17,7 +20,11 @@ CREATE TABLE token (
     sha256 BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
-    revoked_at BIGINT
+    revoked_at BIGINT,
+    -- Behind by a minute at most.
+    last_used_at BIGINT,
+    -- Its own limits as JSON. NULL: those of the configuration.
+    limits TEXT COLLATE "C"
 );
 
 CREATE TABLE upload (

@@ -7,7 +7,10 @@ CREATE TABLE owner (
     subject TEXT NOT NULL PRIMARY KEY,
     segment TEXT NOT NULL UNIQUE,
     -- The bytes of its verified and ready uploads.
-    stored_bytes INTEGER NOT NULL DEFAULT 0
+    stored_bytes INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    -- Behind by a minute at most.
+    last_used_at INTEGER
 ) STRICT;
 
 CREATE TABLE token (
@@ -16,7 +19,11 @@ CREATE TABLE token (
     sha256 BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    -- Behind by a minute at most.
+    last_used_at INTEGER,
+    -- Its own limits as JSON. NULL: those of the configuration.
+    limits TEXT
 ) STRICT;
 
 CREATE TABLE upload (

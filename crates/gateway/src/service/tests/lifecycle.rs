@@ -109,7 +109,7 @@ impl StateFixture {
         let dir = tempfile::tempdir().unwrap();
         let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
         let ledger = Ledger::open(&config).await.unwrap();
-        let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
+        let owner = Owner::new(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
         let now = Timestamp::now();
         let later = now.checked_add(Duration::from_mins(1)).unwrap();
         let renewed = Renewed {
