@@ -71,6 +71,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("ca_cert", &["DIR/ca.pem"]),
     ("proxy", &["http://proxy.example:3128"]),
     ("s3_endpoint", &["http://127.0.0.1:9000"]),
+    ("s3_public_endpoint", &["https://s3.example"]),
     ("s3_region", &["eu-west-1"]),
     ("s3_path_style", &["true"]),
     ("verbose", &["2"]),
