@@ -69,7 +69,7 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         Verb::Url(flags) => url::run(settings, flags).await.map(done),
         Verb::Config(flags) => config::run(settings, flags).map(done),
         #[cfg(feature = "gateway")]
-        Verb::Serve(flags) => serve::run(settings, flags).await.map(done),
+        Verb::Serve(flags) => Box::pin(serve::run(settings, flags)).await.map(done),
         Verb::Completions(flags) => completions::run(flags).map(done),
         Verb::Man(flags) => man::run(flags).map(done),
         Verb::Version => print_version(settings).map(done),

@@ -40,7 +40,7 @@ impl LocalGateway {
             uuid::Uuid::new_v4().simple()
         ));
         let config = config(target, token.clone(), lock_timeout)?;
-        let running = upload_gateway::start(config).await?;
+        let running = Box::pin(upload_gateway::start(config)).await?;
         Ok(Self { running, token })
     }
 
@@ -86,6 +86,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
                 endpoint: s3.endpoint,
+                public_endpoint: None,
                 region: s3.region,
                 path_style: s3.path_style,
             };

@@ -281,6 +281,7 @@ async fn invalid_configuration_is_rejected_and_creates_nothing() {
             bucket: "bucket".into(),
             prefix: String::new(),
             endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+            public_endpoint: None,
             region: Some("us-east-1".into()),
             path_style: true,
         };

@@ -91,6 +91,11 @@ impl Gateway {
         format!("http://{}", self.addr)
     }
 
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("the gateway runs").pid()
+    }
+
     pub fn stderr(&self) -> String {
         self.running
             .as_ref()

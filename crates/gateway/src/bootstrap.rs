@@ -50,7 +50,7 @@ impl Resources {
             StoreConfig::S3 { .. } => None,
         };
         crash::point("gateway.start.store_opened");
-        let ledger = Ledger::open(&config.ledger).await?;
+        let ledger = Box::pin(Ledger::open(&config.ledger)).await?;
         let ledger = ledger.reporting(disk_failure.clone());
         crash::point("gateway.start.ledger_opened");
         Ok(Self {
@@ -121,13 +121,14 @@ fn store_settings(
             bucket,
             prefix,
             endpoint,
+            public_endpoint,
             region,
             path_style,
         } => Settings {
             bucket: bucket.clone(),
             prefix: prefix.trim_matches('/').to_owned(),
             endpoint: endpoint.clone(),
-            public_endpoint: None,
+            public_endpoint: public_endpoint.clone(),
             region: region.clone(),
             path_style: *path_style,
             keys: None,

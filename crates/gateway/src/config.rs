@@ -107,6 +107,8 @@ pub enum StoreConfig {
         bucket: String,
         prefix: String,
         endpoint: Option<Url>,
+        /// The endpoint in URLs for clients, if it differs from `endpoint`.
+        public_endpoint: Option<Url>,
         region: Option<String>,
         path_style: bool,
     },
@@ -160,9 +162,12 @@ impl Config {
         self.validate_urls()?;
         let is_invalid_origin = |text: &&String| cors::parse_origin(text).is_none();
         if let Some(text) = self.allow_origins.iter().find(is_invalid_origin) {
-            return Err(config_error(format!("{text:?} is not the origin of a page")).with_hint(
-                "use scheme://host[:port] without a path, and one --allow-origin for each origin",
-            ));
+            return Err(
+                config_error(format!("{text:?} is not the origin of a page")).with_hint(
+                    "use scheme://host[:port] without a path, such as https://app.example or \
+                 capacitor://localhost, and one --allow-origin for each origin",
+                ),
+            );
         }
         let is_invalid_glob = |glob: &&String| !validation::is_type_glob(glob);
         let own = self.limit_rules.iter();
@@ -230,6 +235,15 @@ impl Config {
                     "the {name} must have the form http(s)://host[:port][/path]"
                 )));
             }
+        }
+        let has_path = |url: &Url| url.path() != "/";
+        if self.store.is_embedded() && self.public_url.as_ref().is_some_and(has_path) {
+            // Signatures cover the path, which a proxy would remove or the store would not know.
+            return Err(
+                config_error("the public URL of an embedded store must not have a path").with_hint(
+                    "give the gateway a host name or a port of its own: --public-url https://HOST",
+                ),
+            );
         }
         Ok(())
     }

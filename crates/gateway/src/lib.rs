@@ -70,8 +70,8 @@ pub use auth::{Algorithm, Auth, Issuer, LimitRule};
 pub use config::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 pub use hooks::{Hook, HookKind, OnReject};
 pub use ledger::{
-    Amount, ApiToken, Ledger, LedgerConfig, ListedUpload, OwnerUsage, PostgresAddress, PruneScope,
-    PrunedUploads, Upload, UploadFilter,
+    AddressOrigin, Amount, ApiToken, Ledger, LedgerConfig, ListedUpload, OwnerUsage,
+    PostgresAddress, PruneScope, PrunedUploads, Upload, UploadFilter, write_log_into_file,
 };
 pub use limits::{OwnerLimits, Quota, Rate, RateLimit};
 pub use reload::Reloaded;

@@ -136,8 +136,8 @@ pub struct ServeOptions {
     /// 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
-    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with
-    /// the value never, they are never deleted
+    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired;
+    /// with the value never, they are never deleted
     ///
     /// Ready uploads are kept, and so is an upload of which an object stays in the store. The sweep
     /// deletes the records. See `upload serve prune`.
@@ -236,6 +236,14 @@ pub struct ServeOptions {
     pub access: Box<AccessArgs>,
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// The endpoint in the URLs that clients get, if they reach the store by another address than
+    /// the gateway, such as https://s3.example.com while the gateway uses http://minio:9000
+    /// [default: that of --s3-endpoint]
+    ///
+    /// The proxy at this address must keep path and Host, which signatures cover. At start, the
+    /// gateway sends one request to it, and logs a warning if it cannot reach it.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "S3 options (for s3:// only)")]
+    pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
 }
@@ -251,13 +259,15 @@ pub struct ValueOrigin {
 
 #[derive(Clone, Args)]
 pub struct LedgerArgs {
-    /// The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER]
-    /// [default: sqlite, gateway.db in the state directory]
+    /// The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these
+    /// [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]
     ///
     /// With SQLite, gateways of one machine share one file; with PostgreSQL, any number of gateways
-    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER, not as an
-    /// argument. Connections to other machines use TLS and verify the certificate (an additional
-    /// root: ?sslrootcert=FILE), unless the URL contains ?sslmode=disable.
+    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER or @FILE, not
+    /// as an argument. A URL in @FILE is read again for each new connection. Several servers are
+    /// HOST:PORT,HOST:PORT: the gateway uses the one that accepts writes. Connections to other
+    /// machines use TLS and verify the certificate (an additional root: ?sslrootcert=FILE), unless
+    /// the URL contains ?sslmode=disable.
     #[arg(long, value_name = "LEDGER")]
     pub ledger: Option<String>,
 }
@@ -340,8 +350,8 @@ pub enum ServeVerb {
     ///
     /// Uploads that were aborted, rejected or have expired are deleted, if nothing of them is left
     /// in the store; gateways do the same after --keep-ended. A client that asks for such an upload
-    /// gets the answer not_found, and begins anew. Running gateways need not be stopped. The file of
-    /// a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
+    /// gets the answer not_found, and begins again. Running gateways need not be stopped. The file
+    /// of a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
     Prune(PruneArgs),
 }
 
@@ -353,8 +363,9 @@ pub struct PruneArgs {
     pub older_than: Duration,
     /// Also delete the records of ready uploads that began longer ago
     ///
-    /// Their objects stay in the store and count in the quota, but the gateway no longer knows them:
-    /// it signs no URL to read them, and a client that uploads the same file again sends it again.
+    /// Their objects stay in the store and count in the quota, but the gateway no longer knows
+    /// them: it signs no URL to read them, and a client that uploads the same file again sends it
+    /// again.
     #[arg(long)]
     pub ready: bool,
     /// Print what would be deleted, and change nothing

@@ -514,6 +514,23 @@ const SWEEP: &[LineDoc] = &[LineDoc {
     ],
 }];
 
+const SERVE_PRUNE: &[LineDoc] = &[LineDoc {
+    kind: "prune",
+    meaning: "The deleted uploads, or with --dry-run those that would be deleted.",
+    fields: &[
+        F("dry_run", "boolean", "true if nothing was changed"),
+        F("aborted", "integer", "uploads that were aborted"),
+        F("expired", "integer", "uploads that have expired"),
+        F("rejected", "integer", "uploads that were rejected"),
+        F("ready", "integer", "ready uploads; 0 without --ready"),
+        F(
+            "released",
+            "integer",
+            "bytes by which the file of a SQLite ledger gets smaller",
+        ),
+    ],
+}];
+
 const TOKEN: &[LineDoc] = &[LineDoc {
     kind: "token",
     meaning: "A token.",
@@ -561,6 +578,7 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
         "upload-serve-sweep" => SWEEP,
+        "upload-serve-prune" => SERVE_PRUNE,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }

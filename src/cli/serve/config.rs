@@ -97,6 +97,11 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
             .with_hint("write embedded, embedded:DIR or s3://BUCKET[/PREFIX]")
     };
     let text = flags.store.as_str();
+    let public_endpoint = flags.s3_public_endpoint.as_deref();
+    if public_endpoint.is_some() && !text.starts_with("s3://") {
+        let error = Error::new(Kind::Config, "--s3-public-endpoint needs a store of s3://");
+        return Err(error.with_hint("name the URL of an embedded store with --public-url"));
+    }
     if text == "embedded" {
         return Ok(StoreConfig::Embedded {
             dir: settings.store_dir()?,
@@ -117,6 +122,9 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
         bucket,
         prefix,
         endpoint: s3.endpoint,
+        public_endpoint: public_endpoint
+            .map(|text| base_url("--s3-public-endpoint", text))
+            .transpose()?,
         region: s3.region,
         path_style: s3.path_style,
     })

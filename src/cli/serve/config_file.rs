@@ -9,7 +9,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::variables;
+use super::{ledger_location, variables};
 use crate::cli::args::from_file::{self, FileFlag, Form, Key};
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::config_file::{self, Presence};
@@ -198,6 +198,12 @@ fn text(key: &Key, value: Value, path: &Path) -> Result<String, String> {
         Value::Integer(number) => Ok(number.to_string()),
         Value::Table(table) if key.name == LIMITS => Ok(Value::Table(table).to_string()),
         Value::Table(mut table) => match (table.remove("file"), table.is_empty()) {
+            // The gateway reads it again when it connects.
+            (Some(Value::String(file)), true) if key.name == "ledger" => Ok(format!(
+                "{}{}",
+                ledger_location::FILE_PREFIX,
+                resolve(&file)
+            )),
             (Some(Value::String(file)), true) => read_value(Path::new(&resolve(&file))),
             _ => Err("a value in a file of its own is written { file = \"PATH\" }".to_owned()),
         },

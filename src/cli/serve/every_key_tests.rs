@@ -17,7 +17,7 @@ use crate::cli::settings::{Directories, Environment, Settings, Terminals};
 
 /// A value for each key that differs from the default. `DIR` stands for a directory with the files
 /// `secret` and `ca.pem`.
-const VALUES: [(&str, &[&str]); 47] = [
+const VALUES: &[(&str, &[&str])] = &[
     ("listen", &["127.0.0.1:7001"]),
     ("public_url", &["https://up.example/base"]),
     ("metrics_listen", &["127.0.0.1:7002"]),
@@ -71,6 +71,7 @@ const VALUES: [(&str, &[&str]); 47] = [
     ("ca_cert", &["DIR/ca.pem"]),
     ("proxy", &["http://proxy.example:3128"]),
     ("s3_endpoint", &["http://127.0.0.1:9000"]),
+    ("s3_public_endpoint", &["https://s3.example"]),
     ("s3_region", &["eu-west-1"]),
     ("s3_path_style", &["true"]),
     ("verbose", &["2"]),

@@ -24,8 +24,8 @@ const MAX_RATES: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// The number of permits that may be taken at once after a pause. A call that needs more is never
-    /// granted.
+    /// The number of permits that may be taken at once after a pause. A call that needs more is
+    /// never granted.
     pub burst: NonZeroU32,
 }
 

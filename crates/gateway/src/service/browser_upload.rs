@@ -50,8 +50,8 @@ impl Service {
     /// Begins an upload in parts. Its multipart upload exists when this returns.
     ///
     /// # Errors
-    /// Those of [`validation::check_begin`]; `rate_limited`, `idempotency_mismatch`, `busy`, `gone`,
-    /// `quota_exceeded`, `store_unavailable`.
+    /// Those of [`validation::check_begin`]; `rate_limited`, `idempotency_mismatch`, `busy`,
+    /// `gone`, `quota_exceeded`, `store_unavailable`.
     pub async fn begin_multipart(
         self: &Arc<Self>,
         owner: &Owner,
@@ -242,8 +242,8 @@ impl Service {
     ///
     /// # Errors
     /// `invalid_request` without parts, `parts_mismatch` if the store has other parts, `too_large`,
-    /// `quota_exceeded`, `rate_limited`, `gone`, `busy`, `unavailable` if it takes too long (repeat the request),
-    /// `not_found`, `store_unavailable`.
+    /// `quota_exceeded`, `rate_limited`, `gone`, `busy`, `unavailable` if it takes too long (repeat
+    /// the request), `not_found`, `store_unavailable`.
     pub async fn complete_multipart(
         self: &Arc<Self>,
         owner: &Owner,

@@ -7,15 +7,18 @@
 //!
 //! Not here: the disposal of rejected objects (`dispose`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::sleep;
 
 use super::dispose::HeldRejection;
 use super::shared_state::Service;
-use crate::hooks::{Document, Hook, HookKind, Hooks, UploadDescription, Verdict, retry_delay};
+use crate::hooks::{
+    Document, Hook, HookKind, Hooks, RunningByOwner, Turns, UploadDescription, Verdict, retry_delay,
+};
 use crate::ledger::{LedgerError, PendingHooks, Upload};
 use crate::metrics::metrics;
 use crate::problem::report_ledger_error;
@@ -53,6 +56,8 @@ impl Service {
     /// Runs hooks forever, as they become due. If the future is dropped, running hooks end.
     pub async fn run_hooks(self: Arc<Self>) {
         let mut running = JoinSet::new();
+        let mut owners: HashMap<task::Id, String> = HashMap::new();
+        let mut turns = Turns::default();
         loop {
             // A gateway without hooks leaves the uploads that wait for hooks to other gateways.
             let limit = if self.has_hooks() {
@@ -61,11 +66,15 @@ impl Service {
                 0
             };
             let free = limit.saturating_sub(running.len());
-            let delay = match self.take_due_hooks(free).await {
+            let delay = match self.take_due_hooks(free, &turns, &owners).await {
                 Ok((taken, delay)) => {
                     for pending in taken {
+                        let owner = pending.upload.owner.clone();
+                        turns.record(&owner);
                         let service = Arc::clone(&self);
-                        running.spawn(async move { service.process_hooks(pending).await });
+                        let task =
+                            running.spawn(async move { service.process_hooks(pending).await });
+                        owners.insert(task.id(), owner);
                     }
                     delay
                 }
@@ -76,24 +85,35 @@ impl Service {
             };
             let is_full = running.len() >= MAX_CONCURRENT_UPLOADS;
             tokio::select! {
-                Some(_) = running.join_next() => {}
+                Some(ended) = running.join_next_with_id() => {
+                    let id = ended.map_or_else(|failed| failed.id(), |(id, ())| id);
+                    owners.remove(&id);
+                }
                 () = self.hooks_due.notified(), if !is_full => {}
                 () = sleep(delay), if !is_full => {}
             }
         }
     }
 
-    /// Takes due hooks of at most `max` uploads. Also returns how long to wait until the next call.
+    /// Takes due hooks of at most `max` uploads, given the owners of running hooks. Also returns how
+    /// long to wait until the next call.
     async fn take_due_hooks(
         &self,
         max: usize,
+        turns: &Turns,
+        owners: &HashMap<task::Id, String>,
     ) -> Result<(Vec<PendingHooks>, Duration), LedgerError> {
         if max == 0 {
             return Ok((Vec::new(), POLL_INTERVAL));
         }
         let now = self.now();
         let until = self.config().lease_terms.renewed(now).lease_until;
-        let taken = self.ledger.take_due_hooks(now, until, max).await?;
+        let mut running = RunningByOwner::new();
+        for owner in owners.values() {
+            *running.entry(owner.clone()).or_default() += 1;
+        }
+        let turns = (turns.clone(), running);
+        let taken = self.ledger.take_due_hooks(now, until, max, turns).await?;
         let delay = match self.ledger.next_hooks_due().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
             None => POLL_INTERVAL,

@@ -58,12 +58,7 @@ impl Service {
             .map_err(|fault| store_failed("check an object", &fault))?;
         Ok(match object {
             None => ObjectState::Missing,
-            Some(object)
-                if is_recorded(upload, object.size, &object.etag)
-                    && self.unsigned_headers(upload, &object).is_empty() =>
-            {
-                ObjectState::Present
-            }
+            Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
             Some(_) => ObjectState::Replaced,
         })
     }

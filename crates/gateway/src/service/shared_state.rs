@@ -60,7 +60,8 @@ pub struct ServiceConfig {
 /// A service without which the gateway cannot serve requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {
-    Ledger,
+    /// With the reason, if it is known.
+    Ledger(Option<&'static str>),
     Store,
 }
 
@@ -167,7 +168,9 @@ impl Service {
             timeout(READINESS_TIMEOUT, head).await
         };
         let ledger = timeout(READINESS_TIMEOUT, self.ledger.check_writes(self.now()));
-        match join(ledger, store).await {
+        let responses = join(ledger, store).await;
+        metrics().set_clock_offset(self.clock_offset_seconds());
+        match responses {
             // The object need not exist.
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
             (Ok(Ok(())), store) => {
@@ -178,16 +181,13 @@ impl Service {
             (ledger, _) => {
                 metrics().record_ledger_error();
                 let timed_out = ledger.is_err();
-                let error = ledger
-                    .ok()
-                    .and_then(Result::err)
-                    .map(tracing::field::display);
+                let error = ledger.ok().and_then(Result::err);
                 tracing::error!(
                     timed_out,
-                    error,
+                    error = error.as_ref().map(tracing::field::display),
                     "not ready: the ledger does not accept writes"
                 );
-                Err(Dependency::Ledger)
+                Err(Dependency::Ledger(error.and_then(|error| error.reason())))
             }
         }
     }
@@ -240,6 +240,12 @@ impl Service {
         let response = timeout(READINESS_TIMEOUT, self.store.head(&key)).await;
         metrics().set_clock_offset(self.store.clock_offset().as_secs());
         matches!(response, Ok(Ok(_)))
+    }
+
+    /// The time of the store minus the local time, in seconds. Zero up to a minute.
+    #[must_use]
+    pub fn clock_offset_seconds(&self) -> i64 {
+        self.store.clock_offset().as_secs()
     }
 
     /// When lease and upload end after a call at this moment.

@@ -81,6 +81,7 @@ CREATE TABLE part (
 -- Verified uploads that hooks have not decided yet.
 CREATE TABLE pending_hooks (
     upload TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    owner TEXT COLLATE "C" NOT NULL,
     -- From this time on any gateway may take the row.
     due_at BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
@@ -88,6 +89,7 @@ CREATE TABLE pending_hooks (
     failures BIGINT NOT NULL
 );
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
 
 -- Written by each gateway when its readiness is checked.
 CREATE TABLE readiness (

@@ -80,6 +80,7 @@ CREATE TABLE part (
 -- Verified uploads that hooks have not decided yet.
 CREATE TABLE pending_hooks (
     upload TEXT NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    owner TEXT NOT NULL,
     -- From this time on any gateway may take the row.
     due_at INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
@@ -87,6 +88,7 @@ CREATE TABLE pending_hooks (
     failures INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
 
 -- Written by each gateway when its readiness is checked.
 CREATE TABLE readiness (

@@ -156,8 +156,8 @@ impl StateFixture {
         execute("DELETE FROM pending_hooks");
         if state == UploadState::Verified {
             execute(&format!(
-                "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures) \
-                 VALUES ('{id}', 0, {EPOCH}, '[]', 0)"
+                "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures) \
+                 SELECT id, owner, 0, {EPOCH}, '[]', 0 FROM upload WHERE id = '{id}'"
             ));
         }
     }
