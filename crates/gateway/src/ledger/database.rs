@@ -11,9 +11,8 @@ use uuid::Uuid;
 
 use super::error::{LedgerError, LedgerResult};
 use super::postgres::{self, Pool, PostgresAddress};
-use super::space::Space;
 use super::sql::{self, SqlError, TransactionEnd};
-use super::sqlite;
+use super::sqlite::{self, Space};
 use super::transaction::Transaction;
 use upload_sqlite::Writer;
 use upload_types::DiskFailure;

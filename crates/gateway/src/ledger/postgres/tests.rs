@@ -24,7 +24,8 @@ use crate::ledger::sql::{TransactionEnd, values};
 use crate::ledger::{Ledger, LedgerConfig};
 use upload_types::error::Kind;
 
-pub(super) const INSERT_OWNER: &str = "INSERT INTO owner (subject, segment) VALUES (?1, ?2)";
+pub(super) const INSERT_OWNER: &str =
+    "INSERT INTO owner (subject, segment, created_at) VALUES (?1, ?2, 0)";
 
 pub(super) fn server_url() -> String {
     env::var("UPLOAD_TEST_POSTGRES").unwrap_or_else(|_| {
@@ -276,7 +277,8 @@ async fn operations_wait_if_connections_are_limited() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlock_is_resolved_by_repetition() {
     let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
-    let insert = "INSERT INTO owner (subject, segment) VALUES ('a', 'a'), ('b', 'b')";
+    let insert =
+        "INSERT INTO owner (subject, segment, created_at) VALUES ('a', 'a', 0), ('b', 'b', 0)";
     pool.write(move |tx| Ok((tx.execute(insert, &[])?, TransactionEnd::Commit)))
         .await
         .unwrap();
