@@ -40,7 +40,7 @@ impl LocalGateway {
             uuid::Uuid::new_v4().simple()
         ));
         let config = config(target, token.clone(), lock_timeout)?;
-        let running = upload_gateway::start(config).await?;
+        let running = Box::pin(upload_gateway::start(config)).await?;
         Ok(Self { running, token })
     }
 

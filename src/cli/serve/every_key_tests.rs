@@ -16,7 +16,7 @@ use crate::cli::settings::{Directories, Environment, Settings, Terminals};
 
 /// A value for each key that differs from the default. `DIR` stands for a directory with the files
 /// `secret` and `ca.pem`.
-const VALUES: [(&str, &[&str]); 45] = [
+const VALUES: [(&str, &[&str]); 46] = [
     ("listen", &["127.0.0.1:7001"]),
     ("public_url", &["https://up.example/base"]),
     ("metrics_listen", &["127.0.0.1:7002"]),

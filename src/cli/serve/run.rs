@@ -60,7 +60,7 @@ fn sweep_mode(flags: &SweepArgs) -> SweepMode {
 async fn serve(config: Config) -> Result<()> {
     let stop_timeout = config.drain_time + upload_gateway::STOP_TIMEOUT + STOP_MARGIN;
     let mut stop = signals::listen(stop_timeout, || (), |_| ())?;
-    let mut running = upload_gateway::start(config).await?;
+    let mut running = Box::pin(upload_gateway::start(config)).await?;
     output::eprint_line(&format!(
         "listening on {}",
         running.url().as_str().trim_end_matches('/')
