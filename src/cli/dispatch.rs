@@ -31,7 +31,8 @@ pub async fn run() -> anyhow::Result<u8> {
     };
     #[cfg(feature = "gateway")]
     let command_line = serve::config_file::apply(command_line)?;
-    let result = run_verb(&command_line).await;
+    // The caller keeps a small future.
+    let result = Box::pin(run_verb(&command_line)).await;
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) =
         (&result, &command_line.verb, command_line.global.json)
     {

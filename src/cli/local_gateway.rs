@@ -9,7 +9,7 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::Target;
 use upload_gateway::{
-    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig, SubjectUse,
 };
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
@@ -109,6 +109,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
+        limit_rules: Vec::new(),
+        subjects: SubjectUse::default(),
         allow_types: vec!["*/*".into()],
         max_size: None,
         url_ttl: URL_TTL,

@@ -299,7 +299,7 @@ async fn tokens_of_one_owner_share_uploads_until_revoked_or_expired() {
         .unwrap();
     let old = ledger.add_token("ci").await.unwrap();
     let new = ledger
-        .add_expiring_token("ci", Duration::from_hours(2))
+        .add_limited_token("ci", Some(Duration::from_hours(2)), OwnerLimits::default())
         .await
         .unwrap();
     gateway.token = Some(old.expose().to_owned());

@@ -44,8 +44,9 @@
 //!
 //! Each transition is one transaction. An object keeps the id of its upload, so that the same
 //! complete can be repeated. A copy of an object has parts of its own, whose files are links to
-//! those of its source where the file system has links. The states of part files are in `part_files`: a file is valid once a
-//! committed row names it, and is removed after the commit that deletes the row.
+//! those of its source where the file system has links. The states of part files are in
+//! `part_files`: a file is valid once a committed row names it, and is removed after the commit
+//! that deletes the row.
 //!
 //! # Files
 //!
@@ -64,6 +65,7 @@
 //! | `etag` | the ETags of parts and objects |
 //! | `complete` | decides a `CompleteMultipartUpload` |
 //! | `object_fields` | fields of S3's inputs and outputs |
+//! | `form_body` | splits a form into its fields and its file |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
 //! | `listing`, `objects`, `forms`, `multipart` | the operations |
@@ -86,6 +88,7 @@ mod copies;
 mod deletions;
 mod error;
 mod etag;
+mod form_body;
 mod form_fields;
 mod forms;
 mod listing;

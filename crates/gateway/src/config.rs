@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::auth::{Auth, Issuer};
+use crate::auth::{Auth, Issuer, LimitRule};
 use crate::cors;
 use crate::hooks::{Hook, OnReject};
 use crate::ledger::LedgerConfig;
@@ -56,6 +56,9 @@ pub struct Config {
     /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
+    /// Limits of some owners instead of `rate`, `quota` and `allow_types`.
+    pub limit_rules: Vec<LimitRule>,
+    pub subjects: SubjectUse,
     /// Globs of content types.
     pub allow_types: Vec<String>,
     /// Maximum size of an upload in bytes. By default the limit of the store.
@@ -118,6 +121,16 @@ impl StoreConfig {
     }
 }
 
+/// The places outside of the ledger at which the subjects of owners appear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SubjectUse {
+    /// In logs and in the documents of hooks.
+    #[default]
+    LogsAndHooks,
+    Hooks,
+    Nowhere,
+}
+
 /// The source of the store's events.
 #[derive(Debug, Clone)]
 pub enum EventSource {
@@ -157,7 +170,9 @@ impl Config {
             );
         }
         let is_invalid_glob = |glob: &&String| !validation::is_type_glob(glob);
-        if let Some(glob) = self.allow_types.iter().find(is_invalid_glob) {
+        let own = self.limit_rules.iter();
+        let own = own.flat_map(|rule| rule.limits.allow_types.iter().flatten());
+        if let Some(glob) = self.allow_types.iter().chain(own).find(is_invalid_glob) {
             return Err(
                 config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
                     .with_hint("use one --allow-type for each content type"),

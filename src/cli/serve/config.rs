@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{access, hooks, ledger_location};
+use super::{access, hooks, ledger_location, limit_rules};
+use crate::cli::args::access::Subjects;
 use crate::cli::args::serve::{ChecksumMode, ProbeMode, ServeOptions};
 use crate::cli::backend_spec::{BackendSpec, PlainHttp};
 use crate::cli::permissions::warn_if_others_can_read;
 use crate::cli::repeat::not_understood;
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
-use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig};
+use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -34,6 +35,8 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
     }
     let cdn = flags.cdn.as_deref();
     let quota = flags.access.quota.as_deref().map(access::quota);
+    let limits = flags.access.limits.iter();
+    let limit_rules = limits.map(|text| limit_rules::rule(text));
     Ok(Config {
         listen: flags.listen,
         metrics_listen: flags.metrics_listen,
@@ -50,6 +53,12 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         allow_origins: flags.allow_origins.clone(),
         rate: flags.access.rate.as_deref().map(access::rate).transpose()?,
         quota: quota.transpose()?.unwrap_or_default(),
+        limit_rules: limit_rules.collect::<Result<_>>()?,
+        subjects: match flags.access.subjects {
+            Subjects::All => SubjectUse::LogsAndHooks,
+            Subjects::Hooks => SubjectUse::Hooks,
+            Subjects::None => SubjectUse::Nowhere,
+        },
         allow_types: flags.allow_types.clone(),
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,

@@ -1,5 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, prunes the ledger, tests a store, and manages API
-//! tokens.
+//! `upload serve`: runs a gateway, sweeps once, prunes the ledger, tests a store, lists owners and
+//! uploads, and manages API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -11,10 +11,16 @@ mod every_key_tests;
 mod hooks;
 mod issuers;
 mod ledger_location;
+mod limit_rules;
+mod owners;
 mod probe;
 mod prune;
+mod reload;
 mod run;
 mod sweep;
 mod token;
+mod uploads;
+mod value_origins;
+mod variables;
 
 pub use run::run;

@@ -33,7 +33,7 @@ impl Service {
     /// complete, `busy` while it is being begun, `rate_limited`, `not_found`, `store_unavailable`
     /// (repeat the request).
     pub async fn abort(&self, owner: &Owner, id: &str, epoch: Option<u64>) -> Result<(), Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
@@ -90,7 +90,6 @@ impl Service {
         crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
-            tracing::info!(id = %upload.id, state = to.name(), "upload ended");
         }
         Ok(())
     }
@@ -104,7 +103,7 @@ impl Service {
         from: &'static [UploadState],
         to: UploadState,
     ) -> Result<bool, Refusal> {
-        let ttl = upload_url_ttl(upload, self.config.url_ttl);
+        let ttl = upload_url_ttl(upload, self.config().url_ttl);
         let now = self.now();
         let has_ended = self
             .ledger
@@ -113,6 +112,7 @@ impl Service {
             .map_err(ledger_failed)?;
         if has_ended {
             metrics().record_final_state(to);
+            self.audit_ended(upload, to).await;
         }
         Ok(has_ended)
     }

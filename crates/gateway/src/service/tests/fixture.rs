@@ -180,7 +180,7 @@ impl Fixture {
         });
         let store = store.unwrap();
         let ledger = Ledger::open(&ledger_config).await.unwrap();
-        let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
+        let owner = Owner::new(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
         let mut config = ServiceConfig {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
@@ -195,6 +195,8 @@ impl Fixture {
             complete_timeout: Duration::from_secs(10),
             backend_url: "http://gateway".to_owned(),
             hooks: Hooks::default(),
+            log_subjects: true,
+            hook_subjects: true,
         };
         change(&mut config);
         Self {
@@ -230,7 +232,7 @@ impl Fixture {
         Service::new(
             ledger,
             self.service.store.clone(),
-            self.service.config.clone(),
+            ServiceConfig::clone(&self.service.config()),
         )
     }
 
