@@ -256,14 +256,14 @@ pub(super) mod tests {
                 endpoint,
                 region,
                 path_style,
-                ..
+                public_endpoint,
             } => {
                 assert_eq!(
                     (bucket.as_str(), prefix.as_str(), path_style),
                     ("media", "in", true)
                 );
                 assert_eq!(endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
-                assert_eq!(region, None);
+                assert_eq!((region, public_endpoint), (None, None));
             }
             StoreConfig::Embedded { .. } => panic!("embedded"),
         }
