@@ -565,8 +565,8 @@ const TOKEN: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about owners
-/// are in `owner_lines`.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about
+/// owners are in `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
