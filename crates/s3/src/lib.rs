@@ -76,7 +76,7 @@
 //! | `client` | signed control calls |
 //! | `sqs` | a queue with the store's events |
 //! | `store` | [`Store`]: one bucket |
-//! | `multipart`, `objects`, `copy` | the operations of [`Store`] |
+//! | `multipart`, `objects`, `copy`, `deletion` | the operations of [`Store`] |
 //! | `probe` | finds out the capabilities of a store |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -86,6 +86,7 @@ mod bucket_url;
 mod client;
 mod clock;
 mod copy;
+mod deletion;
 mod fault;
 mod listing;
 mod multipart;
@@ -107,6 +108,7 @@ mod uri;
 mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
+pub use deletion::Deletion;
 pub use fault::{Fault, Place, Rejection};
 pub use listing::{ListedObject, ObjectPage};
 pub use multipart::Marker;

@@ -14,7 +14,7 @@ use upload_types::wire::Proof;
 
 /// Must be incremented when the meaning of a check changes: saved profiles of another version are
 /// not used.
-pub(crate) const PROFILE_VERSION: u32 = 2;
+pub(crate) const PROFILE_VERSION: u32 = 3;
 
 /// A feature that a store may enforce or support, in the order in which tables show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,11 +35,12 @@ pub enum Capability {
     EmptyPart,
     UnequalParts,
     CopyRange,
+    Deletion,
 }
 
 use Capability::{
-    CompleteAgain, CompleteOnce, Composite, CopyRange, EmptyPart, Expiry, Length, Listing, Md5,
-    ObjectSize, Payload, PutOnce, Sha256, Smuggling, UnequalParts,
+    CompleteAgain, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart, Expiry, Length,
+    Listing, Md5, ObjectSize, Payload, PutOnce, Sha256, Smuggling, UnequalParts,
 };
 
 /// The support of a store for a capability.
@@ -87,7 +88,7 @@ impl Finding {
 }
 
 impl Capability {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Sha256,
         Payload,
         Md5,
@@ -103,6 +104,7 @@ impl Capability {
         EmptyPart,
         UnequalParts,
         CopyRange,
+        Deletion,
     ];
 
     /// The capability that a proof needs; `None` for [`Proof::None`].
@@ -175,6 +177,10 @@ impl Capability {
                 "a complete of parts of 5 MiB, 6 MiB and 1 byte",
             ),
             CopyRange => ("copy-range", "UploadPartCopy of a range, completed"),
+            Deletion => (
+                "deletion",
+                "HeadObject of an object, or of its version, after its deletion",
+            ),
         }
     }
 
@@ -236,6 +242,10 @@ impl Capability {
             }
             (CopyRange, Yes) => "objects over 5 GiB can be moved to quarantine",
             (CopyRange, _) => "objects over 5 GiB cannot be moved to quarantine",
+            (Deletion, Yes) => "what the gateway deletes is gone, in a bucket with versions too",
+            (Deletion, _) => {
+                "what the gateway deletes stays as a version: permit s3:DeleteObjectVersion, and let the bucket expire noncurrent versions"
+            }
         }
     }
 }
