@@ -14,7 +14,7 @@ use super::options::Verbosity;
 use super::output::Output;
 use super::sources::{SourceState, Sources};
 use super::summary;
-use super::text::{cut, escape, fit};
+use super::text::{cut, fit};
 use super::wording::{self, Motion};
 use crate::event::Event;
 
@@ -88,7 +88,7 @@ impl Bars {
         let restored = self.connection.record(event, now).and_then(restored_line);
         self.take_restored(restored, &mut output);
         if let Event::Completed { receipt, .. } = event {
-            output.data.push(escape(&receipt.location));
+            output.place(receipt);
         }
         let verbose = self.verbosity.verbose;
         let columns = stderr_columns();

@@ -12,7 +12,6 @@ use super::options::{Progress, Verbosity};
 use super::output::Output;
 use super::sources::Sources;
 use super::summary;
-use super::text::escape;
 use super::wording::{self, Motion};
 use crate::event::Event;
 
@@ -56,7 +55,7 @@ impl Plain {
         let mut output = Output::default();
         let restored = self.connection.record(event, now);
         if let Event::Completed { receipt, .. } = event {
-            output.data.push(escape(&receipt.location));
+            output.place(receipt);
         }
         if !self.verbosity.quiet {
             output.notices(restored.and_then(|change| self.restored_line(change)));

@@ -19,6 +19,7 @@ mod probe;
 mod quotas;
 mod read_urls;
 mod recovery;
+mod removal;
 mod request_limits;
 mod sweep;
 mod uploads;

@@ -25,7 +25,8 @@
 //!
 //! Each module imports modules of its own layer and of lower layers only:
 //!
-//! 1. processes: `server`, `sweep_once`, `store_check`, `bootstrap`, `store_credentials`, `config`
+//! 1. processes: `server`, `sweep_once`, `removal`, `store_check`, `bootstrap`, `store_credentials`,
+//!    `config`
 //! 2. HTTP: `companion`, `routes`, `openapi`
 //! 3. operations: `events`, `service`
 //! 4. requests: `auth`, `cors`, `json_body`, `validation`, `problem`
@@ -52,6 +53,7 @@ mod listener;
 mod metrics;
 mod openapi;
 mod problem;
+mod removal;
 mod routes;
 mod server;
 mod service;
@@ -66,6 +68,7 @@ pub use config::{Config, EventSource, ProbePolicy, StoreConfig};
 pub use hooks::{Hook, HookKind, OnReject};
 pub use ledger::{ApiToken, Ledger, LedgerConfig, PostgresAddress, Upload};
 pub use limits::{Quota, Rate};
+pub use removal::remove_uploads;
 pub use server::{Running, STOP_TIMEOUT, start};
 pub use service::{StoreLeftovers, SweepAction, SweptItem};
 pub use store_check::{ProbeReport, probe_store};

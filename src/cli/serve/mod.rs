@@ -1,4 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, tests a store, and manages API tokens.
+//! `upload serve`: runs a gateway, sweeps once, removes uploads, tests a store, and manages API
+//! tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -10,6 +11,7 @@ mod every_key_tests;
 mod hooks;
 mod ledger_location;
 mod probe;
+mod remove;
 mod run;
 mod sweep;
 mod token;

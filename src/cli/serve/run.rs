@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::config::config;
-use super::{probe, sweep, token};
+use super::{probe, remove, sweep, token};
 use crate::cli::args::serve::{self, ServeArgs, ServeVerb, SweepArgs};
 use crate::cli::output::{self, LogFormat, LogOf};
 use crate::cli::settings::Settings;
@@ -20,6 +20,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     let options = match &flags.verb {
         Some(ServeVerb::Sweep(sweep)) => &sweep.options,
+        Some(ServeVerb::Rm(remove)) => &remove.options,
         Some(ServeVerb::Token(_)) | None => &flags.options,
     };
     let format = match options.log_format {
@@ -40,6 +41,7 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     match &flags.verb {
         _ if options.check => output::print("the configuration is valid\n"),
         Some(ServeVerb::Sweep(flags)) => sweep::run(settings, config, sweep_mode(flags)).await,
+        Some(ServeVerb::Rm(flags)) => remove::run(settings, config, &flags.uploads).await,
         _ if options.probe => probe::run(settings, &config).await,
         _ => serve(config).await,
     }

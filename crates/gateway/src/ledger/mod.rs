@@ -24,6 +24,8 @@ mod schema;
 mod sql;
 mod sqlite;
 mod store_profiles;
+mod stored_bytes;
+mod survey;
 mod sweep;
 #[cfg(test)]
 pub(super) mod tests;
@@ -41,6 +43,7 @@ pub use hooks::PendingHooks;
 pub use parts::LedgerPart;
 pub use postgres::PostgresAddress;
 pub use rejection::Rejection;
+pub use survey::{SurveyPage, SurveyedUpload};
 pub use sweep::{KeyStatus, SWEEP_BATCH_ROWS, SweepTask};
 pub use transition::TransitionOutcome;
 pub use upload_kind::UploadKind;

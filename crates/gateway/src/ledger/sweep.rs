@@ -148,22 +148,25 @@ impl Ledger {
         .await
     }
 
-    /// Ends an upload: from one of the states `from` to `to`, with a cleanup at `cleanup_at`.
-    /// Returns false if the upload is in none of these states.
+    /// Ends an upload: from one of the states `from` to `to`, with a cleanup at `cleanup_at`. A
+    /// request that was signed earlier may create its object until `may_land_until`. Returns false
+    /// if the upload is in none of the states `from`.
     pub async fn end(
         &self,
         id: &UploadId,
         from: &'static [UploadState],
         to: UploadState,
-        cleanup_at: Timestamp,
+        cleanup_at: Option<Timestamp>,
+        may_land_until: Option<Timestamp>,
     ) -> LedgerResult<bool> {
         let id = id.clone();
         self.write(move |tx| {
             let from = sql_list(from);
             let sql = format!(
-                "UPDATE upload SET state = ?2, cleanup_at = ?3 WHERE id = ?1 AND state IN ({from})"
+                "UPDATE upload SET state = ?2, cleanup_at = ?3, may_land_until = ?4 WHERE id = ?1 AND state IN ({from})"
             );
-            Ok(tx.execute(&sql, values![id.as_str(), to.name(), cleanup_at])? == 1)
+            let row = values![id.as_str(), to.name(), cleanup_at, may_land_until];
+            Ok(tx.execute(&sql, row)? == 1)
         })
         .await
     }
@@ -190,6 +193,22 @@ impl Ledger {
         let id = id.clone();
         self.write(move |tx| {
             let sql = "UPDATE upload SET cleanup_at = ?3 WHERE id = ?1 AND cleanup_at = ?2";
+            Ok(tx.execute(sql, values![id.as_str(), until, next])? == 1)
+        })
+        .await
+    }
+
+    /// Like [`Ledger::reschedule_cleanup`], after the last look at a time at which no request may
+    /// create the object any more.
+    pub async fn record_landed(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        next: Option<Timestamp>,
+    ) -> LedgerResult<bool> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET cleanup_at = ?3, may_land_until = NULL WHERE id = ?1 AND cleanup_at = ?2";
             Ok(tx.execute(sql, values![id.as_str(), until, next])? == 1)
         })
         .await

@@ -113,15 +113,20 @@ impl Verified {
             UploadState::Ready
         };
         let sql = format!(
-            "UPDATE upload SET state = ?2, receipt = ?3 WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
+            "UPDATE upload SET state = ?2, receipt = ?3, held_bytes = ?5, may_land_until = NULL \
+             WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
             sql_list(from)
         );
-        if tx.execute(&sql, values![id, to.name(), &self.receipt, epoch])? != 1 {
+        if tx.execute(
+            &sql,
+            values![id, to.name(), &self.receipt, epoch, self.size],
+        )? != 1
+        {
             return Ok(false);
         }
         add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {
-            let sql = "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures) VALUES (?1, ?2, 0, '[]', 0)";
+            let sql = "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures, since) VALUES (?1, ?2, 0, '[]', 0, ?2)";
             tx.execute(sql, values![id, due])?;
         }
         Ok(true)

@@ -19,6 +19,7 @@ use super::completion_source::CompletionSource;
 use super::lifecycle::{is_gone, refuse_transition, with_expiry};
 use super::shared_state::Service;
 use super::sign::check_declared;
+use super::url_ttl::Landing;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
@@ -59,7 +60,7 @@ impl Service {
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
-        if let Some(receipt) = upload.receipt {
+        if let Some(receipt) = upload.shown_receipt() {
             return Ok(Completion::Receipt(Box::new(receipt)));
         }
         if request.epoch != upload.lease.epoch {
@@ -302,8 +303,8 @@ impl Service {
             name: upload.name.clone(),
             bucket: self.store.public_bucket().map(str::to_owned),
             key: self.store.key_in_bucket(&upload.key),
-            location: self.store.location(&upload.key),
-            version_id: object.version_id.clone(),
+            location: Some(self.store.location(&upload.key)),
+            version_id: object.version_id.clone().filter(|id| id != "null"),
             size: upload.plan.size(),
             parts: source.part_count(),
             part_size: upload.plan.part_size(),
@@ -324,9 +325,10 @@ impl Service {
     }
 
     /// Counts a verified upload and wakes the hooks.
-    pub(super) fn on_verified(&self, receipt: Receipt) -> Completion {
+    pub(super) fn on_verified(&self, mut receipt: Receipt) -> Completion {
         metrics().record_verified_bytes(receipt.size);
         if self.has_hooks() {
+            receipt.location = None;
             crash::point("gateway.hooks.due");
             self.hooks_due.notify_one();
         } else {
@@ -353,11 +355,19 @@ impl Service {
     /// Rejects an upload with an object that does not match, and deletes the object.
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
+        let now = self.now();
+        let landing = Landing::of(upload, self.config.url_ttl, now);
+        let may_land_until = landing.and_then(|landing| landing.until);
         // The sweep removes the object if the deletion below fails.
-        let cleanup_at = self.now();
         let is_rejected = self
             .ledger
-            .end(&upload.id, from, UploadState::Rejected, cleanup_at)
+            .end(
+                &upload.id,
+                from,
+                UploadState::Rejected,
+                Some(now),
+                may_land_until,
+            )
             .await
             .map_err(ledger_failed)?;
         if !is_rejected {
@@ -371,7 +381,7 @@ impl Service {
             id = %upload.id, key = %upload.key,
             "object does not match its upload and is deleted"
         );
-        if let Err(fault) = self.store.delete(&upload.key).await {
+        if let Err(fault) = self.delete_object(upload).await {
             tracing::warn!(key = %upload.key, ?fault, "could not delete a damaged object");
         }
         Err(Refusal::new(Code::Gone))
@@ -395,7 +405,7 @@ impl Service {
         upload: &Upload,
         outcome: TransitionOutcome,
     ) -> CompleteResult {
-        match self.reload(upload).await?.receipt {
+        match self.reload(upload).await?.shown_receipt() {
             Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
             None => Err(refuse_transition(outcome)),
         }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -21,7 +22,7 @@ use crate::metrics::metrics;
 use crate::problem::report_ledger_error;
 use crate::time::after;
 use upload_s3::Fault;
-use upload_types::wire::{ReadUrl, UploadState};
+use upload_types::wire::{ReadUrl, Receipt, UploadState};
 use upload_types::{Key, crash};
 
 /// Uploads for which hooks run at the same time.
@@ -88,12 +89,21 @@ impl Service {
         let now = self.now();
         let until = self.config.lease_terms.renewed(now).lease_until;
         let taken = self.ledger.take_due_hooks(now, until, max).await?;
+        self.measure_hooks_backlog(now).await?;
         let delay = match self.ledger.next_hooks_due().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
             None => POLL_INTERVAL,
         };
         // Clocks of other gateways may differ, so the delay is limited.
         Ok((taken, delay.clamp(MIN_POLL_DELAY, POLL_INTERVAL)))
+    }
+
+    /// Measures how many uploads wait for hooks, and since when.
+    pub(super) async fn measure_hooks_backlog(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let (waiting, since) = self.ledger.hooks_backlog().await?;
+        let oldest = since.map(|since| now.duration_since(since).as_secs());
+        metrics().set_hooks_backlog(waiting, oldest.unwrap_or(0).max(0));
+        Ok(())
     }
 
     /// Runs the hooks of one upload, and disposes of its object if one of them rejects it. Stops if
@@ -184,7 +194,9 @@ impl Service {
         match self.read_url(hook, upload).await {
             Ok(read_url) => {
                 let key = self.store.key_in_bucket(&upload.key);
-                let document = Document::new(hook, describe(upload, &key), &read_url);
+                let receipt = upload.shown_receipt();
+                let description = describe(upload, &key, receipt.as_ref());
+                let document = Document::new(hook, description, &read_url);
                 self.config.hooks.run(hook, &document).await
             }
             Err(fault) => {
@@ -234,8 +246,11 @@ impl Service {
 }
 
 /// `key` is the key in the bucket.
-fn describe<'a>(upload: &'a Upload, key: &'a Key) -> UploadDescription<'a> {
-    let receipt = upload.receipt.as_ref();
+fn describe<'a>(
+    upload: &'a Upload,
+    key: &'a Key,
+    receipt: Option<&'a Receipt>,
+) -> UploadDescription<'a> {
     UploadDescription {
         id: &upload.id,
         owner: &upload.owner,

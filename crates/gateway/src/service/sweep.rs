@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::completion_source::CompletionSource;
 use super::dispose::HeldRejection;
 use super::shared_state::Service;
+use super::survey::SURVEY_PAGES_PER_SWEEP;
 use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, Upload};
 use crate::metrics::{Abandoned, metrics};
 use crate::problem::{
@@ -88,6 +89,11 @@ impl Service {
                 let _ = self.report_orphans(&log_orphan).await;
                 next_search = Instant::now() + ORPHAN_SEARCH_INTERVAL;
             }
+            if let Err(error) = self.measure_hooks_backlog(self.now()).await {
+                report_ledger_error(&error);
+            }
+            // Failures are logged.
+            let _ = self.survey_objects(SURVEY_PAGES_PER_SWEEP).await;
             metrics().record_sweep(&self.sweep(None).await);
         }
     }
@@ -207,7 +213,14 @@ impl Service {
     async fn clean_up(&self, mut upload: Upload, until: Timestamp) -> bool {
         if let Some(rejection) = upload.rejection.take() {
             return self
-                .dispose(&upload, HeldRejection { rejection, until })
+                .dispose(
+                    &upload,
+                    HeldRejection {
+                        rejection,
+                        until,
+                        first_landing: None,
+                    },
+                )
                 .await;
         }
         if upload.state == UploadState::Expired {
@@ -223,17 +236,8 @@ impl Service {
             report_store_fault("clean up", &fault);
             return false;
         }
-        match self
-            .ledger
-            .reschedule_cleanup(&upload.id, until, None)
+        self.schedule_next_look(&upload, until, upload.may_land_until)
             .await
-        {
-            Ok(_) => true,
-            Err(error) => {
-                report_ledger_error(&error);
-                false
-            }
-        }
     }
 
     /// Reports open multipart uploads below the gateway's prefix that the ledger does not name.

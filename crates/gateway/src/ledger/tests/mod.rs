@@ -8,6 +8,7 @@ mod fixture;
 mod leases;
 mod owners;
 mod parts;
+mod survey;
 mod sweep;
 mod transitions;
 mod uploads;
@@ -57,4 +58,7 @@ test_on_both! {
     counts::unknown_keys_are_recorded
     verify::single_part_is_verified_in_one_step
     counts::store_profile_is_shared_by_gateways
+    survey::survey_continues_after_the_last_page
+    survey::held_bytes_are_freed_once
+    survey::removed_upload_is_counted_as_open_until_it_has_ended
 }

@@ -118,7 +118,8 @@ pub async fn ended_upload_is_cleaned_up_when_due(fixture: Fixture) {
             &ended.id,
             &[UploadState::Aborting],
             UploadState::Aborted,
-            at(50),
+            Some(at(50)),
+            None,
         )
         .await
         .unwrap();

@@ -20,6 +20,7 @@ use crate::lease::LeaseTerms;
 use crate::ledger::{self, Ledger, LedgerConfig, Upload};
 use crate::limits::Quota;
 use crate::problem::Refusal;
+use crate::service::abort::Finished;
 use crate::service::begin::Begun;
 use crate::service::completion::{CompleteResult, Completion};
 use crate::service::shared_state::{Service, ServiceConfig};
@@ -194,6 +195,7 @@ impl Fixture {
             complete_timeout: Duration::from_secs(10),
             backend_url: "http://gateway".to_owned(),
             hooks: Hooks::default(),
+            client_delete: false,
         };
         change(&mut config);
         Self {
@@ -335,7 +337,7 @@ impl Fixture {
 
     pub async fn abort(&self, upload: &BeginResponse) -> Result<(), Refusal> {
         self.service
-            .abort(&self.owner, upload.id.as_str(), None)
+            .abort(&self.owner, upload.id.as_str(), None, Finished::Keep)
             .await
     }
 
