@@ -157,7 +157,6 @@ pub enum Event {
         attempt: u32,
         kind: &'static str,
         wait_ms: u64,
-        #[serde(skip)]
         message: String,
         /// The host that did not answer; `None` if the attempt failed for another reason.
         #[serde(skip)]
@@ -201,6 +200,18 @@ pub enum Event {
         old_path: String,
         path: String,
     },
+    /// The source was uploaded before, from another path and under another name. It is uploaded
+    /// again under its new name.
+    Renamed {
+        #[serde(rename = "source")]
+        item: usize,
+        /// The earlier upload.
+        upload: Option<UploadId>,
+        old_path: String,
+        old_name: String,
+        path: String,
+        name: String,
+    },
     /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {
         #[serde(rename = "source")]
@@ -236,7 +247,10 @@ pub enum Event {
         code: u8,
         /// Number of sources.
         uploads: u64,
+        /// Sources whose object is stored, among them those of `already_stored`.
         completed: u64,
+        /// Sources whose object existed before this command ran.
+        already_stored: u64,
         failed: u64,
         /// Bytes of parts that this run sent and the store acknowledged.
         bytes_sent: u64,
@@ -247,6 +261,9 @@ pub enum Event {
         /// The command that continues them.
         #[serde(skip)]
         resume_command: String,
+        /// Nothing was to be sent.
+        #[serde(skip)]
+        is_dry_run: bool,
     },
 }
 
@@ -342,11 +359,13 @@ impl Event {
             code,
             uploads: 0,
             completed: 0,
+            already_stored: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
             resumable: false,
             resume_command: String::new(),
+            is_dry_run: false,
         }
     }
 }

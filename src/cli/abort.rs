@@ -39,7 +39,7 @@ pub async fn run(
 ) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let mut aborter = Aborter {
-        journal: Journal::open(&settings.journal()?)?,
+        journal: Journal::open(&settings.journal_to_read()?)?,
         settings,
         backend_flag: flags.backend.as_deref(),
         connection,

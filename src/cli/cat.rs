@@ -1,6 +1,6 @@
 //! `upload cat`: writes an uploaded object to standard output, and verifies it.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use super::args::CatArgs;
@@ -22,7 +22,7 @@ use upload_types::error::{Error, Kind, Result};
 /// then.
 pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
-    let journal = Journal::open(&settings.journal()?)?;
+    let journal = Journal::open(&settings.journal_to_read()?)?;
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let verifier = verifier(&journal, &upload)?;
     let target = settings.recorded_target(&upload.intent, None, &connection)?;
@@ -69,11 +69,17 @@ async fn copy_to_stdout(
     };
     let mut object = within_limit(limit, open).await?;
     let mut stdout = io::stdout().lock();
+    let is_terminal = stdout.is_terminal();
     let mut written = 0;
     while let Some(chunk) = object.next().await? {
         verifier
             .update(&chunk)
             .map_err(|mismatch| damaged(&mismatch, written))?;
+        if is_terminal && has_controls(&chunk) {
+            let what = "the object is not text, and standard output is a terminal";
+            let hint = "write it to a file: `upload cat ID > FILE`";
+            return Err(Error::new(Kind::Usage, what).with_hint(hint));
+        }
         if output::write_out(&mut stdout, &chunk)? == Reader::Closed {
             return Ok(None);
         }
@@ -86,6 +92,13 @@ async fn copy_to_stdout(
         .finish()
         .map(Some)
         .map_err(|mismatch| damaged(&mismatch, written))
+}
+
+/// Whether bytes contain controls that a terminal may obey, or that no text has.
+fn has_controls(bytes: &[u8]) -> bool {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !b"\t\n\r".contains(byte);
+    let is_c1 = |pair: &[u8]| matches!(pair, [0xc2, 0x80..=0x9f]);
+    bytes.iter().any(is_control) || bytes.windows(2).any(is_c1)
 }
 
 fn damaged(mismatch: &Mismatch, written: u64) -> Error {
@@ -126,5 +139,20 @@ fn describe(verified: &Verified) -> String {
         }
         Verified::Checksum => "verified the checksum of the receipt".to_owned(),
         Verified::Size => "verified the size only: no SHA-256 of this upload is known".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_no_controls() {
+        for text in ["", "a\tb\r\nc", "M\u{fc}ller \u{5199}"] {
+            assert!(!has_controls(text.as_bytes()), "{text:?}");
+        }
+        for other in [&b"\0"[..], b"a\x1b[2J", b"\x7f", "\u{9b}31m".as_bytes()] {
+            assert!(has_controls(other), "{other:?}");
+        }
     }
 }

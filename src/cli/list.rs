@@ -28,11 +28,10 @@ enum Form {
 /// Those of the journal and, for `--orphans`, of the backend. The uploads of the journal are
 /// printed even if the backend fails.
 pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands) -> Result<()> {
-    let path = settings.journal()?;
-    if flags.ids && !path.exists() {
+    if flags.ids && !settings.journal()?.exists() {
         return Ok(());
     }
-    let journal = Journal::open(&path)?;
+    let journal = Journal::open(&settings.journal_to_read()?)?;
     let form = match output::stdout_columns() {
         _ if settings.json() => Form::Json,
         Some(columns) => Form::Table(columns),

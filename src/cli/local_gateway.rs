@@ -19,6 +19,8 @@ use upload_types::{DiskFailure, Token};
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
 const LEASE_TIME: Duration = Duration::from_mins(1);
+/// How long the ledger keeps the rows of uploads that were aborted or have expired.
+const KEEP_ENDED: Duration = Duration::from_hours(90 * 24);
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 pub struct LocalGateway {
@@ -99,6 +101,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         cdn_url: None,
         store,
         store_credentials_file: None,
+        store_presigned_puts: false,
         ledger: LedgerConfig::Sqlite(ledger),
         auth: Auth::Private(token),
         companion_path: None,
@@ -110,6 +113,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,
         lease_ttl: LEASE_TIME,
+        keep_ended: Some(KEEP_ENDED),
         sweep_interval: Some(SWEEP_INTERVAL),
         events: None,
         report_orphans: false,

@@ -1,7 +1,5 @@
 //! Notices and warnings of a run on standard error, outside the stream of events.
 
-use std::io::Write as _;
-
 use super::settings::Settings;
 use crate::report::{LogWriter, escape, stderr_columns, wrap};
 
@@ -36,7 +34,6 @@ impl Notices {
             None => text,
         };
         // One write only, because each write redraws the bars.
-        let line = text + "\n";
-        let _ = self.writer.clone().write_all(line.as_bytes());
+        self.writer.notice(&(text + "\n"));
     }
 }

@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::log_queue::{self, LogQueue};
-use crate::report::{LogWriter, escape, safe, stderr_columns, wrap};
+use crate::report::{LogWriter, escape, safe, stderr, stderr_columns, wrap};
 use upload_types::error::{Error, Kind, Result};
 
 /// The width of a terminal that does not report one.
@@ -70,9 +70,9 @@ fn reader_of(written: io::Result<()>) -> Result<Reader> {
     }
 }
 
-/// Writes a line to standard error, which may be closed.
+/// Writes a line to standard error, which may be closed, or have a reader that reads nothing.
 pub fn eprint_line(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    stderr::write(format!("{text}\n").as_bytes());
 }
 
 /// Writes an error and its hint to standard error.

@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use jiff::{Span, SpanRelativeTo};
 
 use crate::backend::StoreHost;
+use upload_types::MediaType;
 
 const MIN_PART_SIZE: u64 = 5 << 20;
 const MAX_PART_SIZE: u64 = 5 << 30;
@@ -178,24 +179,12 @@ pub fn metadata(text: &str) -> Result<(String, String)> {
     Ok((key.to_ascii_lowercase(), value.to_owned()))
 }
 
-/// A content type: `type/subtype`, optionally with parameters after a semicolon.
+/// A content type: `type/subtype`, optionally with parameters after semicolons, in one form.
 pub fn content_type(text: &str) -> Result<String> {
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let is_token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    };
-    let is_printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
-    match essence.split_once('/') {
-        Some((kind, subtype)) if is_printable && is_token(kind) && is_token(subtype) => {
-            Ok(text.trim().to_owned())
-        }
-        _ => Err(format!(
-            "`{text}` is not a content type; write one such as video/mp4"
-        )),
-    }
+    let parsed: MediaType = text.parse().map_err(|_| {
+        format!("`{text}` is not a content type; write one such as video/mp4 or text/plain; charset=utf-8")
+    })?;
+    Ok(parsed.to_string())
 }
 
 /// The name of an upload: 1 to 200 characters, no control characters.
@@ -329,7 +318,7 @@ mod tests {
             assert!(header(wrong).is_err(), "{wrong:?}");
         }
         assert!(content_type("text/plain; charset=utf-8").is_ok());
-        for wrong in ["text", "/x", "a/b\r\n", "a b/c"] {
+        for wrong in ["text", "/x", "a/b\r\n", "a b/c", "image/png;, text/html"] {
             assert!(content_type(wrong).is_err(), "{wrong:?}");
         }
     }

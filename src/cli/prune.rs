@@ -23,7 +23,7 @@ use upload_types::error::{Error, Result};
 /// Those of the journal and, with `--orphans`, of the backend. The journal is pruned even if the
 /// backend fails.
 pub async fn run(settings: &Settings, flags: &PruneArgs, commands: &HintCommands) -> Result<()> {
-    let mut journal = Journal::open(&settings.journal()?)?;
+    let mut journal = Journal::open(&settings.journal_to_read()?)?;
     let target = backend_with_orphans(settings, flags)?;
     let pruned = remove_finished(&mut journal, settings, flags)?;
     let Some(target) = target else {

@@ -140,6 +140,7 @@ fn wire_name(path: &Path) -> String {
 
 /// Reports the plan of each file, and how much of it the store has. Begins no upload.
 async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
+    session.start_dry_run();
     let Some((handle, info)) = session.connect(target, &items).await else {
         return;
     };

@@ -21,6 +21,7 @@ struct State {
     unfinished: BTreeMap<usize, (String, Option<UploadId>)>,
     ended: BTreeSet<usize>,
     completed: u64,
+    already_stored: u64,
     bytes_sent: u64,
     bytes_skipped: u64,
 }
@@ -62,8 +63,13 @@ impl RunState {
                 };
                 *bytes = bytes.saturating_add(*size);
             }
-            Event::Completed { item, .. } => {
+            Event::Completed {
+                item,
+                already_stored,
+                ..
+            } => {
                 state.completed += 1;
+                state.already_stored += u64::from(*already_stored);
                 state.end(*item);
             }
             Event::Failed { item, .. } => state.end(*item),
@@ -77,6 +83,7 @@ impl RunState {
             | Event::Changed { .. }
             | Event::Blocked { .. }
             | Event::Restarted { .. }
+            | Event::Renamed { .. }
             | Event::Waiting { .. }
             | Event::Exit { .. } => {}
         }
@@ -105,6 +112,7 @@ impl RunState {
             code: kind.exit_code(),
             uploads: ended + unfinished,
             completed: state.completed,
+            already_stored: state.already_stored,
             failed: ended + unfinished - state.completed,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
@@ -113,6 +121,7 @@ impl RunState {
                 .values()
                 .any(|(_, upload)| upload.is_some()),
             resume_command: resume_command.to_owned(),
+            is_dry_run: false,
         });
         events
     }

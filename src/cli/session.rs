@@ -48,6 +48,7 @@ pub struct Session {
     give_up: GiveUp,
     wait: WaitFor,
     sha256: bool,
+    is_dry_run: bool,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -104,6 +105,7 @@ impl Session {
             give_up: give_up(transfer.give_up_after),
             wait: transfer.wait,
             sha256: transfer.sha256,
+            is_dry_run: false,
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -147,6 +149,11 @@ impl Session {
 
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Nothing will be sent: the summary is that of a dry run.
+    pub fn start_dry_run(&mut self) {
+        self.is_dry_run = true;
     }
 
     /// The number of the first item of the backend that [`Session::connect`] connected to.
@@ -279,6 +286,7 @@ impl Session {
         .await;
         crash::point("cli.ran");
         self.summary.completed += summary.completed;
+        self.summary.already_stored += summary.already_stored;
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
@@ -318,6 +326,7 @@ impl Session {
     pub fn close(self) -> u8 {
         let Summary {
             completed,
+            already_stored,
             failures,
             bytes_sent,
             bytes_skipped,
@@ -329,11 +338,13 @@ impl Session {
             code,
             uploads,
             completed,
+            already_stored,
             failed,
             bytes_sent,
             bytes_skipped,
             resumable,
             resume_command: self.commands.resume(),
+            is_dry_run: self.is_dry_run,
         });
         drop((self.events, self.sink));
         crash::point("cli.reported");

@@ -20,7 +20,7 @@ use upload_types::error::{Error, Kind, Result};
 /// [`Kind::NotFound`] if the journal has no such upload; with `--remote`, errors of the backend.
 pub async fn run(settings: &Settings, flags: &StatusArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
-    let journal = Journal::open(&settings.journal()?)?;
+    let journal = Journal::open(&settings.journal_to_read()?)?;
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {

@@ -19,7 +19,7 @@ use upload_types::wire::ReadUrl;
 /// store and no gateway is named.
 pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
-    let journal = Journal::open(&settings.journal()?)?;
+    let journal = Journal::open(&settings.journal_to_read()?)?;
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let target = match flags.backend.as_deref() {
         Some(backend) if !is_recorded(backend, &upload, &connection)? => {

@@ -146,7 +146,7 @@ impl Journal {
         let kind = error_kind(&error);
         self.failed |= kind == Kind::Io && !is_intact;
         let what = format!("could not write the journal {}", self.path.display());
-        Error::new(kind, what).with_source(error)
+        with_lock_hint(Error::new(kind, what)).with_source(error)
     }
 
     /// Writes the content of the journal to its path again if the file was removed while it was
@@ -195,7 +195,7 @@ impl Journal {
     ) -> Result<T> {
         run(&self.db).map_err(|error| {
             let what = format!("could not read the journal {}", self.path.display());
-            Error::new(error_kind(&error), what).with_source(error)
+            with_lock_hint(Error::new(error_kind(&error), what)).with_source(error)
         })
     }
 
@@ -205,10 +205,19 @@ impl Journal {
     }
 }
 
-/// [`Kind::Busy`] if another process has locked the database: that is not a failure of the file.
+fn with_lock_hint(error: Error) -> Error {
+    match error.kind() {
+        Kind::Locked => error.with_hint(
+            "end the other program that has the journal open, such as sqlite3 or a backup; then run the command again",
+        ),
+        _ => error,
+    }
+}
+
+/// [`Kind::Locked`] if another process has locked the database: that is not a failure of the file.
 fn error_kind(error: &rusqlite::Error) -> Kind {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Locked,
         _ => Kind::Io,
     }
 }

@@ -49,6 +49,12 @@ mod tests {
             "links above the directory are followed"
         );
         if geteuid().is_root() {
+            chown(folder.path(), None, Some(54_321)).unwrap();
+            for (mode, is_dangerous) in [(0o750, false), (0o770, true), (0o1770, true)] {
+                set_mode(mode);
+                assert_eq!(is_rejected(&existing), is_dangerous, "{mode:o}");
+            }
+            set_mode(0o700);
             chown(folder.path(), Some(12_345), None).unwrap();
             assert!(is_rejected(&existing) && is_rejected(&new));
         }

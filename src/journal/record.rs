@@ -47,6 +47,9 @@ pub enum Record {
         path: PathBuf,
         version: FileVersion,
     },
+    /// Whether a process may have changed the source through a memory mapping since its parts were
+    /// hashed.
+    MayBeMapped { row: i64, may_be_mapped: bool },
     /// The source has other bytes than were recorded for its version: no digest is used again.
     DigestsForgotten { row: i64 },
     /// The source has another path.
@@ -79,6 +82,7 @@ impl Record {
                 ..
             }
             | Self::SourceTouched { .. }
+            | Self::MayBeMapped { .. }
             | Self::DigestsForgotten { .. }
             | Self::SourceMoved { .. }
             | Self::Completing { .. }
@@ -147,11 +151,19 @@ impl Record {
                     version.mtime_ns,
                     version.ctime_ns
                 ])?;
-                // Only parts that the store has acknowledged were hashed again. The others may have
-                // changed.
-                db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?
-                    .execute([row])?;
+                // Of an unfinished upload, only parts that the store has acknowledged were hashed
+                // again. The others may have changed.
+                db.prepare_cached(
+                    "DELETE FROM part WHERE upload = ?1 AND etag IS NULL \
+                     AND (SELECT state FROM upload WHERE row = ?1) \
+                         IN ('creating', 'uploading', 'completing')",
+                )?
+                .execute([row])?;
                 crash::point("journal.record.source_touched");
+            }
+            Self::MayBeMapped { row, may_be_mapped } => {
+                db.prepare_cached("UPDATE upload SET may_be_mapped = ?2 WHERE row = ?1")?
+                    .execute(params![row, may_be_mapped])?;
             }
             Self::DigestsForgotten { row } => {
                 db.prepare_cached("DELETE FROM part WHERE upload = ?1")?

@@ -9,6 +9,8 @@ pub const SCHEMA: Schema = Schema {
     migrations: &[
         include_str!("schema.sql"),
         include_str!("add_s3_service.sql"),
+        include_str!("add_may_be_mapped.sql"),
     ],
+    incremental_vacuum: false,
     hint: "name another file for the journal with --journal FILE",
 };

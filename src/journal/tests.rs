@@ -286,7 +286,7 @@ fn journal_is_not_written_after_a_failed_write() {
 }
 
 #[test]
-fn locked_journal_is_busy_and_can_be_written_later() {
+fn locked_journal_is_reported_as_locked_and_can_be_written_later() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
@@ -304,7 +304,7 @@ fn locked_journal_is_busy_and_can_be_written_later() {
             .record(&[Record::Released { row }])
             .unwrap_err()
             .kind(),
-        Kind::Busy
+        Kind::Locked
     );
     drop(lock);
     journal.record(&[Record::Released { row }]).unwrap();

@@ -56,6 +56,9 @@ pub struct Upload {
     pub intent: Intent,
     pub state: State,
     pub receipt: Option<Receipt>,
+    /// A process may have changed the source through a memory mapping, without a new version,
+    /// since its parts were hashed.
+    pub may_be_mapped: bool,
     pub created_at: Timestamp,
 }
 
@@ -70,7 +73,8 @@ pub struct Part {
 
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
-                       state, receipt, created_at, backend_state, s3_service";
+                       state, receipt, created_at, backend_state, s3_service, \
+                       may_be_mapped";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -140,8 +144,8 @@ impl Journal {
 
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
     /// may continue, newest first. These are uploads with that name of the same path, and of the
-    /// same file under another path; and unfinished ones of the same file with another path and
-    /// name. Abandoned ones are left out.
+    /// same file under another path; and unfinished and completed ones of the same file with another
+    /// path and name. Abandoned ones are left out.
     pub fn candidates(
         &self,
         instance_id: &str,
@@ -153,7 +157,8 @@ impl Journal {
              AND ((path = ?3 AND name = ?2) \
                   OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7 \
                       AND (name = ?2 OR (path <> ?3 \
-                           AND state IN ('creating', 'uploading', 'completing'))))) \
+                           AND state IN ('creating', 'uploading', 'completing', \
+                                         'completed'))))) \
              ORDER BY row DESC"
         );
         self.read(|db| {
@@ -252,6 +257,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         intent,
         state: State::Creating,
         receipt: None,
+        may_be_mapped: false,
         created_at: Timestamp::now(),
     };
     let intent = &upload.intent;
@@ -344,6 +350,7 @@ impl Upload {
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,
+            may_be_mapped: row.get(21)?,
             created_at: row
                 .get::<_, String>(18)?
                 .parse()

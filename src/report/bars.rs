@@ -88,7 +88,12 @@ impl Bars {
         let restored = self.connection.record(event, now).and_then(restored_line);
         self.take_restored(restored, &mut output);
         if let Event::Completed { receipt, .. } = event {
-            output.place(receipt);
+            let (sources, verbosity) = (&self.sources, self.verbosity);
+            // A backend with hooks names no location before they have accepted the object.
+            let place = receipt.location.as_deref();
+            let place = place.unwrap_or(receipt.key.as_str());
+            let line = wording::location(place, sources, item, verbosity);
+            output.data.push(line);
         }
         let verbose = self.verbosity.verbose;
         let columns = stderr_columns();

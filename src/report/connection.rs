@@ -131,6 +131,7 @@ impl Connection {
             | Event::Changed { .. }
             | Event::Restarted { .. }
             | Event::Moved { .. }
+            | Event::Renamed { .. }
             | Event::Exit { .. } => {}
         }
         if matches!(

@@ -18,10 +18,6 @@ pub const INTERRUPTED: &str = "interrupted";
 #[derive(Debug, Default)]
 pub struct Failures {
     causes: Vec<Cause>,
-    /// A failure was not reported when it occurred.
-    has_unreported: bool,
-    /// Messages since the first failure.
-    messages_since: usize,
 }
 
 /// The failures that have the same message, apart from the path.
@@ -31,6 +27,15 @@ struct Cause {
     /// `None` if each file has another hint.
     hint: Option<String>,
     paths: Vec<String>,
+    /// Messages since the first failure was reported.
+    messages_since: usize,
+}
+
+impl Cause {
+    /// The report of the first failure is still in sight.
+    fn is_recent(&self) -> bool {
+        self.messages_since <= MAX_RECENT
+    }
 }
 
 impl Failures {
@@ -57,46 +62,80 @@ impl Failures {
             if known.hint != *hint {
                 known.hint = None;
             }
-            self.has_unreported = true;
             return Vec::new();
         }
+        let messages = error_of(path, message, hint.as_deref());
+        self.count_messages(messages.len());
         self.causes.push(Cause {
             message: cause,
             hint: hint.clone(),
             paths: vec![safe(path)],
+            messages_since: 0,
         });
-        error_of(path, message, hint.as_deref())
+        messages
     }
 
     /// Counts messages about other things. They may hide earlier failures.
     pub fn count_messages(&mut self, count: usize) {
-        if !self.causes.is_empty() {
-            self.messages_since += count;
+        for cause in &mut self.causes {
+            cause.messages_since += count;
         }
     }
 
-    /// The failures of several sources by cause, for the end of the run. Empty if all were reported
-    /// just before.
+    /// The failures of several sources by cause, for the end of the run. Without those that were
+    /// reported just before.
     pub fn groups(&self) -> Vec<Message> {
-        if !self.has_unreported && self.messages_since <= MAX_RECENT {
-            return Vec::new();
+        if let [only] = self.causes.as_slice()
+            && only.is_recent()
+        {
+            return more_of_the_same(&only.paths[1..]);
         }
         let mut messages = Vec::new();
         for cause in &self.causes {
             let count = cause.paths.len();
-            let files = if count == 1 { "file" } else { "files" };
-            let text = safe(&cause.message);
-            messages.push(Message::Error(format!("{count} {files}: {text}")));
-            let listed = cause.paths.iter().take(MAX_LISTED).cloned();
-            messages.extend(listed.map(Message::Detail));
-            if let Some(more @ 1..) = count.checked_sub(MAX_LISTED) {
-                messages.push(Message::Detail(format!("… and {more} more")));
+            if count == 1 && cause.is_recent() {
+                continue;
             }
+            let text = safe(&cause.message);
+            messages.push(Message::Error(format!("{}: {text}", files(count))));
+            messages.extend(listed(&cause.paths));
             let hint = cause.hint.as_deref().map(escape);
             messages.extend(hint.map(Message::Hint));
         }
         messages
     }
+}
+
+/// The paths that have failed like the one that was reported just before.
+fn more_of_the_same(paths: &[String]) -> Vec<Message> {
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let noun = if paths.len() == 1 { "file" } else { "files" };
+    let text = format!("the same happened to {} more {noun}:", paths.len());
+    [Message::Error(text)]
+        .into_iter()
+        .chain(listed(paths))
+        .collect()
+}
+
+fn files(count: usize) -> String {
+    let files = if count == 1 { "file" } else { "files" };
+    format!("{count} {files}")
+}
+
+/// The first paths, and how many more there are.
+fn listed(paths: &[String]) -> Vec<Message> {
+    let mut messages: Vec<_> = paths
+        .iter()
+        .take(MAX_LISTED)
+        .cloned()
+        .map(Message::Detail)
+        .collect();
+    if let Some(more @ 1..) = paths.len().checked_sub(MAX_LISTED) {
+        messages.push(Message::Detail(format!("… and {more} more")));
+    }
+    messages
 }
 
 /// The message and the hint of one failure.
@@ -172,6 +211,12 @@ mod tests {
                 Message::Hint("check the path".into())
             ]
         );
+        let recent = failures.groups();
+        assert_eq!(recent.len(), 1 + MAX_LISTED + 1);
+        assert!(!recent.contains(&Message::Detail("dir/0.mov".into())));
+        assert_eq!(recent[1], Message::Detail("dir/1.mov".into()));
+        assert_eq!(recent[21], Message::Detail("… and 79 more".into()));
+        failures.count_messages(MAX_RECENT + 1);
         let groups = failures.groups();
         assert_eq!(groups.len(), 1 + MAX_LISTED + 1 + 1);
         let first = "100 files: could not open the file: no such file";
@@ -181,12 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn single_failure_of_a_cause_is_not_repeated_beside_a_group() {
+        let mut failures = Failures::default();
+        failures.record(&failed("a", "gave up", None), true);
+        failures.record(&failed("b", "disk full", None), true);
+        failures.record(&failed("c", "disk full", None), true);
+        let groups = failures.groups();
+        assert_eq!(groups[0], Message::Error("2 files: disk full".into()));
+        assert_eq!(groups.len(), 3, "{groups:?}");
+    }
+
+    #[test]
     fn different_hints_of_one_cause_are_omitted() {
         let mut failures = Failures::default();
         for (path, id) in [("a", "1"), ("b", "2")] {
             let hint = format!("to continue: upload resume {id}");
             failures.record(&failed(path, "gave up", Some(&hint)), true);
         }
+        failures.count_messages(MAX_RECENT + 1);
         let groups = failures.groups();
         assert_eq!(groups.len(), 3, "{groups:?}");
     }

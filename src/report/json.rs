@@ -67,6 +67,7 @@ impl Json {
             | Event::Restarted { .. }
             | Event::Blocked { .. }
             | Event::Moved { .. }
+            | Event::Renamed { .. }
             | Event::Waiting { .. } => {}
         }
         lines.push(event::to_json_line(&event));

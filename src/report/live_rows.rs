@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::fitting::width;
+use super::stderr;
 use upload_types::sync::lock;
 
 /// The size of a terminal that does not report one.
@@ -187,14 +188,25 @@ pub fn stderr_columns() -> Option<usize> {
     stderr_size().map(|size| size.columns)
 }
 
-/// Standard error for log lines, which appear above the rows, if there are any. Writing never
-/// fails: a reader of the log that has ended must not end anything else.
+/// Standard error for the log and for notices, which appear above the rows, if there are any.
+/// Writing never fails: a reader that has ended must not end anything else.
 #[derive(Debug, Clone, Default)]
 pub struct LogWriter(Option<LiveRows>);
 
 impl LogWriter {
     pub fn above(rows: LiveRows) -> Self {
         Self(Some(rows))
+    }
+}
+
+impl LogWriter {
+    /// Writes a notice. A reader that reads nothing does not hold up the caller.
+    pub fn notice(&self, text: &str) {
+        let write = || stderr::write(text.as_bytes());
+        match &self.0 {
+            Some(rows) => rows.suspend(write),
+            None => write(),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod pace;
 mod plain;
 mod reporter;
 mod sources;
+pub mod stderr;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,6 @@ mod wording;
 
 pub use fitting::{shorten, width, wrap};
 pub use live_rows::{LogWriter, stderr_columns};
-pub use options::{Color, Options, Progress, Screen};
+pub use options::{Color, Locations, Options, Progress, Screen};
 pub use reporter::{Reported, Reporter, start};
 pub use text::{escape, safe};

@@ -27,6 +27,15 @@ pub enum Screen {
     None,
 }
 
+/// The lines with the locations of uploaded files on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locations {
+    /// For programs.
+    Alone,
+    /// For a terminal: with the name of the file, unless another line has it.
+    Named,
+}
+
 /// The requested output, and the screen for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -36,6 +45,7 @@ pub struct Options {
     pub progress: Progress,
     pub color: Color,
     pub screen: Screen,
+    pub locations: Locations,
     /// `NO_COLOR` is set, or `CLICOLOR=0`.
     pub no_color: bool,
 }
@@ -62,6 +72,7 @@ impl Options {
         Verbosity {
             quiet: self.quiet,
             verbose: self.verbose,
+            locations: self.locations,
         }
     }
 }
@@ -73,9 +84,10 @@ pub enum Colors {
     Off,
 }
 
-/// `--quiet` and `-v`.
+/// `--quiet` and `-v`, and the form of locations.
 #[derive(Debug, Clone, Copy)]
 pub struct Verbosity {
     pub quiet: bool,
     pub verbose: u8,
+    pub locations: Locations,
 }

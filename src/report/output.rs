@@ -4,8 +4,6 @@
 
 use super::fitting::wrap;
 use super::options::Colors;
-use super::text::escape;
-use upload_types::wire::Receipt;
 
 /// The output of one event. The data is written first.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,14 +25,6 @@ pub enum Message {
 }
 
 impl Output {
-    /// The location of an object, or its key: a backend with hooks names no location before they
-    /// have accepted the object.
-    pub fn place(&mut self, receipt: &Receipt) {
-        let location = receipt.location.as_deref();
-        self.data
-            .push(escape(location.unwrap_or(receipt.key.as_str())));
-    }
-
     pub fn notices(&mut self, lines: impl IntoIterator<Item = String>) {
         self.messages.extend(lines.into_iter().map(Message::Notice));
     }

@@ -55,7 +55,12 @@ impl Plain {
         let mut output = Output::default();
         let restored = self.connection.record(event, now);
         if let Event::Completed { receipt, .. } = event {
-            output.place(receipt);
+            let (sources, verbosity) = (&self.sources, self.verbosity);
+            // A backend with hooks names no location before they have accepted the object.
+            let place = receipt.location.as_deref();
+            let place = place.unwrap_or(receipt.key.as_str());
+            let line = wording::location(place, sources, item, verbosity);
+            output.data.push(line);
         }
         if !self.verbosity.quiet {
             output.notices(restored.and_then(|change| self.restored_line(change)));

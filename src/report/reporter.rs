@@ -15,6 +15,7 @@ use super::live_rows::{LogWriter, stderr_columns};
 use super::options::{Colors, Options, Screen};
 use super::output::Output;
 use super::plain::Plain;
+use super::stderr;
 use crate::event::Event;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::sync::lock;
@@ -180,8 +181,7 @@ impl Streams {
             } else {
                 Ok(())
             };
-            // Standard error may be closed.
-            let _ = io::stderr().write_all(text.as_bytes());
+            stderr::write(text.as_bytes());
             written
         };
         let written = match &self.reporter {

@@ -237,7 +237,8 @@ impl Sources {
             | Event::Changed { item, .. }
             | Event::Restarted { item, .. }
             | Event::Blocked { item, .. }
-            | Event::Moved { item, .. } => Some(*item),
+            | Event::Moved { item, .. }
+            | Event::Renamed { item, .. } => Some(*item),
             Event::Connecting { .. } | Event::Exit { .. } => None,
         }
     }

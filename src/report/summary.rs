@@ -42,6 +42,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary
         bytes_sent,
         resumable,
         resume_command,
+        is_dry_run,
         ..
     } = event
     else {
@@ -59,8 +60,9 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary
     let is_interruption = sources.ended(End::Interrupted) > 0;
     let line = if is_interruption {
         Some(stopped(&exit, sources))
-    } else if sources.all().any(|source| source.forecast.is_some()) {
-        Some(dry_run(&exit, sources))
+    } else if *is_dry_run {
+        let has_failed = *uploads == 1 && *failed == 1;
+        (!has_failed).then(|| dry_run(&exit, sources))
     } else if *uploads == 1 {
         sources
             .all()

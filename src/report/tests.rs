@@ -17,10 +17,11 @@ const GIB: u64 = 1 << 30;
 const NORMAL: Verbosity = Verbosity {
     quiet: false,
     verbose: 0,
+    locations: Locations::Alone,
 };
 const QUIET: Verbosity = Verbosity {
     quiet: true,
-    verbose: 0,
+    ..NORMAL
 };
 
 fn id() -> UploadId {
@@ -124,12 +125,26 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         code: 0,
         uploads,
         completed,
+        already_stored: 0,
         failed,
         bytes_sent,
         bytes_skipped,
         resumable: failed > 0,
         resume_command: "upload --journal j.db resume".into(),
+        is_dry_run: false,
     }
+}
+
+/// The end of a dry run of `uploads` sources, of which `wrong` have failed.
+fn dry_exit(uploads: u64, wrong: u64) -> Event {
+    let mut event = exit(uploads, 0, 0, 0);
+    if let Event::Exit {
+        failed, is_dry_run, ..
+    } = &mut event
+    {
+        (*failed, *is_dry_run) = (wrong, true);
+    }
+    event
 }
 
 /// Feeds a plain reporter one event per second; returns standard output and standard error.
@@ -263,8 +278,8 @@ fn file_names_are_escaped() {
     ];
     let (out, err) = report(
         Verbosity {
-            quiet: false,
             verbose: 2,
+            ..NORMAL
         },
         Progress::Plain,
         &events,
@@ -304,6 +319,7 @@ fn colors_and_bars_depend_on_options_and_screen() {
         progress: Progress::Auto,
         color: Color::Auto,
         screen: Screen::Terminal,
+        locations: Locations::Named,
         no_color: false,
     };
     assert_eq!(terminal.colors(), Colors::On);
@@ -483,12 +499,14 @@ fn dry_run_summary_has_the_bytes_that_would_be_sent() {
         plan(0, "a.mov", 0).as_forecast(Forecast::WouldSend),
         plan(1, "b.mov", GIB).as_forecast(Forecast::WouldSend),
         plan(2, "c.mov", 2 * GIB).as_forecast(Forecast::AlreadyStored),
-        exit(0, 0, 0, 0),
+        dry_exit(3, 0),
     ];
     assert_eq!(
         last_line(&events),
         "would send 2 files, 3.0 GiB; 1 file is already uploaded"
     );
+    let all_failed = last_line(&[dry_exit(3, 3)]);
+    assert_eq!(all_failed, "would send nothing; 3 failed");
 }
 
 #[test]
@@ -508,9 +526,16 @@ fn many_files_have_lines_of_their_own_with_verbose_only() {
         "{err}"
     );
     let verbose = Verbosity {
-        quiet: false,
         verbose: 1,
+        ..NORMAL
     };
+    let named = Verbosity {
+        locations: Locations::Named,
+        ..NORMAL
+    };
+    let (on_terminal, _) = report(named, Progress::Plain, &events);
+    assert!(on_terminal.lines().all(|line| line.ends_with("  a.mov")));
+    assert!(out.lines().all(|line| !line.contains("a.mov")));
     let (_, err) = report(verbose, Progress::Plain, &events);
     assert_eq!(err.lines().count(), 601);
 }

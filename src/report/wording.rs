@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::fitting::{shorten, width};
-use super::options::Verbosity;
+use super::options::{Locations, Verbosity};
 use super::sources::{End, SourceState, Sources};
-use super::text::{duration, percent, rate, safe, size};
+use super::text::{duration, escape, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
 
 const WAITING: &str = "waiting for the backend's checks";
@@ -96,6 +96,30 @@ pub fn progress(source: &SourceState, is_moving: Motion, now: Instant) -> String
     text
 }
 
+/// Whether the success of one source of several has a line of its own.
+fn has_outcome(sources: &Sources, verbosity: Verbosity) -> bool {
+    sources.has_several() && (sources.has_short_report() || verbosity.verbose > 0)
+}
+
+/// The line for the location of a finished source. On a terminal, it names the file if no other
+/// line does.
+pub fn location(
+    location: &str,
+    sources: &Sources,
+    item: Option<usize>,
+    verbosity: Verbosity,
+) -> String {
+    let is_named_elsewhere =
+        !sources.has_several() || (has_outcome(sources, verbosity) && !verbosity.quiet);
+    let location = escape(location);
+    match item {
+        Some(item) if verbosity.locations == Locations::Named && !is_named_elsewhere => {
+            format!("{location}  {}", sources.name(item))
+        }
+        _ => location,
+    }
+}
+
 /// The end of one source of several, in a line of `columns`. Returns `None` if it did not succeed:
 /// failures have lines of their own. The summary reports a single source.
 pub fn outcome(
@@ -104,7 +128,7 @@ pub fn outcome(
     verbosity: Verbosity,
     columns: Option<usize>,
 ) -> Option<String> {
-    let has_line = sources.has_several() && (sources.has_short_report() || verbosity.verbose > 0);
+    let has_line = has_outcome(sources, verbosity);
     let source = sources.get(item).filter(|_| has_line)?;
     let whole = size(source.size);
     let (before, after) = match source.end? {
@@ -144,6 +168,19 @@ pub fn notice(
             "restarted: {}{}",
             prefix(&safe(path)),
             safe(message)
+        )),
+        Event::Renamed {
+            old_path,
+            old_name,
+            path,
+            name,
+            ..
+        } => Some(format!(
+            "renamed: {} was uploaded before as {}, from {}; uploading it again as {}",
+            safe(path),
+            safe(old_name),
+            safe(old_path),
+            safe(name)
         )),
         Event::Blocked {
             path,

@@ -115,6 +115,8 @@ pub struct ActiveUpload {
     /// How many uploads of this source came before it in this run.
     pub restarts: u32,
     rejoins: u32,
+    /// The backend has reported that it is verified.
+    pub was_found_verified: bool,
     /// When the backend last received a call about it.
     pub last_call: Instant,
     /// Bytes that were in the store before this run.
@@ -150,6 +152,9 @@ impl ActiveUpload {
         let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)
             .map_err(plan_error)?;
         let now = Instant::now();
+        let mut watch = SourceWatch::new(source.version(), source.has_writer(), now);
+        // The parts of a finished upload are compared before they are relied on.
+        watch.note_writer(upload.may_be_mapped && upload.state.is_unfinished());
         Ok(Self {
             item,
             put,
@@ -159,7 +164,7 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
-            watch: SourceWatch::new(source.version(), source.has_writer(), now),
+            watch,
             final_checks: 0,
             digests_disproved: false,
             whole_sha256: None,
@@ -172,6 +177,7 @@ impl ActiveUpload {
             begins_without_parts: false,
             restarts: 0,
             rejoins: 0,
+            was_found_verified: false,
             last_call: now,
             resumed_bytes: 0,
             confirmed_bytes: 0,
@@ -295,6 +301,26 @@ impl ActiveUpload {
     #[must_use]
     pub fn sending_len(&self) -> u64 {
         self.queue.load().sending as u64 * self.max_part_len()
+    }
+
+    /// Whether the SHA-256 of a part is not known.
+    #[must_use]
+    pub fn lacks_digests(&self) -> bool {
+        let mut numbers = self.plan.parts().map(|(number, _)| number);
+        numbers.any(|number| self.parts.sha256(number).is_none())
+    }
+
+    /// Sets the digests of parts. Returns those that were not known.
+    pub fn learn_digests(
+        &mut self,
+        digests: Vec<(PartNumber, Sha256)>,
+    ) -> Vec<(PartNumber, Sha256)> {
+        let is_new = |(number, _): &(PartNumber, Sha256)| self.parts.sha256(*number).is_none();
+        let new: Vec<_> = digests.iter().copied().filter(is_new).collect();
+        for (number, sha256) in digests {
+            self.parts.set_sha256(number, sha256);
+        }
+        new
     }
 
     /// The range and the SHA-256 of each part that has been hashed.

@@ -140,8 +140,19 @@ pub async fn rejoin(
                 epoch: None,
             };
             let epoch = backend.claim(id, &claim).await?;
-            let stored = backend.parts(id, planned).await?;
-            Ok(Rejoined::Running { epoch, stored })
+            match backend.parts(id, planned).await {
+                Ok(stored) => Ok(Rejoined::Running { epoch, stored }),
+                // It may have become complete since its state was read. Its parts are not listed
+                // then.
+                Err(error) if error.kind() == Kind::Other => {
+                    match resume::continuation(backend.status(id).await?) {
+                        Continuation::Verified(receipt) => Ok(Rejoined::Verified(receipt)),
+                        Continuation::Ended(ended) => Err(ended),
+                        Continuation::Parts => Err(error),
+                    }
+                }
+                Err(error) => Err(error),
+            }
         }
         Continuation::Verified(receipt) => Ok(Rejoined::Verified(receipt)),
         Continuation::Ended(error) => Err(error),

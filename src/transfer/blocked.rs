@@ -65,6 +65,11 @@ impl Blocked {
         });
     }
 
+    /// This process was stopped for some time, which does not count.
+    pub fn skip(&mut self, pause: Duration) {
+        self.since.values_mut().for_each(|since| *since += pause);
+    }
+
     /// Takes the items that are due for a check.
     pub fn take_due(&mut self, now: Instant) -> Vec<(usize, Item)> {
         let due = self.waiting.extract_if(.., |one| one.check_at <= now);
@@ -74,5 +79,22 @@ impl Blocked {
     pub fn take_all(&mut self) -> Vec<(usize, Item)> {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         waiting.map(|one| (one.item, one.request)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_the_process_was_stopped_does_not_count() {
+        let start = Instant::now();
+        let mut blocked = Blocked::default();
+        assert_eq!(blocked.note(3, start), (start, Earlier::None));
+        let pause = Duration::from_hours(1);
+        blocked.skip(pause);
+        let (since, earlier) = blocked.note(3, start + pause);
+        assert_eq!((since, earlier), (start + pause, Earlier::Same));
+        assert_eq!(blocked.note(4, start + pause).1, Earlier::Others);
     }
 }

@@ -22,6 +22,7 @@ use super::blocked::Blocked;
 use super::committer::{Committer, wait_until};
 use super::deadline::WaitingFor;
 use super::load::{self, Load};
+use super::moved_source::MovedSources;
 use super::options::{Item, Options, Summary};
 use super::retry::{self, Attempt, Verdict};
 use super::signal::stop_signal;
@@ -33,7 +34,6 @@ use super::wait_ready::{VerifiedUpload, Waits};
 use crate::backend::Backend;
 use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
-use crate::source::MovedFiles;
 
 /// How often progress is reported and retries are started.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
@@ -65,12 +65,24 @@ pub async fn run(
         if engine.is_done() {
             break;
         }
-        tokio::select! {
-            Some(result) = engine.tasks.join_next() => engine.on_tasks(result),
-            _ = tick.tick() => engine.on_tick(),
-            Ok(()) = suspended.changed() => engine.on_suspended(),
-            () = wait_until(engine.committer.due()) => {}
-            signal = stop_signal(&mut stop), if engine.stopping.is_none() => {
+        let since = Instant::now();
+        let wake = tokio::select! {
+            Some(result) = engine.tasks.join_next() => Wake::Tasks(result),
+            _ = tick.tick() => Wake::Tick,
+            Ok(()) = suspended.changed() => Wake::Suspended,
+            () = wait_until(engine.committer.due()) => Wake::Commit,
+            signal = stop_signal(&mut stop), if engine.stopping.is_none() => Wake::Signal(signal),
+        };
+        if let Some(pause) = suspend::pause(since.elapsed()) {
+            engine.last_success += pause;
+            engine.blocked.skip(pause);
+        }
+        match wake {
+            Wake::Tasks(result) => engine.on_tasks(result),
+            Wake::Tick => engine.on_tick(),
+            Wake::Suspended => engine.on_suspended(),
+            Wake::Commit => {}
+            Wake::Signal(signal) => {
                 let deadline = Instant::now() + STOP_GRACE;
                 engine.stopping = Some(Stopping { signal, deadline });
             }
@@ -78,6 +90,16 @@ pub async fn run(
         engine.complete_sent();
     }
     engine.finish()
+}
+
+/// The event for which the loop has waited.
+enum Wake {
+    Tasks(Result<TaskResult, JoinError>),
+    Tick,
+    Suspended,
+    Commit,
+    /// A signal with this number.
+    Signal(u8),
 }
 
 pub(super) struct Engine<'a> {
@@ -98,7 +120,7 @@ pub(super) struct Engine<'a> {
     pub(super) blocked: Blocked,
     pub(super) tasks: JoinSet<TaskResult>,
     pub(super) stores: StorePinning,
-    pub(super) moved: MovedFiles,
+    pub(super) moved: MovedSources,
     pub(super) batcher: CallBatcher,
     pub(super) summary: Summary,
     /// When a byte was last confirmed, or the backend last responded.
@@ -156,7 +178,7 @@ impl<'a> Engine<'a> {
             pending: numbered
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
-            moved: MovedFiles::default(),
+            moved: MovedSources::default(),
             waits,
             blocked: Blocked::default(),
             options,
@@ -177,7 +199,8 @@ impl<'a> Engine<'a> {
 
     fn is_done(&self) -> bool {
         let Some(stopping) = self.stopping else {
-            let has_started = self.pending.is_empty() && self.blocked.is_empty();
+            let has_started =
+                self.pending.is_empty() && self.blocked.is_empty() && self.moved.is_empty();
             return has_started && self.uploads.is_empty() && self.waits.is_empty();
         };
         let is_needed = |upload: &ActiveUpload| {
@@ -347,6 +370,7 @@ impl<'a> Engine<'a> {
         match result {
             Ok(TaskResult::Upload(row, result)) => self.on_upload_result(row, result),
             Ok(TaskResult::Status(row, status)) => self.on_status(row, status),
+            Ok(TaskResult::Searched(files, found)) => self.on_searched(files, found),
             Ok(TaskResult::Batch(results)) => {
                 self.batcher.call_ended();
                 for (row, result) in results {
@@ -503,6 +527,7 @@ impl<'a> Engine<'a> {
         }
         // Results that were not handled yet are dropped too: the calls are repeated.
         self.tasks = JoinSet::new();
+        self.pending.extend(self.moved.take_all());
         self.committer.cancel_shared();
         self.batcher = CallBatcher::default();
         self.last_success = Instant::now();

@@ -35,6 +35,7 @@ impl Engine<'_> {
 
     fn completed(&mut self, upload: VerifiedUpload) {
         self.summary.completed += 1;
+        self.summary.already_stored += u64::from(upload.already);
         self.committer.emit(Event::Completed {
             item: upload.item,
             upload: upload.id,
@@ -213,7 +214,9 @@ impl Engine<'_> {
             self.fail_verified(upload, error);
         }
         let pending = std::mem::take(&mut self.pending).into_iter();
-        for (item, request) in pending.chain(self.blocked.take_all()) {
+        let waiting = self.blocked.take_all().into_iter();
+        let waiting = waiting.chain(self.moved.take_all());
+        for (item, request) in pending.chain(waiting) {
             self.failed(item, None, request.path(), error);
         }
     }

@@ -1,41 +1,160 @@
 //! Uploads whose source was moved: a source is known by device and inode, not by its path.
 //!
-//! Not here: the search (`source`), and the comparison of the content, which follows because moving
+//! The search reads up to 50,000 entries of directories. It is a task: the loop must not wait for a
+//! disk.
+//!
+//! Not here: the search itself (`source`), and the comparison of the content, which follows because moving
 //! a file changes its metadata.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use upload_types::error::{Error, Kind, Result};
 
 use super::engine::Engine;
-use super::options::PutRequest;
+use super::options::{Item, NameOrigin, PutRequest};
 use super::resume;
+use super::task::TaskResult;
+use super::whole_file::lacks_whole_sha256;
 use crate::event::Event;
-use crate::journal::{Record, Upload};
-use crate::source::{FileVersion, SourceFile};
+use crate::journal::{Record, State, Upload};
+use crate::source::{FileVersion, MovedFiles, SourceFile};
 
 /// The candidates that a `put` of this source may continue.
 #[must_use]
 pub fn usable(candidates: &[Upload], put: &PutRequest, source: &SourceFile) -> Vec<Upload> {
     let is_usable = |upload: &&Upload| {
-        let recorded = &upload.intent.path;
-        recorded == source.path() || {
-            let there = FileVersion::of(recorded);
-            let holds_source = there.is_some_and(|there| there.is_same_file(&source.version()));
-            resume::follows(upload, put, holds_source)
-        }
+        let holds_source = || holds(&upload.intent.path, source);
+        upload.intent.path == source.path() || resume::follows(upload, put, holds_source())
     };
     candidates.iter().filter(is_usable).cloned().collect()
 }
 
+/// The upload of this source from a path that no longer has it and under another name, which the
+/// request does not ask for.
+#[must_use]
+pub fn renamed<'a>(
+    candidates: &'a [Upload],
+    put: &PutRequest,
+    source: &SourceFile,
+) -> Option<&'a Upload> {
+    let is_expected = put.force || put.name_origin == NameOrigin::Requested;
+    candidates.iter().find(|upload| {
+        let intent = &upload.intent;
+        let is_other = intent.name != put.name && upload.state == State::Completed;
+        is_other && !is_expected && !holds(&intent.path, source)
+    })
+}
+
+/// Whether a path has this source.
+fn holds(path: &Path, source: &SourceFile) -> bool {
+    FileVersion::of(path).is_some_and(|there| there.is_same_file(&source.version()))
+}
+
+/// The sources that are not where the journal says, and the search for them.
+pub struct MovedSources {
+    /// The files that were seen so far. `None` while a search runs.
+    files: Option<MovedFiles>,
+    /// Items to search for.
+    waiting: Vec<(usize, Item)>,
+    /// Items that the running search is for.
+    searched: Vec<(usize, Item)>,
+    /// The result for each item.
+    found: BTreeMap<usize, Option<PathBuf>>,
+}
+
+impl Default for MovedSources {
+    fn default() -> Self {
+        Self {
+            files: Some(MovedFiles::default()),
+            waiting: Vec::new(),
+            searched: Vec::new(),
+            found: BTreeMap::new(),
+        }
+    }
+}
+
+impl MovedSources {
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.searched.is_empty()
+    }
+
+    /// Takes the items that wait, and gives up the running search.
+    pub fn take_all(&mut self) -> Vec<(usize, Item)> {
+        let mut all = std::mem::take(&mut self.searched);
+        all.append(&mut self.waiting);
+        self.files.get_or_insert_default();
+        all
+    }
+}
+
 impl Engine<'_> {
+    /// Returns the request of an item, unless its source must be searched for first.
+    pub(super) fn unless_moved(&mut self, item: usize, request: Item) -> Option<Item> {
+        let Item::Resume(upload) = &request else {
+            return Some(request);
+        };
+        let reads_source =
+            upload.state.is_unfinished() || (self.options.sha256 && lacks_whole_sha256(upload));
+        let version = &upload.intent.version;
+        let there = FileVersion::of(&upload.intent.path);
+        let is_there = there.is_some_and(|there| there.is_same_file(version));
+        if !reads_source || is_there || self.moved.found.contains_key(&item) {
+            return Some(request);
+        }
+        self.moved.waiting.push((item, request));
+        None
+    }
+
+    /// Starts the search for the sources that wait for one.
+    pub(super) fn start_search(&mut self) {
+        let moved = &mut self.moved;
+        if moved.waiting.is_empty() {
+            return;
+        }
+        let Some(mut files) = moved.files.take() else {
+            return;
+        };
+        moved.searched = std::mem::take(&mut moved.waiting);
+        let wanted = moved.searched.iter().filter_map(|(item, request)| {
+            let Item::Resume(upload) = request else {
+                return None;
+            };
+            let intent = &upload.intent;
+            Some((*item, intent.path.clone(), intent.version))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let search = move || {
+            let found = wanted
+                .into_iter()
+                .map(|(item, path, version)| (item, files.find(&path, &version)))
+                .collect();
+            TaskResult::Searched(files, found)
+        };
+        self.tasks.spawn_blocking(search);
+    }
+
+    /// The search has ended: its items start.
+    pub(super) fn on_searched(&mut self, files: MovedFiles, found: Vec<(usize, Option<PathBuf>)>) {
+        self.moved.files = Some(files);
+        self.moved.found.extend(found);
+        for item in std::mem::take(&mut self.moved.searched).into_iter().rev() {
+            self.pending.push_front(item);
+        }
+    }
+
     /// Opens the source of an upload of the journal at `path`, or where it was moved to. If neither
     /// has the recorded file, opens the one at `path`: it may be a copy.
     ///
     /// # Errors
     /// [`Kind::NoSource`] if there is no file at `path` and the recorded one is not found.
-    pub(super) fn open_source(&mut self, path: &Path, upload: &Upload) -> Result<SourceFile> {
+    pub(super) fn open_source(
+        &mut self,
+        item: usize,
+        path: &Path,
+        upload: &Upload,
+    ) -> Result<SourceFile> {
         let version = &upload.intent.version;
         let opened = SourceFile::open(path);
         if let Ok(source) = &opened
@@ -43,7 +162,7 @@ impl Engine<'_> {
         {
             return opened;
         }
-        if let Some(moved) = self.moved.find(path, version) {
+        if let Some(moved) = self.moved.found.remove(&item).flatten() {
             return SourceFile::open(&moved);
         }
         let is_gone = path.symlink_metadata().is_err_and(|error| {
@@ -65,6 +184,26 @@ impl Engine<'_> {
             "if the file was moved, run `upload resume PATH` with its new path; to end the upload, run {abort}"
         );
         Err(Error::new(Kind::NoSource, what).with_hint(hint))
+    }
+
+    /// Tells that the source was uploaded before under another name.
+    pub(super) fn tell_renamed(
+        &mut self,
+        item: usize,
+        candidates: &[Upload],
+        put: &PutRequest,
+        source: &SourceFile,
+    ) {
+        if let Some(earlier) = renamed(candidates, put, source) {
+            self.committer.emit(Event::Renamed {
+                item,
+                upload: earlier.id.clone(),
+                old_path: earlier.intent.path.display().to_string(),
+                old_name: earlier.intent.name.clone(),
+                path: put.path.display().to_string(),
+                name: put.name.clone(),
+            });
+        }
     }
 
     /// Records and reports the path of the source, if it differs from that of the journal.

@@ -148,6 +148,8 @@ impl WaitFor {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub completed: u64,
+    /// The completed ones whose object existed before the run.
+    pub already_stored: u64,
     /// The exit code of each failure.
     pub failures: Vec<u8>,
     /// Bytes of parts that were sent and acknowledged.

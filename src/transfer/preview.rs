@@ -18,6 +18,7 @@ use super::moved_source;
 use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
+use super::whole_file;
 use crate::backend::Backend;
 use crate::event::{Event, Forecast, Stored};
 use crate::journal::{Journal, Upload};
@@ -51,7 +52,7 @@ pub async fn preview(
     };
     let found = match resume::choose(&candidates, &version, put) {
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
-        Choice::Completed(index) if !source.has_writer() => {
+        Choice::Completed(index) if !candidates[index].may_be_mapped && !source.has_writer() => {
             preview.completed(&candidates[index]).await?
         }
         Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
@@ -171,11 +172,14 @@ impl Preview<'_> {
 
     /// Whether the recorded parts of the source still have their digests.
     async fn is_unchanged(&self, upload: &Upload) -> Result<bool> {
+        let parts = self.journal.parts(upload.row)?;
+        if upload.state.is_finished() {
+            return whole_file::is_source_of(self.source.clone(), upload, parts).await;
+        }
         let plan = plan(upload)?;
-        let is_finished = upload.state.is_finished();
-        let parts = self.journal.parts(upload.row)?.into_iter();
         let parts = parts
-            .filter(|part| is_finished || part.etag.is_some())
+            .into_iter()
+            .filter(|part| part.etag.is_some())
             .filter_map(|part| Some((plan.range(part.number)?, part.sha256)));
         let parts: Vec<(ByteRange, _)> = parts.collect();
         hashing::is_unchanged(self.source.clone(), parts, Arc::default()).await

@@ -75,7 +75,9 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
 #[must_use]
 pub fn follows(upload: &Upload, put: &PutRequest, holds_source: bool) -> bool {
     let may_rename = put.name_origin == NameOrigin::Path || upload.intent.name == put.name;
-    upload.state.is_finished() || (may_rename && !holds_source)
+    let has_name = upload.intent.name == put.name;
+    (upload.state.is_finished() && has_name)
+        || (upload.state.is_unfinished() && may_rename && !holds_source)
 }
 
 /// Whether the object of a completed upload is still there, by the status that the backend reports.
@@ -306,6 +308,7 @@ mod tests {
             intent,
             state,
             receipt: None,
+            may_be_mapped: false,
             created_at: jiff::Timestamp::UNIX_EPOCH,
         }
     }

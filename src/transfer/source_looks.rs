@@ -12,6 +12,7 @@ use super::hashing;
 use super::source_watch::Finding;
 use super::task::{TaskResult, UploadResult};
 use super::transitions::Noticed;
+use crate::journal::Record;
 use crate::source::FileVersion;
 
 impl Engine<'_> {
@@ -42,7 +43,7 @@ impl Engine<'_> {
         let Some((observed, has_writer)) = observed else {
             return Ok(Next::Continue);
         };
-        upload.watch.may_be_mapped |= has_writer;
+        self.note_writer(upload, has_writer);
         if !is_watched(upload) {
             return Ok(Next::Continue);
         }
@@ -56,6 +57,29 @@ impl Engine<'_> {
             Finding::Unchanged | Finding::Touched => {}
         }
         Ok(Next::Continue)
+    }
+
+    /// Notes whether a process may write to the source. A suspicion is recorded, for later runs.
+    pub(super) fn note_writer(&mut self, upload: &mut ActiveUpload, has_writer: bool) {
+        upload.watch.note_writer(has_writer);
+        let may_be_mapped = upload.watch.may_be_mapped() || upload.upload.may_be_mapped;
+        self.record_mapping(upload, may_be_mapped);
+    }
+
+    /// Every part of the source was compared, and is the same.
+    pub(super) fn on_compared(&mut self, upload: &mut ActiveUpload) {
+        upload.watch.end_comparison(upload.source.has_writer());
+        self.record_mapping(upload, upload.watch.may_be_mapped());
+    }
+
+    fn record_mapping(&mut self, upload: &mut ActiveUpload, may_be_mapped: bool) {
+        if upload.upload.may_be_mapped == may_be_mapped {
+            return;
+        }
+        upload.upload.may_be_mapped = may_be_mapped;
+        let row = upload.row();
+        self.committer
+            .record(Record::MayBeMapped { row, may_be_mapped });
     }
 
     /// Compares the digests so far. A part that is hashed later belongs to the later state of the

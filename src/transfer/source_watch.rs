@@ -32,9 +32,9 @@ enum Activity {
 
 #[derive(Debug)]
 pub struct SourceWatch {
-    /// A process may have changed the source without a new version, through a memory mapping. Then
-    /// the digests are compared before the upload is completed.
-    pub may_be_mapped: bool,
+    may_be_mapped: bool,
+    /// A process could write to the source during its latest comparison.
+    has_writer: bool,
     seen: FileVersion,
     looked_at: Instant,
     activity: Activity,
@@ -47,11 +47,37 @@ impl SourceWatch {
     pub fn new(version: FileVersion, has_writer: bool, now: Instant) -> Self {
         Self {
             may_be_mapped: has_writer,
+            has_writer,
             seen: version,
             looked_at: now,
             activity: Activity::None,
             checks: 0,
         }
+    }
+
+    /// Whether a process may have changed the source without a new version, through a memory
+    /// mapping. Then the digests are compared before the upload is completed.
+    #[must_use]
+    pub fn may_be_mapped(&self) -> bool {
+        self.may_be_mapped
+    }
+
+    /// Notes whether a process may write to the source now, or could in an earlier run.
+    pub fn note_writer(&mut self, has_writer: bool) {
+        self.may_be_mapped |= has_writer;
+        self.has_writer |= has_writer;
+    }
+
+    /// Every part of the source is compared from now on.
+    pub fn start_comparison(&mut self, has_writer: bool) {
+        self.has_writer = has_writer;
+        self.may_be_mapped |= has_writer;
+    }
+
+    /// Every part was the same. Without a writer during the comparison, earlier suspicions are
+    /// settled.
+    pub fn end_comparison(&mut self, has_writer: bool) {
+        self.may_be_mapped = self.has_writer || has_writer;
     }
 
     /// Starts a look if it is time for one.

@@ -70,6 +70,9 @@ impl Engine<'_> {
                 break;
             };
             let path = request.path();
+            let Some(request) = self.unless_moved(item, request) else {
+                continue;
+            };
             let size = match request {
                 Item::Put(put) => match SourceFile::open(&put.path) {
                     Ok(source) => {
@@ -99,6 +102,7 @@ impl Engine<'_> {
         if !sources.is_empty() {
             started.extend(self.start_puts(sources));
         }
+        self.start_search();
         crash::point("transfer.start.opened");
         let mut new = Vec::new();
         for (item, one) in started {
@@ -149,17 +153,22 @@ impl Engine<'_> {
             restore_state(&self.backend, upload);
         }
         let version = source.version();
-        let candidates = &moved_source::usable(candidates, &put, &source);
+        let all = candidates;
+        let candidates = &moved_source::usable(all, &put, &source);
         let upload = match resume::choose(candidates, &version, &put) {
-            Choice::New => return Ok(Started::New(put, source)),
-            Choice::Discard(index) => {
-                let upload = self.committer.take(&candidates[index])?;
-                let row = upload.row;
-                if upload.state != State::Creating {
-                    return self.choose_again(item, put, source);
-                }
-                self.committer.record(Record::Abandoned { row });
+            Choice::New => {
+                self.tell_renamed(item, all, &put, &source);
                 return Ok(Started::New(put, source));
+            }
+            Choice::Discard(index) => {
+                return self.with_taken(&candidates[index], |engine, upload| {
+                    if upload.state != State::Creating {
+                        return engine.choose_again(item, put, source);
+                    }
+                    let row = upload.row;
+                    engine.committer.record(Record::Abandoned { row });
+                    Ok(Started::New(put, source))
+                });
             }
             Choice::Completed(index)
                 if self.options.sha256 && lacks_whole_sha256(&candidates[index]) =>
@@ -168,7 +177,9 @@ impl Engine<'_> {
                 let parts = self.committer.parts(upload.row)?;
                 ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
             }
-            Choice::Completed(index) if !source.has_writer() => {
+            Choice::Completed(index)
+                if !candidates[index].may_be_mapped && !source.has_writer() =>
+            {
                 let upload = candidates[index].clone();
                 ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
             }
@@ -178,29 +189,60 @@ impl Engine<'_> {
                 ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
             }
             Choice::Replace(index) => {
-                let upload = self.committer.take(&candidates[index])?;
-                if !upload.state.is_unfinished() && candidates[index].state.is_unfinished() {
-                    return self.choose_again(item, put, source);
-                }
-                if upload.intent.version.size == version.size {
-                    tracing::info!("content type or metadata differ: beginning a new upload");
-                } else {
-                    let changed = self.emit_changed(item, &upload, "its size has changed");
-                    tracing::info!(%changed, "beginning a new upload");
-                }
-                let parts = self.committer.parts(upload.row)?;
-                ActiveUpload::new(item, put, source, upload, Stage::Aborting)?.with_parts(parts)
+                return self.with_taken(&candidates[index], |engine, upload| {
+                    engine.start_replaced(item, put, source, upload)
+                });
             }
             Choice::Continue(index) => {
-                let upload = self.committer.take(&candidates[index])?;
-                if !upload.state.is_unfinished() {
-                    return self.choose_again(item, put, source);
-                }
-                let put = put.with_attributes_of(&upload.intent);
-                self.continued(item, put, source, upload)?
+                return self.with_taken(&candidates[index], |engine, upload| {
+                    if !upload.state.is_unfinished() {
+                        return engine.choose_again(item, put, source);
+                    }
+                    let put = put.with_attributes_of(&upload.intent);
+                    let upload = engine.continued(item, put, source, upload)?;
+                    Ok(Started::Upload(Box::new(upload)))
+                });
             }
         };
         Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// Makes this process drive an upload, and starts it. If that fails, other processes may drive
+    /// it.
+    fn with_taken(
+        &mut self,
+        upload: &Upload,
+        start: impl FnOnce(&mut Self, Upload) -> Result<Started>,
+    ) -> Result<Started> {
+        let upload = self.committer.take(upload)?;
+        let row = upload.row;
+        let started = start(self, upload);
+        if started.is_err() {
+            self.committer.record(Record::Released { row });
+        }
+        started
+    }
+
+    /// A new upload in place of an unfinished one, which is aborted first.
+    fn start_replaced(
+        &mut self,
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+        upload: Upload,
+    ) -> Result<Started> {
+        if !upload.state.is_unfinished() {
+            return self.choose_again(item, put, source);
+        }
+        if upload.intent.version.size == source.version().size {
+            tracing::info!("content type or metadata differ: beginning a new upload");
+        } else {
+            let changed = self.emit_changed(item, &upload, "its size has changed");
+            tracing::info!(%changed, "beginning a new upload");
+        }
+        let parts = self.committer.parts(upload.row)?;
+        let upload = ActiveUpload::new(item, put, source, upload, Stage::Aborting)?;
+        Ok(Started::Upload(Box::new(upload.with_parts(parts))))
     }
 
     /// Chooses again, because the process that drove the upload has ended it in the meantime.
@@ -226,24 +268,23 @@ impl Engine<'_> {
         }
         // The user may have named a newer path than that of the journal.
         let path = upload.intent.path.clone();
-        let upload = self.committer.take(upload)?;
-        restore_state(&self.backend, &upload);
-        let row = upload.row;
-        let resumed = self.resumed(item, upload, &path);
-        if resumed.is_err() {
-            self.committer.record(Record::Released { row });
-        }
-        resumed
+        self.with_taken(upload, |engine, upload| {
+            restore_state(&engine.backend, &upload);
+            engine.resumed(item, upload, &path)
+        })
     }
 
     fn resumed(&mut self, item: usize, upload: Upload, path: &Path) -> Result<Started> {
+        if self.options.sha256 && lacks_whole_sha256(&upload) {
+            return self.completed_without_sha256(item, &upload);
+        }
         if let Some(completed) = completed(item, &upload) {
             return Ok(completed);
         }
         if let Some(error) = resume::not_resumable(upload.state) {
             return Err(error);
         }
-        let source = self.open_source(path, &upload)?;
+        let source = self.open_source(item, path, &upload)?;
         let put = PutRequest {
             path: source.path().to_owned(),
             ..request_of(&upload)
@@ -258,13 +299,18 @@ impl Engine<'_> {
 
     /// A completed upload of which the receipt lacks the SHA-256 of the whole file.
     fn completed_without_sha256(&mut self, item: usize, upload: &Upload) -> Result<Started> {
-        let put = request_of(upload);
-        let source = SourceFile::open(&put.path)?;
+        let source = self.open_source(item, &upload.intent.path, upload)?;
+        let put = PutRequest {
+            path: source.path().to_owned(),
+            ..request_of(upload)
+        };
         if source.version().size != upload.intent.version.size {
             return Err(self.emit_changed(item, upload, "its size has changed"));
         }
         let parts = self.committer.parts(upload.row)?;
-        let upload = ActiveUpload::new(item, put, source, upload.clone(), Stage::Rehashing)?;
+        let mut upload = upload.clone();
+        self.record_path(item, &mut upload, source.path());
+        let upload = ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?;
         let mut upload = upload.with_parts(parts);
         upload.by_resume = true;
         Ok(Started::Upload(Box::new(upload)))
@@ -409,6 +455,8 @@ impl Engine<'_> {
 
     /// Starts the first task of an upload.
     fn launch(&mut self, mut upload: Box<ActiveUpload>) {
+        let has_writer = upload.watch.may_be_mapped();
+        self.note_writer(&mut upload, has_writer);
         let next = match upload.stage() {
             Stage::Preparing => self.prepare(&mut upload),
             stage => self.move_to(&mut upload, stage),
@@ -457,8 +505,9 @@ impl Engine<'_> {
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
         next.by_resume = upload.by_resume;
         next.restarts = upload.restarts + 1;
-        let may_be_mapped = upload.watch.may_be_mapped;
-        next.watch.may_be_mapped |= may_be_mapped;
+        let may_be_mapped = upload.watch.may_be_mapped();
+        let has_writer = may_be_mapped || next.watch.may_be_mapped();
+        self.note_writer(&mut next, has_writer);
         // Writes through a mapping need not change the version of the file.
         let may_differ = upload.digests_disproved || may_be_mapped;
         if is_same && next.plan == upload.plan && !may_differ {

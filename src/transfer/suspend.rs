@@ -52,6 +52,13 @@ impl Clocks {
     }
 }
 
+/// The time for which this process was stopped, given how long its loop has waited for an event.
+/// Some event arrives every [`CHECK_INTERVAL`]. Returns `None` if it was not stopped.
+#[must_use]
+pub fn pause(waited: Duration) -> Option<Duration> {
+    (waited > CHECK_INTERVAL + MAX_DELAY).then_some(waited)
+}
+
 /// Changes after each suspension. The checks run in a task of their own: a loop that is held up by
 /// a slow disk is not a suspended process.
 pub fn watch_suspension() -> watch::Receiver<()> {
@@ -73,6 +80,14 @@ pub fn watch_suspension() -> watch::Receiver<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_wait_for_an_event_is_a_pause() {
+        let most = CHECK_INTERVAL + MAX_DELAY;
+        assert_eq!(pause(most), None);
+        let stopped = Duration::from_mins(5);
+        assert_eq!(pause(stopped), Some(stopped));
+    }
 
     #[test]
     fn suspension_is_a_clock_difference_or_a_late_check() {

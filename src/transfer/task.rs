@@ -1,6 +1,7 @@
 //! Tasks and their results. A task makes calls, or reads the source; it touches neither the journal
 //! nor the events.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use upload_types::wire::{
 use upload_types::{PartNumber, Sha256, UploadId};
 
 use crate::backend::{Completion, PutOutcome};
-use crate::source::{Digests, FileVersion};
+use crate::source::{Digests, FileVersion, MovedFiles};
 
 /// A task that has not started.
 pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -24,6 +25,8 @@ pub enum TaskResult {
     Batch(Vec<(i64, UploadResult)>),
     /// The status of an upload that waits for the backend's hooks.
     Status(i64, Result<Box<UploadStatus>>),
+    /// For each item, where its source was moved to.
+    Searched(MovedFiles, Vec<(usize, Option<PathBuf>)>),
 }
 
 /// A call that can go alone or together with others.

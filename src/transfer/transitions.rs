@@ -54,10 +54,10 @@ impl Engine<'_> {
             }
             UploadResult::Rejoined(Ok(rejoined)) => self.on_rejoined(upload, rejoined),
             UploadResult::HashedForReceipt(receipt, hashed) => {
-                for (number, sha256) in hashed? {
-                    upload.parts.set_sha256(number, sha256);
-                }
-                self.on_receipt(upload, *receipt)
+                let learned = upload.learn_digests(hashed?);
+                let next = self.on_receipt(upload, *receipt)?;
+                self.record_digests(upload, learned);
+                Ok(next)
             }
             UploadResult::WholeHashed(Some(receipt), whole) => {
                 self.on_whole_hashed(upload, Some(receipt), whole?)
@@ -220,7 +220,11 @@ impl Engine<'_> {
         if upload.by_resume || !may_restart {
             return Err(error);
         }
-        self.move_to(upload, Stage::Aborting)
+        match upload.stage() {
+            // It is complete, so there is nothing to abort.
+            Stage::Rejoining => Ok(Next::Restart),
+            _ => self.move_to(upload, Stage::Aborting),
+        }
     }
 
     /// The acknowledged parts of a touched source were hashed again.
@@ -251,6 +255,9 @@ impl Engine<'_> {
             version: upload.checked_version,
         });
         upload.upload.intent.version = upload.checked_version;
+        if is_final || upload.upload.state.is_finished() {
+            self.on_compared(upload);
+        }
         match (is_final, upload.upload.state, &upload.upload.id) {
             (true, ..) => self.on_all_stored(upload),
             (false, state, _) if state.is_finished() => self.move_to(upload, Stage::Confirming),
@@ -398,7 +405,7 @@ impl Engine<'_> {
     fn on_rejoined(&mut self, upload: &mut ActiveUpload, rejoined: Rejoined) -> Result<Next> {
         crash::point("transfer.rejoined");
         self.last_success = Instant::now();
-        let is_first = upload.queue_generation == 0;
+        let is_first = upload.queue_generation == 0 && !upload.was_found_verified;
         match rejoined {
             Rejoined::Running { epoch, stored } => {
                 upload.epoch = epoch;
@@ -409,6 +416,7 @@ impl Engine<'_> {
                 Ok(Next::Continue)
             }
             Rejoined::Verified(receipt) => {
+                upload.was_found_verified = true;
                 if is_first {
                     upload.resumed_bytes = upload.plan.size();
                     self.summary.bytes_skipped += upload.plan.size();
@@ -507,8 +515,9 @@ impl Engine<'_> {
         if version.size != expected.size || upload.source.has_bytes_after_its_end()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
-        upload.watch.may_be_mapped |= upload.source.has_writer();
-        let must_compare = upload.watch.may_be_mapped && upload.final_checks == 0;
+        let has_writer = upload.source.has_writer();
+        self.note_writer(upload, has_writer);
+        let must_compare = upload.watch.may_be_mapped() && upload.final_checks == 0;
         if version != expected || must_compare {
             if upload.final_checks == MAX_FINAL_CHECKS {
                 let what = format!(
@@ -523,6 +532,7 @@ impl Engine<'_> {
             // Taken before the source is hashed: a change during that shows in the next comparison.
             upload.checked_version = version;
             upload.whole_sha256 = None;
+            upload.watch.start_comparison(has_writer);
             return self.move_to(upload, Stage::FinalCheck);
         }
         if self.needs_whole_sha256(upload) {

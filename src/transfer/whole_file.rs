@@ -17,9 +17,11 @@ use upload_types::{PartNumber, Sha256};
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
 use super::hashing::count_into;
+use super::plan_error::plan_error;
 use super::resume;
 use super::task::{UploadResult, WholeFile, task_failed};
-use crate::journal::Upload;
+use super::transitions::Noticed;
+use crate::journal::{Part, Record, Upload};
 use crate::source::SourceFile;
 
 /// Reads a source from its start to its end. Returns `None` if a part has another digest than the
@@ -56,6 +58,37 @@ pub fn lacks_whole_sha256(upload: &Upload) -> bool {
     upload.receipt.as_ref().is_some_and(is_lacking)
 }
 
+/// Whether the object of a receipt consists of parts with these digests, as far as the receipt
+/// tells.
+fn has_digests(receipt: &Receipt, plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<bool> {
+    let checksum = resume::object_checksum(plan, parts)?;
+    let sent = receipt.checksum.as_ref();
+    Ok(sent.is_none_or(|sent| *sent == checksum))
+}
+
+/// Whether a source is that of a finished upload, of which the journal has these parts.
+pub async fn is_source_of(source: SourceFile, upload: &Upload, parts: Vec<Part>) -> Result<bool> {
+    let (size, part_size) = (upload.intent.version.size, upload.intent.part_size);
+    let plan = Plan::pinned(size, part_size).map_err(plan_error)?;
+    let known = parts.iter().map(|part| (part.number, part.sha256));
+    let whole = hash_whole(source, plan, known.collect(), Arc::default()).await?;
+    let (Some(whole), Some(receipt)) = (&whole, &upload.receipt) else {
+        return Ok(whole.is_some());
+    };
+    let part = |(number, sha256): &(PartNumber, Sha256)| {
+        let etag = None;
+        (
+            *number,
+            Part {
+                number: *number,
+                sha256: *sha256,
+                etag,
+            },
+        )
+    };
+    has_digests(receipt, &plan, &whole.parts.iter().map(part).collect())
+}
+
 impl Engine<'_> {
     /// Whether the SHA-256 of the whole file is wanted and not known yet.
     pub(super) fn needs_whole_sha256(&self, upload: &ActiveUpload) -> bool {
@@ -63,14 +96,16 @@ impl Engine<'_> {
     }
 
     /// Whether the task of this stage reads the whole source. A source of which parts are missing
-    /// in the store is read as a whole when all are stored.
+    /// in the store is read as a whole when all are stored. If the journal lacks digests of a
+    /// finished upload, only the checksum of the object covers every part.
     pub(super) fn reads_whole(&self, upload: &ActiveUpload) -> bool {
         let has_every_part = match upload.stage() {
             Stage::FinalCheck => true,
             Stage::Rehashing => upload.upload.state.is_finished(),
             _ => false,
         };
-        has_every_part && self.needs_whole_sha256(upload)
+        let lacks_digests = upload.upload.state.is_finished() && upload.lacks_digests();
+        has_every_part && (self.needs_whole_sha256(upload) || lacks_digests)
     }
 
     /// A task that reads the whole source. `receipt` is that of an upload which is verified
@@ -93,28 +128,48 @@ impl Engine<'_> {
         receipt: Option<Box<Receipt>>,
         whole: Option<WholeFile>,
     ) -> Result<Next> {
-        let mut is_same = whole.is_some();
-        if let Some(whole) = whole {
-            for (number, sha256) in whole.parts {
-                upload.parts.set_sha256(number, sha256);
-            }
+        let Some(whole) = whole else {
+            return match receipt {
+                Some(_) => {
+                    upload.digests_disproved = true;
+                    self.on_source_changed(upload, "its content differs", Noticed::WhileRunning)
+                }
+                None => self.on_rehashed(upload, false),
+            };
+        };
+        let learned = upload.learn_digests(whole.parts);
+        if !upload.plan.is_single() {
             upload.whole_sha256 = Some(whole.sha256);
         }
-        match receipt {
-            Some(receipt) if is_same => self.on_receipt(upload, *receipt),
-            Some(_) => Err(self.emit_changed(upload.item, &upload.upload, "its content differs")),
-            None => {
-                if let (true, Some(receipt)) = (is_same, &upload.upload.receipt) {
-                    // The journal may lack the digests of some parts.
-                    let digests = upload.parts.to_journal();
-                    let checksum = resume::object_checksum(&upload.plan, &digests)?;
-                    is_same = receipt
-                        .checksum
-                        .as_ref()
-                        .is_none_or(|sent| *sent == checksum);
-                }
-                self.on_rehashed(upload, is_same)
-            }
+        if let Some(receipt) = receipt {
+            let next = self.on_receipt(upload, *receipt)?;
+            self.record_digests(upload, learned);
+            return Ok(next);
+        }
+        // The journal may have lacked the digests of some parts.
+        let is_same = match &upload.upload.receipt {
+            Some(receipt) => has_digests(receipt, &upload.plan, &upload.parts.to_journal())?,
+            None => true,
+        };
+        if is_same {
+            self.record_digests(upload, learned);
+        }
+        self.on_rehashed(upload, is_same)
+    }
+
+    /// Records digests that the journal lacks of an upload that is complete.
+    pub(super) fn record_digests(
+        &mut self,
+        upload: &ActiveUpload,
+        digests: Vec<(PartNumber, Sha256)>,
+    ) {
+        let row = upload.row();
+        for (number, sha256) in digests {
+            self.committer.record(Record::PartHashed {
+                row,
+                number,
+                sha256,
+            });
         }
     }
 }

@@ -167,6 +167,47 @@ fn role_is_assumed_with_each_credential_source() {
     assert_eq!(requests[0].header("authorization"), "Bearer pod");
 }
 
+/// The keys in the environment are those that may assume the role.
+#[test]
+fn role_is_assumed_with_the_keys_in_the_environment() {
+    let world = World::new();
+    world.config(
+        "[default]\nrole_arn = arn:aws:iam::1:role/r\ncredential_source = Environment\n\
+         [profile p]\nrole_arn = arn:aws:iam::1:role/s\nsource_profile = default\n",
+    );
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIABASEBASEBASE"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+    ];
+    world.stores(&keys);
+    assert_eq!(world.services.sts_actions().len(), 1);
+    world.stores(&[keys[0], keys[1], ("AWS_PROFILE", "p")]);
+    assert_eq!(world.services.sts_actions().len(), 3);
+}
+
+/// As in containers and services without a home directory.
+#[test]
+fn home_that_is_no_directory_does_not_end_the_search() {
+    let world = World::new();
+    let container = format!("{}/container", world.services.url());
+    world.stores(&[
+        ("HOME", "/dev/null"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &container),
+    ]);
+}
+
+/// On an instance, the service responds later: that is not a missing configuration.
+#[test]
+fn silent_metadata_service_that_is_expected_is_a_temporary_failure() {
+    let world = World::new();
+    let nowhere = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1");
+    let enabled = ("AWS_EC2_METADATA_DISABLED", "false");
+    let output = world.fails(&[enabled, nowhere], 75);
+    output.stderr_contains("instance metadata service");
+    world.config("[default]\nrole_arn = arn:r\ncredential_source = Ec2InstanceMetadata\n");
+    world.fails(&[enabled, nowhere], 75);
+}
+
 #[test]
 fn web_identity_of_profile_and_environment_is_exchanged() {
     let world = World::new();

@@ -219,16 +219,44 @@ fn wrong_secret_key_is_noticed_by_presigned_parts_alone() {
     output.stderr_contains("secret key");
 }
 
-#[test]
-fn region_of_a_redirect_is_told() {
-    for response in [
+/// The responses of a store to a request for another region than eu-west-3.
+fn other_region() -> [Response; 2] {
+    [
         Response::s3(301, "PermanentRedirect").header("x-amz-bucket-region", "eu-west-3"),
         Response::new(400).body(
             "application/xml",
             "<Error><Code>AuthorizationHeaderMalformed</Code><Message>m</Message>\
              <Region>eu-west-3</Region></Error>",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn region_of_a_redirect_is_used_unless_one_was_named() {
+    for response in other_region() {
+        let world = World::new();
+        world.config("[default]\nregion = us-east-1\n");
+        let proxy = Proxy::start();
+        proxy.forward_to(world.keeper.addr());
+        let wrong = Requests::any().with_text("/us-east-1/s3/aws4_request");
+        proxy.inject(wrong, Fault::Respond(response));
+        let put = || {
+            let put = world.put("s3://embedded").env("AWS_REGION", "");
+            put.args(["--s3-endpoint", &proxy.url()])
+        };
+        // The second one finds the result of the first one's probe.
+        for count in [1, 2] {
+            put().run().succeeds();
+            assert_eq!(world.store.objects().len(), count);
+        }
+        let output = put().args(["--s3-region", "us-east-1"]).run().exits(78);
+        output.stderr_contains("--s3-region eu-west-3");
+    }
+}
+
+#[test]
+fn region_of_a_redirect_is_told() {
+    for response in other_region() {
         let world = World::new();
         let proxy = Proxy::start();
         proxy.forward_to(world.keeper.addr());

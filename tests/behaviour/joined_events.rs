@@ -73,6 +73,23 @@ fn retry_of_a_call_about_the_backend_names_no_source() {
         (&retry["source"], &retry["path"]),
         (&Value::Null, &Value::Null)
     );
+    assert!(
+        retry["message"].as_str().unwrap().contains("502"),
+        "{retry}"
+    );
+}
+
+#[test]
+fn exit_counts_sources_that_were_stored_sent_and_failed() {
+    let world = World::new();
+    let [stored, new] = ["stored", "new"].map(|name| world.sandbox.file(name, 10));
+    world.put(&stored).run().succeeds();
+    let put = world.put(&stored).arg(&new).arg("--json");
+    let output = put.arg(world.sandbox.path("absent")).run().exits(66);
+    let lines = lines(&output);
+    let exit = lines.last().unwrap();
+    let counts = ["uploads", "completed", "already_stored", "failed"].map(|key| &exit[key]);
+    assert_eq!(counts, [3, 2, 1, 1], "{exit}");
 }
 
 #[test]

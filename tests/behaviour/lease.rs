@@ -6,17 +6,15 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use rustix::process::Signal;
 
 use crate::support::command::Output;
 use crate::support::events::{failure_kind, upload_id};
 use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::proxy::{Fault, Requests, Response};
-use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{PART, files};
@@ -39,25 +37,6 @@ fn claim_as_other(world: &World, id: &str) -> bool {
         "{response}"
     );
     response.starts_with("HTTP/1.1 200")
-}
-
-/// Another machine with a copy of the first one's state.
-fn copy_machine(from: &Sandbox) -> Sandbox {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &to);
-            } else {
-                fs::copy(entry.path(), to).map(drop).unwrap();
-            }
-        }
-    }
-    let machine = Sandbox::new();
-    copy(&from.path("home/state"), &machine.path("home/state"));
-    machine
 }
 
 /// Returns true if the run completed, and false if it stopped because of another holder.
@@ -119,7 +98,7 @@ fn two_machines_with_one_journal_make_one_object() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
     world.put_and_kill_after_parts(&file, 1);
-    let other = copy_machine(&world.sandbox);
+    let other = world.sandbox.copy_machine();
     let resume_there = || {
         other
             .upload(["resume", "--jobs", "2"])
@@ -230,7 +209,7 @@ fn suspended_process_succeeds_or_stops_after_another_completed() {
     let sleeper = world.run_until_blocked(world.put(&file), PART + 1);
     sleeper.signal(Signal::STOP);
     world.proxy.unblock();
-    let other = copy_machine(&world.sandbox);
+    let other = world.sandbox.copy_machine();
     other
         .upload(["resume", "--jobs", "2"])
         .env("UPLOAD_BACKEND", world.proxy.url())
@@ -288,5 +267,99 @@ fn failed_upload_is_released_while_its_process_continues() {
     world.resume().arg(&small).run().succeeds();
     world.proxy.release();
     running.wait().exits(77);
+    assert_eq!(world.store().objects().len(), 2);
+}
+
+/// The upload cannot be started, and is not driven by the process that tried.
+#[test]
+fn upload_that_could_not_start_is_released_while_its_process_continues() {
+    let world = World::new();
+    let (small, large) = (
+        world.sandbox.file("small.bin", 4 * PART),
+        world.sandbox.file("large.bin", 3 * PART),
+    );
+    world.put_and_kill_after_parts(&small, 1);
+    let journal = Connection::open(world.sandbox.journal()).unwrap();
+    journal.busy_timeout(Duration::from_secs(10)).unwrap();
+    journal
+        .execute("UPDATE upload SET part_size = 0", [])
+        .unwrap();
+    world.proxy.inject(Requests::part(3), Fault::Hold);
+    let mut running = world.put(&small).arg(&large).arg("--json").spawn();
+    running.wait_for_stdout("\"failed\"");
+    wait::until("a held part", || world.proxy.is_holding().then_some(()));
+    let drivers: i64 = journal
+        .query_row(
+            "SELECT count(process) FROM upload WHERE name = 'small.bin'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(drivers, 0);
+    world.proxy.release();
+    running.wait();
+}
+
+/// The journal is locked by a program that uploads nothing.
+#[test]
+fn locked_journal_is_not_an_upload_of_another_process() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    world.put_and_kill_after_parts(&file, 1);
+    world.proxy.inject(Requests::info(), Fault::Hold);
+    let put = world.put(&file).arg("--json").spawn();
+    wait::until("the first request", || {
+        world.proxy.is_holding().then_some(())
+    });
+    let mut journal = Connection::open(world.sandbox.journal()).unwrap();
+    let lock = journal
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    world.proxy.release();
+    let output = put.wait().exits(75);
+    drop(lock);
+    assert_eq!(failure_kind(&output), "locked");
+    assert!(!output.stdout().contains("\"blocked\""), "{output}");
+}
+
+/// Another machine with a copy of the journal sends the rest; this one hashes all parts to check
+/// the receipt, and records them: a later `put` compares them.
+#[test]
+fn digests_of_an_upload_completed_elsewhere_are_recorded() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 6 * PART);
+    world.put_and_kill_after_parts(&file, 1);
+    let other = world.sandbox.copy_machine();
+    let resume = other.upload(["resume"]);
+    let resume = resume.env("UPLOAD_BACKEND", world.proxy.url());
+    resume.run().succeeds();
+    world.resume().run().succeeds();
+    let journal = Connection::open(world.sandbox.journal()).unwrap();
+    let digests = || -> i64 {
+        let sql = "SELECT count(*) FROM part";
+        journal.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(digests(), 6);
+    // As a journal of an earlier version, which did not record them.
+    for is_forgotten in [false, true] {
+        if is_forgotten {
+            journal
+                .execute("DELETE FROM part WHERE number > 2", [])
+                .unwrap();
+        }
+        files::touch(&file);
+        let sent = world.bytes_put();
+        world.put(&file).run().succeeds();
+        assert_eq!(world.bytes_put(), sent, "forgotten: {is_forgotten}");
+        assert_eq!(digests(), 6, "forgotten: {is_forgotten}");
+    }
+    journal
+        .execute("DELETE FROM part WHERE number > 2", [])
+        .unwrap();
+    files::flip_byte(&file, 6 * PART - 1);
+    let dry = world.put(&file).args(["--dry-run", "--json"]);
+    let dry = dry.run().succeeds();
+    assert!(dry.stdout().contains("\"already_stored\":false"), "{dry}");
+    world.put(&file).run().succeeds();
     assert_eq!(world.store().objects().len(), 2);
 }

@@ -107,3 +107,17 @@ fn list_prints_the_journal_even_if_the_backend_fails() {
     let output = list.run().exits(75);
     assert!(output.line().contains("film.bin"), "{output}");
 }
+
+/// A wrong name is not an empty journal.
+#[test]
+fn journal_that_a_flag_names_must_exist_to_be_read() {
+    let sandbox = Sandbox::new();
+    let absent = sandbox.path("no/such.db");
+    for verb in [&["list"][..], &["status", "x"], &["cat", "x"], &["prune"]] {
+        let output = sandbox.upload(verb).arg("--journal").arg(&absent).run();
+        output.exits(73).stderr_contains("such.db");
+    }
+    assert!(!sandbox.path("no").exists(), "a directory was made");
+    // The default one is made by the first upload.
+    sandbox.upload(["list"]).run().succeeds();
+}

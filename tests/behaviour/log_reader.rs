@@ -3,7 +3,7 @@
 //! Not here: a closed standard output (`output`, `terminal_signals`).
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, PipeReader, Read as _};
+use std::io::{BufRead, BufReader, PipeReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
@@ -111,4 +111,25 @@ fn failure_without_a_reader_of_standard_error_has_its_exit_code() {
         let code = running.wait().code().unwrap();
         assert!([2, 66].contains(&code), "{code}");
     }
+}
+
+/// The pipe is full, and its reader lives and reads nothing.
+#[test]
+fn put_ends_while_the_reader_of_standard_error_reads_nothing() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 2 * PART);
+    let absent = world.sandbox.path("absent.bin");
+    for (command, code) in [
+        (world.put(&file), 0),
+        (world.put(&file).args(["--force", "-v", "--json"]), 0),
+        (world.put(&file).arg(&absent), 66),
+        (world.upload(&["put", "--no-such-flag"]), 2),
+    ] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(&[b'x'; PIPE_BYTES]).unwrap();
+        let command = command.stderr_to(File::from(OwnedFd::from(writer)));
+        command.run().exits(code);
+        drop(reader);
+    }
+    assert_eq!(world.store().objects().len(), 2);
 }

@@ -59,6 +59,7 @@ mod source_changes;
 mod source_changes_by_stage;
 mod source_watch;
 mod store_faults;
+mod stored_headers;
 mod stored_objects;
 mod sweep;
 mod terminal;

@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support::command::Running;
@@ -37,6 +38,13 @@ struct Mapped {
     _folder: TempDir,
 }
 
+/// The same after the other process has ended.
+struct Unmapped {
+    world: World,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
 impl Mapped {
     /// Returns `None` if the test cannot run here.
     #[track_caller]
@@ -61,6 +69,16 @@ impl Mapped {
             writer,
             _folder: folder,
         })
+    }
+
+    /// Ends the other process.
+    fn without_writer(self) -> Unmapped {
+        self.writer.kill9();
+        Unmapped {
+            world: self.world,
+            file: self.file,
+            _folder: self._folder,
+        }
     }
 
     /// Lets the other process write. The metadata must stay.
@@ -100,15 +118,9 @@ fn mapped_file_that_changes_during_a_put_ends_with_65_and_is_uploaded_again() {
     mapped.world.proxy.unblock();
     running.wait().exits(65);
     assert!(mapped.world.store().objects().is_empty());
-    let Mapped {
-        world,
-        file,
-        writer,
-        _folder,
-    } = mapped;
-    writer.kill9();
-    world.put(&file).run().succeeds();
-    world.assert_holds_only(&file);
+    let left = mapped.without_writer();
+    left.world.put(&left.file).run().succeeds();
+    left.world.assert_holds_only(&left.file);
 }
 
 #[test]
@@ -135,6 +147,75 @@ fn parts_of_an_earlier_run_are_compared_with_a_mapped_file() {
     mapped.world.resume().run().exits(65);
     mapped.world.put(&mapped.file).run().succeeds();
     mapped.world.assert_holds_only(&mapped.file);
+}
+
+/// The writer has ended, and the metadata is that of the file whose parts were sent.
+#[test]
+fn suspected_mapping_outlives_the_run_and_the_writer() {
+    let Some(mut mapped) = Mapped::start() else {
+        return;
+    };
+    mapped.world.put_and_kill_after_parts(&mapped.file, 3);
+    mapped.write();
+    let left = mapped.without_writer();
+    left.world.resume().run().exits(65);
+    assert!(left.world.store().objects().is_empty());
+    left.world.put(&left.file).run().succeeds();
+    left.world.assert_holds_only(&left.file);
+}
+
+/// A file that was mapped when it was uploaded is compared by the next `put`, once.
+#[test]
+fn uploaded_file_is_compared_once_after_its_writer_has_ended() {
+    let Some(mut mapped) = Mapped::start() else {
+        return;
+    };
+    mapped.world.put(&mapped.file).run().succeeds();
+    mapped.write();
+    let left = mapped.without_writer();
+    left.world.put(&left.file).run().succeeds();
+    assert_eq!(left.world.bytes_put(), 2 * SIZE);
+    let journal = Connection::open(left.world.sandbox.journal()).unwrap();
+    let suspected = || -> i64 {
+        let sql = "SELECT count(*) FROM upload WHERE state = 'completed' AND may_be_mapped";
+        journal.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let before = suspected();
+    left.world.put(&left.file).run().succeeds();
+    assert_eq!(left.world.bytes_put(), 2 * SIZE);
+    assert!(
+        suspected() < before || before == 0,
+        "{before} are suspected"
+    );
+}
+
+/// Another machine has completed the upload; then the file has changed without a new version.
+#[test]
+fn completed_upload_of_other_bytes_is_replaced_if_the_mapped_file_differs() {
+    for (args, is_replaced) in [
+        (&["put", "--sha256", "--if-changed", "restart"][..], true),
+        (&["resume", "--sha256"], false),
+    ] {
+        let Some(mut mapped) = Mapped::start() else {
+            return;
+        };
+        mapped.world.put_and_kill_after_parts(&mapped.file, 3);
+        let other = mapped.world.sandbox.copy_machine();
+        let resume = other.upload(["resume"]);
+        let resume = resume.env("UPLOAD_BACKEND", mapped.world.proxy.url());
+        resume.run().succeeds();
+        mapped.write();
+        let left = mapped.without_writer();
+        let command = left.world.upload(args);
+        let command = if is_replaced {
+            command.arg(&left.file)
+        } else {
+            command
+        };
+        command.run().exits(if is_replaced { 0 } else { 65 });
+        let objects = left.world.store().objects().len();
+        assert_eq!(objects, 1 + usize::from(is_replaced));
+    }
 }
 
 #[test]

@@ -230,3 +230,55 @@ fn hint_to_name_the_new_path_continues_the_upload() {
     assert!(killed.bytes_sent() <= SIZE - killed.stored * PART);
     killed.world.assert_holds_only(&moved);
 }
+
+/// The search reads 40,000 entries. The other upload must not wait for it.
+#[test]
+fn search_for_a_moved_file_does_not_hold_up_other_uploads() {
+    let world = World::new();
+    fs::create_dir(world.sandbox.path("many")).unwrap();
+    for number in 0..40_000 {
+        fs::File::create(world.sandbox.path(format!("many/{number}"))).unwrap();
+    }
+    let moved = world.sandbox.file("many/moved.bin", 3 * PART);
+    world.put_and_kill_after_parts(&moved, 1);
+    let stays = world.sandbox.file("stays.bin", 3 * PART);
+    world.put_and_kill_after_parts(&stays, 1);
+    fs::rename(&moved, world.sandbox.path("other.bin")).unwrap();
+    let output = world.resume().arg("--json").run().succeeds();
+    let events = events(&output);
+    let position = |test: &dyn Fn(&Event) -> bool| events.iter().position(test).unwrap();
+    let of_moved = position(&|event| matches!(event, Event::Moved { .. }));
+    let planned =
+        position(&|event| matches!(event, Event::Plan { path, .. } if path.ends_with("stays.bin")));
+    assert!(planned < of_moved, "{output}");
+    assert_eq!(world.store().objects().len(), 2);
+}
+
+#[test]
+fn put_of_a_renamed_file_that_was_uploaded_tells_its_earlier_name() {
+    let world = World::new();
+    let file = world.sandbox.file("old.bin", 100);
+    world.put(&file).run().succeeds();
+    let moved = world.sandbox.path("new.bin");
+    fs::rename(&file, &moved).unwrap();
+    let told = |command: Command| {
+        let events = events(&command.arg("--json").run().succeeds());
+        let told = events.into_iter().find_map(|event| match event {
+            Event::Renamed { old_name, name, .. } => Some((old_name, name)),
+            _ => None,
+        });
+        told.map(|(old, new)| [old, new])
+    };
+    let names = Some(["old.bin", "new.bin"].map(str::to_owned));
+    assert_eq!(told(world.put(&moved)), names);
+    assert_eq!(
+        told(world.put(&moved)),
+        None,
+        "it is stored under that name"
+    );
+    assert_eq!(world.store().objects().len(), 2);
+    // A second name of a file is no new name.
+    let link = world.sandbox.path("link.bin");
+    fs::hard_link(&moved, &link).unwrap();
+    assert_eq!(told(world.put(&link)), None);
+}

@@ -5,6 +5,7 @@
 use std::fs;
 
 use crate::support::command::Output;
+use crate::support::gateway::Gateway;
 use crate::support::sandbox::Sandbox;
 
 /// Runs `upload serve ARGS… --config FILE` with this text in the file.
@@ -134,4 +135,23 @@ fn file_of_the_client_does_not_affect_serve() {
     check().succeeds();
     fs::write(config.join("serve.toml"), "not TOML").unwrap();
     check().exits(78);
+}
+
+/// The variable does not count, so it must not hide the endpoint of the file.
+#[test]
+fn endpoint_of_the_file_is_used_if_that_of_the_environment_is_ignored() {
+    let (keeper, serve) = (Gateway::start(&[], &[]), Serve::new());
+    let store = keeper.store();
+    let ledger = format!("sqlite:{}", serve.sandbox.path("ledger.db").display());
+    let text = format!(
+        "store = \"s3://{}\"\ns3_endpoint = \"{}\"\nledger = {ledger:?}\n",
+        store.bucket(),
+        keeper.url()
+    );
+    let nowhere = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    let ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    let envs = [&store.envs()[..], &[nowhere, ignored]].concat();
+    serve.run(&text, &["--probe"], &envs).succeeds();
+    let envs = [&store.envs()[..], &[nowhere]].concat();
+    serve.run(&text, &["--probe"], &envs).exits(75);
 }

@@ -5,7 +5,7 @@
 
 use crate::support::PART;
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 
 /// Puts a file of three parts while `fault` is injected at the store; asserts that the store holds
@@ -39,4 +39,20 @@ fn lost_response_to_complete_is_decided_by_the_object() {
 fn error_in_a_successful_complete_is_an_error() {
     let sent = put_with_fault(Requests::store_complete().nth(1), Fault::error_in_success());
     assert_eq!(sent, 3, "parts were sent again");
+}
+
+/// The list of parts is needed to continue, not to upload.
+#[test]
+fn store_without_a_list_of_parts_ends_a_resume_with_the_reason() {
+    let store_gateway = Gateway::start(&[], &[]);
+    let world = World::on_store(&store_gateway.store());
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    world.put_and_kill_after_parts(&file, 1);
+    let unknown = Fault::Respond(Response::s3(405, "MethodNotAllowed"));
+    world.part_proxy().inject(Requests::store_list(), unknown);
+    let output = world.resume().run().exits(77);
+    output.stderr_contains("does not support");
+    world.upload(&["abort"]).arg(&file).run().succeeds();
+    world.put(&file).run().succeeds();
+    store_gateway.store().assert_holds_only(&file);
 }

@@ -98,3 +98,26 @@ fn put_succeeds_on_a_terminal_of_one_column() {
         put.stderr_to(terminal.tty()).run().succeeds();
     }
 }
+
+/// The controls of a binary object would change the terminal.
+#[test]
+fn cat_writes_only_text_to_a_terminal() {
+    let world = World::new();
+    let binary = world.sandbox.file("film.bin", 10_000);
+    let text = world.sandbox.path("notes.txt");
+    std::fs::write(&text, "plain text\n").unwrap();
+    for file in [&binary, &text] {
+        world.put(file).run().succeeds();
+    }
+    let terminal = Terminal::new(80);
+    let cat = |file| {
+        let cat = world.upload(&["cat"]).arg(file);
+        cat.stdout_to(terminal.tty()).run()
+    };
+    cat(&binary).exits(2).stderr_contains("> FILE");
+    cat(&text).succeeds();
+    wait::until("the text", || {
+        terminal.text().contains("plain text").then_some(())
+    });
+    assert!(terminal.text().starts_with("plain text"));
+}

@@ -110,3 +110,19 @@ fn resume_of_a_finished_upload_adds_the_sha256_unless_file_or_object_differ() {
     resume.run().exits(1);
     assert_eq!(world.store().objects(), [key.as_str()]);
 }
+
+/// Another process has completed the upload while this one waited for it.
+#[test]
+fn resume_adds_the_sha256_to_an_upload_that_another_process_has_completed() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let first = world.run_until_blocked(world.put(&file), PART);
+    let path = world.sandbox.path("receipt.json");
+    let resume = world.resume().args(["--json", "--sha256", "--receipt"]);
+    let mut waiting = resume.arg(&path).spawn();
+    waiting.wait_for_stdout("\"blocked\"");
+    world.proxy.unblock();
+    first.wait().succeeds();
+    waiting.wait().succeeds();
+    assert_has_sha256(&receipts(&path)[0], &file);
+}

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use http::request::Parts;
+use md5::{Digest as _, Md5};
 use reqsign_aws_v4::{Credential, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use upload_embedded_store::{BUCKET, Embedded, REGION};
+use upload_embedded_store::{BUCKET, Embedded, REGION, Service};
 use upload_types::Sha256;
+use url::Url;
 
 pub const MIB: usize = 1 << 20;
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -104,13 +106,29 @@ impl TestStore {
         }
     }
 
+    /// A store whose service is changed.
+    pub async fn with_service(change: impl FnOnce(Service, &Url) -> Service) -> Self {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let dir = temp_dir.path().join("store");
+        Self {
+            temp_dir: Some(temp_dir),
+            ..Self::start(&dir, change).await
+        }
+    }
+
     pub async fn open(dir: &Path) -> Self {
+        Self::start(dir, |service, _| service).await
+    }
+
+    async fn start(dir: &Path, change: impl FnOnce(Service, &Url) -> Service) -> Self {
         captured_log();
         let store = Embedded::open(dir, OPEN_TIMEOUT).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let keys = store.keys();
-        let router = axum::Router::new().fallback_service(store.service());
+        let url = format!("http://{address}").parse().unwrap();
+        let service = change(store.service(), &url);
+        let router = axum::Router::new().fallback_service(service);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let http = reqwest::Client::builder()
             .http1_only()
@@ -367,9 +385,18 @@ pub fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// The ETag that the store gives a part, with quotes.
+/// The ETag of a part from a presigned URL, with quotes.
 pub fn etag(bytes: &[u8]) -> String {
-    format!("\"{}\"", &Sha256::of(bytes).to_string()[..32])
+    format!("\"{}-1\"", &Sha256::of(bytes).to_string()[..32])
+}
+
+/// The ETag of a body with a signature in `Authorization`, with quotes: its MD5.
+pub fn md5_etag(bytes: &[u8]) -> String {
+    format!("\"{}\"", hex(&Md5::digest(bytes)))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The XML element of a part in the body of a `CompleteMultipartUpload` request.

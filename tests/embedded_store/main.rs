@@ -8,19 +8,31 @@
 //! | `client` | a store with a client |
 //! | `signatures` | signed headers, keys, expiry |
 //! | `parts` | sending, copying and listing parts |
+//! | `etags`, `checksums` | the ETags and checksums of every kind |
 //! | `complete` | completing and aborting uploads |
 //! | `objects` | whole objects |
+//! | `copies`, `deletions` | copies and deletions |
+//! | `forms` | forms of browsers |
+//! | `requests` | sub-resources, XML bodies, and what each response has |
+//! | `bucket` | the bucket, and the attributes of objects |
 //! | `listings` | listings of objects and uploads |
 //! | `directory` | opening the store; the files in its directory |
 //! | `log` | the log |
 
 #![cfg(feature = "gateway")]
 
+mod bucket;
+mod checksums;
 mod client;
 mod complete;
+mod copies;
+mod deletions;
 mod directory;
+mod etags;
+mod forms;
 mod listings;
 mod log;
 mod objects;
 mod parts;
+mod requests;
 mod signatures;

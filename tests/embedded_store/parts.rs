@@ -11,7 +11,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 use upload_types::Sha256;
 
-use crate::client::{MIB, TestStore, etag, part_path, path, random_bytes};
+use crate::client::{
+    MIB, TestStore, etag, md5_etag, part_element, part_path, path, random_bytes, upload_path,
+};
 
 #[tokio::test]
 async fn part_is_stored_acknowledged_and_listed() {
@@ -85,12 +87,13 @@ async fn part_without_the_checksum_that_its_upload_requires_is_rejected() {
     let id = store.create_upload("k").await;
     let body = random_bytes(1, 1000);
     let path = part_path("k", &id, 1);
-    // A checksum in the query is ignored.
-    for path in [path.clone(), format!("{path}&x-amz-checksum-sha256=AAAA")] {
+    // A checksum in the query is that of the request; this one is not valid.
+    let invalid = format!("{path}&x-amz-checksum-sha256=AAAA");
+    for (path, code) in [(path, "InvalidRequest"), (invalid, "BadDigest")] {
         let headers = [("content-length", "1000")];
         let part = store.presign(Method::PUT, &path, &headers).await;
         let response = store.send(part, &[], body.clone()).await;
-        response.assert_error(400, "InvalidRequest");
+        response.assert_error(400, code);
     }
 }
 
@@ -163,8 +166,14 @@ async fn part_is_copied_from_a_range_of_an_object() {
     response.assert_error(412, "PreconditionFailed");
     let copied = store.call(Method::PUT, &path, &headers, b"").await;
     let expected = &content[5 * MIB - 10..5 * MIB + 10];
-    assert_eq!(copied.assert_ok().element("ETag"), etag(expected));
-    let completed = store.complete("copy", &id, &[], &[(1, expected)]).await;
+    let copied_etag = copied.assert_ok().element("ETag");
+    assert_eq!(copied_etag, md5_etag(expected));
+    let list = format!(
+        "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
+        part_element(1, &copied_etag, expected)
+    );
+    let path = upload_path("copy", &id);
+    let completed = store.call(Method::POST, &path, &[], list.as_bytes()).await;
     completed.assert_ok();
     let copy = store.get("copy", &[]).await.assert_ok();
     assert_eq!(copy.body, expected);

@@ -6,7 +6,16 @@ use http::Method;
 use upload_embedded_store::BUCKET;
 use upload_types::Sha256;
 
-use crate::client::{TestStore, path, request_head, signer};
+use crate::client::{TestStore, md5_etag, path, request_head, signer};
+
+/// Headers that an object keeps.
+const KEPT_HEADERS: [(&str, &str); 5] = [
+    ("cache-control", "no-cache"),
+    ("content-disposition", "inline"),
+    ("content-encoding", "br"),
+    ("content-language", "en"),
+    ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
+];
 
 #[tokio::test]
 async fn unsigned_headers_of_presigned_puts_are_rejected() {
@@ -20,25 +29,86 @@ async fn unsigned_headers_of_presigned_puts_are_rejected() {
         ("x-amz-acl", "public-read"),
         ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
         ("x-amz-website-redirect-location", "http://evil.example/"),
-        ("cache-control", "public"),
-        ("content-disposition", "inline"),
-        ("content-encoding", "br"),
-        ("content-language", "en"),
-        ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
-    ] {
+    ]
+    .into_iter()
+    .chain(KEPT_HEADERS)
+    {
         let part = store.presign_part("mine", &id, 1, b"").await;
         let signed = [
             ("content-length", "0"),
             ("x-amz-checksum-sha256", &*checksum),
         ];
         let object = store.presign(Method::PUT, &path("mine"), &signed).await;
-        for request in [part, object] {
+        let is_kept = KEPT_HEADERS.contains(&header);
+        let rejected = [object].into_iter().chain((!is_kept).then_some(part));
+        for request in rejected {
             let response = store.send(request, &[header], Vec::new()).await;
             response.assert_error(403, "AccessDenied");
         }
     }
     assert_eq!(store.part_numbers("mine", &id).await, [""; 0]);
     store.get("mine", &[]).await.assert_error(404, "NoSuchKey");
+}
+
+/// A browser adds such headers to every request, for example while its cache is disabled.
+#[tokio::test]
+async fn part_ignores_unsigned_headers_that_only_objects_keep() {
+    let store = TestStore::new().await;
+    let id = store.create_upload("k").await;
+    let part = store.presign_part("k", &id, 1, b"one").await;
+    let response = store.send(part, &KEPT_HEADERS, b"one".to_vec()).await;
+    response.assert_ok();
+    let completed = store.complete("k", &id, &[], &[(1, b"one")]).await;
+    completed.assert_ok();
+    let head = store.head("k").await;
+    for (name, _) in KEPT_HEADERS {
+        assert_eq!(head.header(name), "", "{name}");
+    }
+}
+
+/// `generate_presigned_url` of an SDK signs the host alone.
+#[tokio::test]
+async fn presigned_put_may_leave_its_length_unsigned_if_the_operator_permits_it() {
+    let strict = TestStore::new().await;
+    let request = strict.presign(Method::PUT, &path("k"), &[]).await;
+    let response = strict.send(request, &[], b"hello".to_vec()).await;
+    assert!(response.text().contains("--store-presigned-puts"));
+    response.assert_error(403, "AccessDenied");
+
+    let store = TestStore::with_service(|service, _| service.with_presigned_puts()).await;
+    let presign = async || store.presign(Method::PUT, &path("k"), &[]).await;
+    let response = store
+        .send(presign().await, &[], b"hello".to_vec())
+        .await
+        .assert_ok();
+    assert_eq!(response.header("etag"), md5_etag(b"hello"));
+    for header in [KEPT_HEADERS[0], ("x-amz-meta-a", "b")] {
+        let response = store.send(presign().await, &[header], b"x".to_vec()).await;
+        response.assert_error(403, "AccessDenied");
+    }
+    assert_eq!(store.get("k", &[]).await.assert_ok().body, b"hello");
+}
+
+/// SDKs move headers into the query of a presigned URL.
+#[tokio::test]
+async fn headers_in_the_query_of_a_presigned_url_have_effect() {
+    let store = TestStore::new().await;
+    let put = async |query: &str, body: &[u8]| {
+        let length = body.len().to_string();
+        let headers = [("content-length", length.as_str())];
+        let path = format!("{}?{query}", path("k"));
+        let request = store.presign(Method::PUT, &path, &headers).await;
+        store.send(request, &[], body.to_vec()).await
+    };
+    let query = "x-amz-meta-color=blue&x-amz-checksum-crc32=NhCmhg%3D%3D";
+    put(query, b"hello").await.assert_ok();
+    let head = store.head("k").await;
+    assert_eq!(head.header("x-amz-meta-color"), "blue");
+    assert_eq!(head.header("x-amz-checksum-crc32"), "NhCmhg==");
+    put(query, b"other").await.assert_error(400, "BadDigest");
+    let response = put("x-amz-acl=public-read", b"x").await;
+    response.assert_error(501, "NotImplemented");
+    assert_eq!(store.get("k", &[]).await.assert_ok().body, b"hello");
 }
 
 #[tokio::test]
@@ -89,14 +159,14 @@ async fn missing_features_are_rejected() {
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-tagging", "a=b"),
-        ("x-amz-checksum-algorithm", "CRC32"),
+        ("x-amz-acl", "public-read"),
     ] {
         let path = format!("{}?uploads", path("k"));
         let response = store.call(Method::POST, &path, &[header], b"").await;
         response.assert_error(501, "NotImplemented");
     }
-    let versioning = format!("/{BUCKET}?versioning");
-    let response = store.call(Method::GET, &versioning, &[], b"").await;
+    let policy = format!("/{BUCKET}?policy");
+    let response = store.call(Method::GET, &policy, &[], b"").await;
     response.assert_error(501, "NotImplemented");
     let response = store
         .call(Method::PUT, "/another-bucket/k", &[], b"x")

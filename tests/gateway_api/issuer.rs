@@ -189,9 +189,9 @@ impl Issuer {
     pub fn config(&self) -> IssuerConfig {
         IssuerConfig {
             issuer: self.url.clone(),
-            audience: AUDIENCE.into(),
+            audiences: vec![AUDIENCE.into()],
             jwks: None,
-            algorithm: Algorithm::Rs256,
+            algorithms: vec![Algorithm::Rs256],
             claims: vec![("repository".into(), "acme/*".into())],
             owner_claim: "repository_id".into(),
         }

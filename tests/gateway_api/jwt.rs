@@ -182,8 +182,8 @@ fn forged_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "no kid",
-            rsa_key().token_with_header(&json!({"alg": "RS256"}), &good),
+            "no kid, and another key",
+            other_rsa_key().token_with_header(&json!({"alg": "RS256"}), &good),
         ),
         (
             "a critical extension",
@@ -245,7 +245,7 @@ fn tokens_with_other_claims(issuer: &Issuer, now: i64) -> Vec<(&'static str, Str
         ),
         ("no repository", with("repository", Value::Null)),
         ("empty owner", with("repository_id", json!(""))),
-        ("too long", with("workflow", json!("w".repeat(8 << 10)))),
+        ("too long", with("workflow", json!("w".repeat(32 << 10)))),
     ]
 }
 
@@ -358,7 +358,7 @@ async fn other_algorithms_are_accepted_only_as_configured() {
     for (algorithm, key) in [(Algorithm::Es256, Key::ec()), (Algorithm::EdDsa, Key::ed())] {
         let issuer = Issuer::start().await;
         issuer.set_keys(&[key.jwk("key-1"), rsa_key().jwk("key-2")]);
-        let gateway = start_gateway(&issuer, |config| config.algorithm = algorithm).await;
+        let gateway = start_gateway(&issuer, |config| config.algorithms = vec![algorithm]).await;
         assert_eq!(
             get_info(&gateway, &key.token("key-1", &issuer.claims()))
                 .await

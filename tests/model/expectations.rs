@@ -3,7 +3,7 @@
 use upload_types::wire::UploadState;
 
 use crate::bucket::{Bucket, Content};
-use crate::gateway::{LedgerRow, PartRow};
+use crate::gateway::{LedgerRow, Part};
 use crate::operations::{CompleteForm, Epoch, Operation};
 use crate::upload_model::{UploadModel, is_open, is_over, variant_sha256};
 
@@ -74,6 +74,9 @@ impl UploadModel {
             }
             Operation::List => match row.state {
                 state if is_over(state) => same("gone"),
+                UploadState::Verified | UploadState::Ready if !self.is_single() => {
+                    same("invalid_request")
+                }
                 state
                     if (is_open(state) || state == UploadState::Completing)
                         && self.is_lost(bucket) =>
@@ -113,9 +116,8 @@ impl UploadModel {
                     .as_ref()
                     .map(|parts| variant_sha256(parts[at].1, parts[at].0))
             };
-            let part = |at| PartRow {
+            let part = |at| Part {
                 sha256: sha256(at),
-                stored: false,
                 etag: None,
             };
             let state = if parts.is_some() {
@@ -322,7 +324,10 @@ pub fn check_transition(before: &LedgerRow, after: &LedgerRow, calls: usize) -> 
 
 /// Compares a row with the expected one, without the values that are random or chosen by the store.
 pub fn matches_expected(expected: Option<&LedgerRow>, actual: Option<&LedgerRow>) -> bool {
-    let pins = |row: &LedgerRow| row.parts.iter().map(|part| part.sha256).collect::<Vec<_>>();
+    let pins = |row: &LedgerRow| {
+        let pins = row.parts.iter().map(|part| part.sha256);
+        Some(pins.collect::<Vec<_>>())
+    };
     // The sweep uses the lease of an ended upload; the lease of a ready upload has no meaning.
     let lease_expired = |row: &LedgerRow| {
         row.lease_expired && !is_over(row.state) && row.state != UploadState::Ready
@@ -333,7 +338,8 @@ pub fn matches_expected(expected: Option<&LedgerRow>, actual: Option<&LedgerRow>
             row.epoch,
             row.holder.clone(),
             lease_expired(row),
-            pins(row),
+            // The pins of a rejected upload are gone, and so is its object.
+            pins(row).filter(|_| row.state != UploadState::Rejected),
         )
     };
     expected.map(plain) == actual.map(plain)

@@ -44,10 +44,10 @@ pub fn response_code(response: &Reply) -> String {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct PartRow {
+/// A part of the plan. The ledger has a row for it if it is pinned.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Part {
     pub sha256: Option<[u8; 32]>,
-    pub stored: bool,
     pub etag: Option<String>,
 }
 
@@ -65,7 +65,10 @@ pub struct LedgerRow {
     pub lease_expired: bool,
     pub store_upload: Option<String>,
     pub receipt: Option<String>,
-    pub parts: Vec<PartRow>,
+    /// Every part of the plan.
+    pub parts: Vec<Part>,
+    /// The number of rows of parts.
+    pub part_rows: usize,
 }
 
 fn ledger_of(dir: &TempDir) -> PathBuf {
@@ -208,13 +211,14 @@ impl LedgerRow {
             store_upload: None,
             receipt: None,
             parts,
+            part_rows: 0,
         }
     }
 }
 
 /// The row of the upload with this idempotency key.
 pub fn read_row(ledger: &Connection, idempotency_key: &str) -> Option<LedgerRow> {
-    let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type FROM upload WHERE idempotency_key = ?1";
+    let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type, part_count FROM upload WHERE idempotency_key = ?1";
     let row = ledger.query_row(sql, [idempotency_key], |row| {
         Ok(LedgerRow {
             id: row.get(0)?,
@@ -227,24 +231,22 @@ pub fn read_row(ledger: &Connection, idempotency_key: &str) -> Option<LedgerRow>
             receipt: row.get(7)?,
             lease_expired: row.get::<_, i64>(8)? == 0,
             content_type: row.get(9)?,
-            parts: Vec::new(),
+            parts: vec![Part::default(); row.get::<_, u32>(10)? as usize],
+            part_rows: 0,
         })
     });
     let mut row = row.optional().unwrap()?;
-    let sql = "SELECT sha256, state, etag FROM part WHERE upload = ?1 ORDER BY number";
-    let mut parts = ledger.prepare_cached(sql).unwrap();
-    let part = |row: &rusqlite::Row<'_>| {
-        let stored = row.get::<_, String>(1)? == "stored";
-        Ok(PartRow {
-            sha256: row.get(0)?,
-            stored,
-            etag: row.get(2)?,
-        })
-    };
-    row.parts = parts
-        .query_map([&row.id], part)
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let sql = "SELECT number, sha256, etag FROM part WHERE upload = ?1";
+    let mut statement = ledger.prepare_cached(sql).unwrap();
+    let mut parts = statement.query([&row.id]).unwrap();
+    while let Some(part) = parts.next().unwrap() {
+        row.part_rows += 1;
+        row.parts[part.get::<_, u32>(0).unwrap() as usize - 1] = Part {
+            sha256: part.get(1).unwrap(),
+            etag: part.get(2).unwrap(),
+        };
+    }
+    drop(parts);
+    drop(statement);
     Some(row)
 }

@@ -51,6 +51,14 @@ pub fn is_over(state: UploadState) -> bool {
     )
 }
 
+/// Returns true if the ledger has deleted the rows of the parts of an upload in this state.
+pub fn has_no_parts(state: UploadState) -> bool {
+    matches!(
+        state,
+        UploadState::Verified | UploadState::Ready | UploadState::Rejected | UploadState::Aborted
+    )
+}
+
 pub fn is_open(state: UploadState) -> bool {
     matches!(state, UploadState::Pending | UploadState::Uploading)
 }

@@ -64,6 +64,7 @@ pub enum Event {
         attempt: u32,
         kind: String,
         wait_ms: u64,
+        message: String,
     },
     Changed {
         v: Version,
@@ -97,6 +98,16 @@ pub enum Event {
         old_path: String,
         path: String,
     },
+    Renamed {
+        v: Version,
+        source: usize,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        old_path: String,
+        old_name: String,
+        path: String,
+        name: String,
+    },
     Waiting {
         v: Version,
         source: usize,
@@ -127,6 +138,7 @@ pub enum Event {
         code: u8,
         uploads: u64,
         completed: u64,
+        already_stored: u64,
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,

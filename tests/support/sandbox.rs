@@ -63,6 +63,25 @@ impl Sandbox {
             .env("XDG_CACHE_HOME", home.join("cache"))
     }
 
+    /// Another machine with a copy of this one's state.
+    pub fn copy_machine(&self) -> Self {
+        fn copy(from: &Path, to: &Path) {
+            fs::create_dir_all(to).unwrap();
+            for entry in fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                let to = to.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    copy(&entry.path(), &to);
+                } else {
+                    fs::copy(entry.path(), to).map(drop).unwrap();
+                }
+            }
+        }
+        let machine = Self::new();
+        copy(&self.path("home/state"), &machine.path("home/state"));
+        machine
+    }
+
     /// The path of the client's journal.
     #[track_caller]
     pub fn journal(&self) -> PathBuf {

@@ -1,50 +1,48 @@
-//! The expected length, MD5 and checksums of a body, from the headers of its request. Pure.
+//! The expected length, MD5 and checksum of a body, from the headers of its request. Pure.
 //!
 //! Not here: the comparison with the body, in [`crate::receive_body`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
-use upload_types::Sha256;
+use crate::checksums::Algorithm;
 
 /// S3's largest part and largest single PUT.
 const MAX_BODY_BYTES: u64 = 5 << 30;
-
-pub const SHA256: &str = "x-amz-checksum-sha256";
-pub const CRC32: &str = "x-amz-checksum-crc32";
-pub const CRC32C: &str = "x-amz-checksum-crc32c";
-pub const CRC64NVME: &str = "x-amz-checksum-crc64nvme";
-pub const SHA1: &str = "x-amz-checksum-sha1";
-/// The checksums that are verified if they are sent.
-pub const CHECKSUMS: [&str; 5] = [SHA256, CRC32, CRC32C, CRC64NVME, SHA1];
-
-/// Names of headers in [`CHECKSUMS`], and their values.
-pub type Checksums = Vec<(&'static str, String)>;
+const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
 
 /// The expected properties of a body.
 #[derive(Debug, Default)]
 pub struct BodyHeaders {
     length: Option<u64>,
-    md5: Option<[u8; 16]>,
-    checksums: Checksums,
-    /// Names of the checksums that follow the body.
-    trailing: Vec<&'static str>,
+    expected_md5: Option<[u8; 16]>,
+    computes_md5: bool,
+    /// The algorithm of the checksum that is sent, or that the upload requires.
+    algorithm: Option<Algorithm>,
+    /// The checksum that was sent before the body.
+    checksum: Option<String>,
+    /// The algorithm of the checksum that follows the body.
+    trailing: Option<Algorithm>,
     trailers: Option<TrailingHeaders>,
 }
 
 impl BodyHeaders {
-    /// For a body without such headers, such as a copy or the file of a form.
+    /// For a body without such headers, such as a copy.
     pub fn none() -> Self {
-        Self::default()
+        Self {
+            computes_md5: true,
+            ..Self::default()
+        }
     }
 
     /// Reads the headers of a request with a body of `length` bytes.
     ///
     /// # Errors
     /// `MissingContentLength`; `EntityTooLarge`; `InvalidDigest` for a Content-MD5 that is not
-    /// valid (RFC 1864); `InvalidRequest` for a SHA-256 that is not valid.
+    /// valid (RFC 1864); `BadDigest` for a checksum that is not valid; `InvalidRequest` for several
+    /// checksums, or for another than the announced one.
     pub fn read(
         length: Option<i64>,
         headers: &HeaderMap,
@@ -59,84 +57,209 @@ impl BodyHeaders {
                 "Your proposed upload exceeds the maximum allowed size"
             ));
         }
-        let checksums = checksums_in(headers);
-        let is_invalid =
-            |(name, value): &(&str, String)| *name == SHA256 && Sha256::from_base64(value).is_err();
-        if checksums.iter().any(is_invalid) {
-            return Err(s3_error!(
-                InvalidRequest,
-                "Value for x-amz-checksum-sha256 header is invalid."
-            ));
+        let sent = checksums_in(headers);
+        let trailing = trailing_in(headers);
+        let algorithm = match (sent.as_slice(), trailing.as_slice()) {
+            ([], []) => None,
+            ([(algorithm, _)], []) | ([], [algorithm]) => Some(*algorithm),
+            _ => {
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "Expecting a single x-amz-checksum- header. Multiple checksum Types are not \
+                     allowed."
+                ));
+            }
+        };
+        check_announced(headers, algorithm)?;
+        if let [(algorithm, value)] = sent.as_slice() {
+            check_value(*algorithm, value)?;
         }
+        let expected_md5 = md5_in(headers)?;
         Ok(Self {
             length: Some(length),
-            md5: md5_in(headers)?,
-            checksums,
-            trailing: trailing_in(headers),
+            expected_md5,
+            computes_md5: expected_md5.is_some() || !is_sent_by_own_client(headers, algorithm),
+            algorithm,
+            checksum: sent.into_iter().next().map(|(_, value)| value),
+            trailing: trailing.first().copied(),
             trailers,
         })
+    }
+
+    /// Adds the fields of a form to the properties of its file.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn of_form(md5: Option<&str>, checksums: &s3s::dto::Checksum) -> S3Result<Self> {
+        let mut sent = Algorithm::ALL
+            .into_iter()
+            .filter_map(|algorithm| Some((algorithm, algorithm.value_in(checksums.clone())?)));
+        let checksum = sent.next();
+        if sent.next().is_some() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "Multiple checksum Types are not allowed."
+            ));
+        }
+        if let Some((algorithm, value)) = &checksum {
+            check_value(*algorithm, value)?;
+        }
+        Ok(Self {
+            expected_md5: md5.map(parse_md5).transpose()?,
+            computes_md5: true,
+            algorithm: checksum.as_ref().map(|(algorithm, _)| *algorithm),
+            checksum: checksum.map(|(_, value)| value),
+            ..Self::default()
+        })
+    }
+
+    /// Also computes the checksum of an upload or copy.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if a checksum of another algorithm is sent.
+    pub fn requiring(self, required: Option<Algorithm>) -> S3Result<Self> {
+        match (required, self.algorithm) {
+            (Some(required), Some(sent)) if required != sent => Err(s3_error!(
+                InvalidRequest,
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum \
+                 Type: {}",
+                required.name().to_ascii_lowercase(),
+                sent.name().to_ascii_lowercase()
+            )),
+            _ => Ok(Self {
+                algorithm: required.or(self.algorithm),
+                ..self
+            }),
+        }
+    }
+
+    /// Computes no MD5 that the request does not need: for parts from a presigned URL, which
+    /// browsers and the clients of the gateway send.
+    #[must_use]
+    pub fn without_md5(self) -> Self {
+        Self {
+            computes_md5: self.expected_md5.is_some(),
+            ..self
+        }
     }
 
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    pub fn md5(&self) -> Option<[u8; 16]> {
-        self.md5
+    pub fn expected_md5(&self) -> Option<[u8; 16]> {
+        self.expected_md5
     }
 
-    /// Returns true if this checksum is sent, before or after the body.
-    pub fn has(&self, name: &str) -> bool {
-        self.trailing.contains(&name) || self.checksums.iter().any(|(other, _)| *other == name)
+    pub fn computes_md5(&self) -> bool {
+        self.computes_md5
     }
 
-    /// All checksums, including those that followed the body. Must be called after the end of the
-    /// body.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    /// Returns true if a checksum is sent, before or after the body.
+    pub fn has_checksum(&self) -> bool {
+        self.checksum.is_some() || self.trailing.is_some()
+    }
+
+    /// The checksum that was sent, before or after the body, in base64. Must be called after the
+    /// end of the body.
     ///
     /// # Errors
-    /// `InvalidRequest` if an announced checksum did not follow.
-    pub fn checksums_after_body(&self) -> S3Result<Checksums> {
+    /// `InvalidRequest` if an announced checksum did not follow, or is not valid.
+    pub fn checksum_after_body(&self) -> S3Result<Option<String>> {
+        let Some(trailing) = self.trailing else {
+            return Ok(self.checksum.clone());
+        };
         let trailers = self
             .trailers
             .as_ref()
             .and_then(|trailers| trailers.read(checksums_in))
             .unwrap_or_default();
-        let is_missing = |name: &&str| !trailers.iter().any(|(received, _)| received == name);
-        if self.trailing.iter().any(is_missing) {
-            return Err(s3_error!(
+        let received = trailers
+            .into_iter()
+            .find(|(algorithm, _)| *algorithm == trailing);
+        let (_, value) = received.ok_or_else(|| {
+            s3_error!(
                 InvalidRequest,
                 "A checksum announced in x-amz-trailer is missing"
-            ));
-        }
-        Ok([self.checksums.as_slice(), trailers.as_slice()].concat())
+            )
+        })?;
+        check_value(trailing, &value)?;
+        Ok(Some(value))
     }
 }
 
-fn md5_in(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
-    let Some(value) = headers.get("content-md5") else {
-        return Ok(None);
+/// Returns true for a presigned URL with a SHA-256. The clients of the gateway compare checksums,
+/// not ETags, so the store need not compute an MD5, which other clients expect in an ETag.
+fn is_sent_by_own_client(headers: &HeaderMap, algorithm: Option<Algorithm>) -> bool {
+    !headers.contains_key(header::AUTHORIZATION) && algorithm == Some(Algorithm::Sha256)
+}
+
+/// # Errors
+/// `InvalidRequest` if the algorithm that an SDK announces is not that of the checksum.
+fn check_announced(headers: &HeaderMap, sent: Option<Algorithm>) -> S3Result<()> {
+    let Some(announced) = headers.get(SDK_ALGORITHM) else {
+        return Ok(());
     };
-    let bytes = BASE64.decode(value).ok();
-    match bytes.and_then(|bytes| bytes.try_into().ok()) {
-        Some(md5) => Ok(Some(md5)),
+    let announced = Algorithm::parse(announced.to_str().unwrap_or_default())?;
+    match sent {
+        Some(sent) if sent == announced => Ok(()),
+        Some(_) => Err(s3_error!(
+            InvalidRequest,
+            "Value for x-amz-sdk-checksum-algorithm header is invalid."
+        )),
         None => Err(s3_error!(
-            InvalidDigest,
-            "The Content-MD5 you specified is not valid"
+            InvalidRequest,
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or \
+             x-amz-trailer headers were found."
         )),
     }
 }
 
-/// The checksums among headers or trailers.
-fn checksums_in(headers: &HeaderMap) -> Checksums {
-    let value = |name| {
-        let value = headers.get(name)?;
-        Some((name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
-    };
-    CHECKSUMS.into_iter().filter_map(value).collect()
+/// # Errors
+/// `BadDigest` for a value that no body has.
+fn check_value(algorithm: Algorithm, value: &str) -> S3Result<()> {
+    if algorithm.is_checksum(value) {
+        Ok(())
+    } else {
+        let name = algorithm.header();
+        Err(s3_error!(BadDigest, "Value for {name} header is invalid."))
+    }
 }
 
-/// The checksums that `x-amz-trailer` announces.
-fn trailing_in(headers: &HeaderMap) -> Vec<&'static str> {
+/// The `Content-MD5` of a request.
+///
+/// # Errors
+/// `InvalidDigest`.
+pub fn md5_in(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
+    let value = headers.get("content-md5");
+    value
+        .map(|value| parse_md5(value.to_str().unwrap_or_default()))
+        .transpose()
+}
+
+fn parse_md5(value: &str) -> S3Result<[u8; 16]> {
+    let bytes = BASE64.decode(value).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid"))
+}
+
+/// The checksums among headers or trailers, in base64.
+pub fn checksums_in(headers: &HeaderMap) -> Vec<(Algorithm, String)> {
+    let value = |algorithm: Algorithm| {
+        let value = headers.get(algorithm.header())?;
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Some((algorithm, value))
+    };
+    Algorithm::ALL.into_iter().filter_map(value).collect()
+}
+
+/// The algorithms of the checksums that `x-amz-trailer` announces.
+fn trailing_in(headers: &HeaderMap) -> Vec<Algorithm> {
     let announced: Vec<&str> = headers
         .get_all("x-amz-trailer")
         .iter()
@@ -144,10 +267,10 @@ fn trailing_in(headers: &HeaderMap) -> Vec<&'static str> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect();
-    let is_announced = |name: &&str| {
+    let is_announced = |algorithm: &Algorithm| {
         announced
             .iter()
-            .any(|other| other.eq_ignore_ascii_case(name))
+            .any(|other| other.eq_ignore_ascii_case(algorithm.header()))
     };
-    CHECKSUMS.into_iter().filter(is_announced).collect()
+    Algorithm::ALL.into_iter().filter(is_announced).collect()
 }

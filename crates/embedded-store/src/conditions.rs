@@ -5,22 +5,39 @@ use std::ops::Range;
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
-/// Returns true for a write on condition that the object does not exist (`If-None-Match: *`).
-///
-/// # Errors
-/// `NotImplemented` for other conditions.
-pub fn is_if_absent(
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
-) -> S3Result<bool> {
-    match (if_match, if_none_match) {
-        (None, None) => Ok(false),
-        (None, Some(ETagCondition::Any)) => Ok(true),
-        _ => Err(s3_error!(
-            NotImplemented,
-            "A write may be conditional on If-None-Match: * only"
-        )),
+/// The conditions of a write, on the object that it replaces.
+#[derive(Debug, Clone, Default)]
+pub struct WriteConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+}
+
+impl WriteConditions {
+    /// Checks the conditions; `existing` is the ETag of the object at the key.
+    ///
+    /// # Errors
+    /// `NoSuchKey` if an object with an ETag is required and none exists; `PreconditionFailed`.
+    pub fn check(&self, existing: Option<&str>) -> S3Result<()> {
+        match (&self.if_match, existing) {
+            (Some(_), None) => return Err(s3_error!(NoSuchKey)),
+            (Some(condition), Some(etag)) if !matches(condition, etag) => {
+                return Err(s3_error!(PreconditionFailed));
+            }
+            _ => {}
+        }
+        match (&self.if_none_match, existing) {
+            (Some(condition), Some(etag)) if matches(condition, etag) => {
+                Err(s3_error!(PreconditionFailed))
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+fn matches(condition: &ETagCondition, etag: &str) -> bool {
+    condition
+        .as_etag()
+        .is_none_or(|expected| expected.value() == etag)
 }
 
 /// The conditions of a read.
@@ -40,13 +57,8 @@ impl ReadConditions {
     /// # Errors
     /// `PreconditionFailed`, `NotModified`.
     pub fn check(&self, etag: &str, modified: &Timestamp) -> S3Result<()> {
-        let matches = |condition: &ETagCondition| {
-            condition
-                .as_etag()
-                .is_none_or(|expected| expected.value() == etag)
-        };
         let precondition_holds = match (&self.if_match, &self.if_unmodified_since) {
-            (Some(condition), _) => matches(condition),
+            (Some(condition), _) => matches(condition, etag),
             (None, Some(since)) => modified <= since,
             (None, None) => true,
         };
@@ -54,7 +66,7 @@ impl ReadConditions {
             return Err(s3_error!(PreconditionFailed));
         }
         let is_modified = match (&self.if_none_match, &self.if_modified_since) {
-            (Some(condition), _) => !matches(condition),
+            (Some(condition), _) => !matches(condition, etag),
             (None, Some(since)) => modified > since,
             (None, None) => true,
         };

@@ -43,7 +43,8 @@
 //! | gone, replaced | none | |
 //!
 //! Each transition is one transaction. An object keeps the id of its upload, so that the same
-//! complete can be repeated. The states of part files are in `part_files`: a file is valid once a
+//! complete can be repeated. A copy of an object has parts of its own, whose files are links to
+//! those of its source where the file system has links. The states of part files are in `part_files`: a file is valid once a
 //! committed row names it, and is removed after the commit that deletes the row.
 //!
 //! # Files
@@ -52,17 +53,23 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `error`, `bucket`, `etag`, `time` | the error of an operation; names; conversions |
+//! | `error`, `bucket`, `time` | the error of an operation; names; conversions |
+//! | `checksums` | the algorithms of S3 |
 //! | `lock`, `access_keys` | the lock file; the key file |
 //! | `body_headers`, `signed_headers`, `conditions` | checks of headers |
+//! | `sub_resources` | checks of queries |
+//! | `xml_body`, `form_fields` | verify the XML body of a request, and the fields of a form |
 //! | `part_files` | the part files |
 //! | `manifest` | the database |
+//! | `etag` | the ETags of parts and objects |
 //! | `complete` | decides a `CompleteMultipartUpload` |
 //! | `object_fields` | fields of S3's inputs and outputs |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
-//! | `listing`, `objects`, `multipart` | the operations |
+//! | `listing`, `objects`, `forms`, `multipart` | the operations |
+//! | `copies`, `deletions`, `object_attributes`, `bucket_operations` | further operations |
 //! | `operations` | the table of operations for s3s |
+//! | `response` | what every response has |
 //! | `service` | the HTTP service |
 //! | `open` | opens the store |
 
@@ -71,24 +78,34 @@
 mod access_keys;
 mod body_headers;
 mod bucket;
+mod bucket_operations;
+mod checksums;
 mod complete;
 mod conditions;
+mod copies;
+mod deletions;
 mod error;
 mod etag;
+mod form_fields;
+mod forms;
 mod listing;
 mod lock;
 mod manifest;
 mod multipart;
+mod object_attributes;
 mod object_fields;
 mod objects;
 mod open;
 mod operations;
 mod part_files;
 mod receive_body;
+mod response;
 mod service;
 mod signed_headers;
 mod store;
+mod sub_resources;
 mod time;
+mod xml_body;
 
 pub use bucket::{BUCKET, REGION};
 pub use lock::lock_holder;

@@ -8,12 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    CommonPrefix, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Object as ListedObject, ObjectStorageClass,
+    CommonPrefix, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object as ListedObject, ObjectStorageClass, ObjectVersion, ObjectVersionStorageClass,
 };
 use s3s::{S3Result, s3_error};
 
-use crate::bucket::check_bucket;
+use crate::bucket::{check_bucket, owner};
 use crate::error::StoreError;
 use crate::etag::strong;
 use crate::manifest::{Object, Queries};
@@ -74,13 +75,15 @@ impl Store {
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
         let page = self.page(prefix, delimiter, after, input.max_keys).await?;
         let encoding = input.encoding_type.as_ref();
-        let (contents, common_prefixes) = (page.contents(encoding), page.common_prefixes(encoding));
+        let with_owner = input.fetch_owner.unwrap_or_default();
+        let (contents, common_prefixes) = (
+            page.contents(encoding, with_owner),
+            page.common_prefixes(encoding),
+        );
         Ok(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(encode_key(&input.prefix.unwrap_or_default(), encoding)),
-            delimiter: input
-                .delimiter
-                .map(|delimiter| encode_key(&delimiter, encoding)),
+            delimiter: shown_delimiter(input.delimiter, encoding),
             start_after: input.start_after.map(|key| encode_key(&key, encoding)),
             max_keys: i32::try_from(page.max_keys).ok(),
             key_count: i32::try_from(page.len()).ok(),
@@ -100,13 +103,14 @@ impl Store {
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
         let page = self.page(prefix, delimiter, after, input.max_keys).await?;
         let encoding = input.encoding_type.as_ref();
-        let (contents, common_prefixes) = (page.contents(encoding), page.common_prefixes(encoding));
+        let (contents, common_prefixes) = (
+            page.contents(encoding, true),
+            page.common_prefixes(encoding),
+        );
         Ok(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(encode_key(&input.prefix.unwrap_or_default(), encoding)),
-            delimiter: input
-                .delimiter
-                .map(|delimiter| encode_key(&delimiter, encoding)),
+            delimiter: shown_delimiter(input.delimiter, encoding),
             marker: Some(encode_key(&input.marker.unwrap_or_default(), encoding)),
             max_keys: i32::try_from(page.max_keys).ok(),
             is_truncated: Some(page.next.is_some()),
@@ -115,6 +119,46 @@ impl Store {
             common_prefixes: Some(common_prefixes),
             encoding_type: input.encoding_type,
             ..ListObjectsOutput::default()
+        })
+    }
+
+    /// Lists each object as its only version.
+    pub async fn list_object_versions(
+        &self,
+        input: ListObjectVersionsInput,
+    ) -> S3Result<ListObjectVersionsOutput> {
+        check_bucket(&input.bucket)?;
+        let after = input.key_marker.clone().unwrap_or_default();
+        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
+        let page = self.page(prefix, delimiter, after, input.max_keys).await?;
+        let encoding = input.encoding_type.as_ref();
+        let versions = page.objects.iter().map(|object| ObjectVersion {
+            key: Some(encode_key(&object.key, encoding)),
+            version_id: Some("null".into()),
+            is_latest: Some(true),
+            size: i64::try_from(object.size).ok(),
+            e_tag: Some(strong(&object.etag)),
+            last_modified: Some(timestamp(object.created_ms)),
+            owner: Some(owner()),
+            storage_class: Some(ObjectVersionStorageClass::from_static(
+                ObjectVersionStorageClass::STANDARD,
+            )),
+            ..ObjectVersion::default()
+        });
+        Ok(ListObjectVersionsOutput {
+            name: Some(input.bucket),
+            prefix: Some(encode_key(&input.prefix.unwrap_or_default(), encoding)),
+            versions: Some(versions.collect()),
+            common_prefixes: Some(page.common_prefixes(encoding)),
+            delimiter: shown_delimiter(input.delimiter, encoding),
+            key_marker: Some(encode_key(&input.key_marker.unwrap_or_default(), encoding)),
+            version_id_marker: input.version_id_marker,
+            max_keys: i32::try_from(page.max_keys).ok(),
+            is_truncated: Some(page.next.is_some()),
+            next_version_id_marker: page.next.as_ref().map(|_| "null".into()),
+            next_key_marker: page.next.map(|key| encode_key(&key, encoding)),
+            encoding_type: input.encoding_type,
+            ..ListObjectVersionsOutput::default()
         })
     }
 
@@ -202,7 +246,7 @@ impl Page {
         self.objects.len() + self.common_prefixes.len()
     }
 
-    fn contents(&self, encoding: Option<&EncodingType>) -> Vec<ListedObject> {
+    fn contents(&self, encoding: Option<&EncodingType>, with_owner: bool) -> Vec<ListedObject> {
         let listed = self.objects.iter().map(|object| ListedObject {
             key: Some(encode_key(&object.key, encoding)),
             size: i64::try_from(object.size).ok(),
@@ -211,6 +255,7 @@ impl Page {
             storage_class: Some(ObjectStorageClass::from_static(
                 ObjectStorageClass::STANDARD,
             )),
+            owner: with_owner.then(owner),
             ..ListedObject::default()
         });
         listed.collect()
@@ -222,6 +267,12 @@ impl Page {
         };
         self.common_prefixes.iter().map(prefix).collect()
     }
+}
+
+/// The delimiter of a request, unless it is empty.
+fn shown_delimiter(delimiter: Option<String>, encoding: Option<&EncodingType>) -> Option<String> {
+    let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
+    Some(encode_key(&delimiter, encoding))
 }
 
 /// The common prefix that represents a key: up to the first delimiter after `prefix`. Returns

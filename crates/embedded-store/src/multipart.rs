@@ -1,37 +1,34 @@
-//! Multipart uploads: create, send and copy parts, list, complete, abort.
+//! Multipart uploads: create, send parts, list, complete, abort.
 //!
-//! Not here: the bytes of a part, in [`crate::receive_body`]; the decision about a complete, in
-//! [`crate::complete`].
+//! Not here: the bytes of a part, in [`crate::receive_body`]; copies of parts, in
+//! [`crate::copies`]; the decision about a complete, in [`crate::complete`].
 
-use futures_util::StreamExt as _;
+use http::header;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult, CopySource,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload,
-    Part as ListedPart, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Part as ListedPart, StorageClass,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
-use crate::body_headers::{BodyHeaders, SHA256};
-use crate::bucket::{BUCKET, check_bucket};
-use crate::complete::{CompleteDecision, CompleteRequest, CompleteRows, check_composite};
-use crate::conditions::{ReadConditions, copy_range};
+use crate::body_headers::BodyHeaders;
+use crate::bucket::{BUCKET, OWNER, check_bucket, owner};
+use crate::checksums::{Algorithm, Checksum};
+use crate::complete::{CompleteDecision, CompleteRequest, CompleteRows};
 use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
-use crate::listing::{encode_key, page_size};
+use crate::listing::{encode_key, page_size, url_encode};
 use crate::manifest::{Changes, Object, Queries, Upload};
-use crate::object_fields::{attributes_of, received_output};
+use crate::object_fields::{attributes_of, with_checksum};
 use crate::receive_body::{ReceivedBody, receive_body};
 use crate::store::Store;
-use crate::time::{now, timestamp, whole_second};
+use crate::time::{now, timestamp};
 
 /// S3's largest part number.
 const MAX_PART_NUMBER: i32 = 10_000;
-/// The largest range that `UploadPartCopy` copies.
-const MAX_COPY_BYTES: u64 = 5 << 30;
 
 impl Store {
     pub async fn create_multipart_upload(
@@ -39,27 +36,29 @@ impl Store {
         input: CreateMultipartUploadInput,
     ) -> S3Result<CreateMultipartUploadOutput> {
         check_bucket(&input.bucket)?;
-        let algorithm = input.checksum_algorithm.as_ref();
-        let requires_sha256 = match algorithm.map(ChecksumAlgorithm::as_str) {
-            None => false,
-            Some(ChecksumAlgorithm::SHA256) => true,
-            Some(_) => {
+        let checksum_kind = match &input.checksum_algorithm {
+            None if input.checksum_type.is_some() => {
                 return Err(s3_error!(
-                    NotImplemented,
-                    "Multipart uploads have SHA256 checksums or none"
+                    InvalidRequest,
+                    "The x-amz-checksum-type header can only be used with the \
+                     x-amz-checksum-algorithm header."
                 ));
             }
+            None => None,
+            Some(algorithm) => {
+                let algorithm = Algorithm::parse(algorithm.as_str())?;
+                Some((algorithm, algorithm.coverage(input.checksum_type.as_ref())?))
+            }
         };
-        check_composite(input.checksum_type.as_ref())?;
         let upload = Upload {
             id: Uuid::now_v7().simple().to_string(),
             key: input.key.clone(),
-            requires_sha256,
+            checksum_kind,
             attributes: attributes_of!(input)?,
             created_ms: now(),
         };
         let id = upload.id.clone();
-        let (checksum_algorithm, checksum_type) = checksum_kind(&upload);
+        let (checksum_algorithm, checksum_type) = shown_kind(&upload);
         self.manifest()
             .write(move |changes| changes.insert_upload(&upload))
             .await?;
@@ -87,85 +86,37 @@ impl Store {
         )?;
         // Checked before the body, so that a client does not send 5 GiB for a rejected part.
         let upload = self.open_upload(&input.upload_id, &input.key).await?;
-        if upload.requires_sha256 && !headers.has(SHA256) {
+        let required = upload.checksum_kind.map(|(algorithm, _)| algorithm);
+        if required == Some(Algorithm::Sha256) && !headers.has_checksum() {
             return Err(s3_error!(
                 InvalidRequest,
                 "The upload was created with SHA256; each part needs its checksum"
             ));
         }
+        let headers = headers.requiring(required)?;
+        let is_presigned = !request.headers.contains_key(header::AUTHORIZATION);
+        let headers = if is_presigned {
+            headers.without_md5()
+        } else {
+            headers
+        };
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
-        let output = received_output!(UploadPartOutput {
-            &part_etag(&received.sha256),
-            received.checksums.clone(),
-        });
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
+        let (etag, checksum) = (
+            part_etag(&received.digests),
+            received.digests.main_checksum(),
+        );
         self.store_part(input.upload_id, input.key, number, received)
             .await?;
-        Ok(output)
-    }
-
-    pub async fn upload_part_copy(
-        &self,
-        input: UploadPartCopyInput,
-    ) -> S3Result<UploadPartCopyOutput> {
-        check_bucket(&input.bucket)?;
-        let number = check_part_number(input.part_number)?;
-        let CopySource::Bucket {
-            bucket,
-            key,
-            version_id: None,
-        } = &input.copy_source
-        else {
-            return Err(s3_error!(
-                NotImplemented,
-                "Only objects of this store, without versions, can be copied"
-            ));
-        };
-        check_bucket(bucket)?;
-        self.open_upload(&input.upload_id, &input.key).await?;
-        let source = self.readable_object(key).await?;
-        let conditions = ReadConditions {
-            if_match: input.copy_source_if_match,
-            if_none_match: input.copy_source_if_none_match,
-            if_modified_since: input.copy_source_if_modified_since,
-            if_unmodified_since: input.copy_source_if_unmodified_since,
-        };
-        // For a copy, S3 returns this error for every condition.
-        conditions
-            .check(&source.object.etag, &whole_second(source.object.created_ms))
-            .map_err(|_| s3_error!(PreconditionFailed))?;
-        let range = match &input.copy_source_range {
-            None => 0..source.object.size,
-            Some(header) => copy_range(header, source.object.size)?,
-        };
-        if range.end - range.start > MAX_COPY_BYTES {
-            return Err(s3_error!(
-                InvalidRequest,
-                "A part is at most {MAX_COPY_BYTES} bytes"
-            ));
-        }
-        let body = source
-            .read(range)
-            .map(|bytes| bytes.map_err(Into::into))
-            .boxed();
-        let received = receive_body(self.files(), body, BodyHeaders::none()).await?;
-        let result = CopyPartResult {
-            e_tag: Some(strong(&part_etag(&received.sha256))),
-            checksum_sha256: received.checksums.checksum_sha256.clone(),
-            last_modified: Some(timestamp(now())),
-            ..CopyPartResult::default()
-        };
-        self.store_part(input.upload_id, input.key, number, received)
-            .await?;
-        Ok(UploadPartCopyOutput {
-            copy_part_result: Some(result),
-            ..UploadPartCopyOutput::default()
-        })
+        Ok(with_checksum!(UploadPartOutput {
+            checksum.to_dto(),
+            e_tag: Some(strong(&etag)),
+        }))
     }
 
     /// # Errors
     /// `NoSuchUpload`.
-    async fn open_upload(&self, id: &str, key: &str) -> Result<Upload, StoreError> {
+    pub async fn open_upload(&self, id: &str, key: &str) -> Result<Upload, StoreError> {
         let (id, key) = (id.to_owned(), key.to_owned());
         self.manifest()
             .read(move |queries| open_upload(queries, &id, &key))
@@ -173,7 +124,7 @@ impl Store {
     }
 
     /// Records a received body as a part, if the upload is still open.
-    async fn store_part(
+    pub async fn store_part(
         &self,
         upload_id: String,
         key: String,
@@ -183,13 +134,7 @@ impl Store {
         self.manifest()
             .write(move |changes| {
                 open_upload(changes, &upload_id, &key)?;
-                changes.put_part(
-                    &upload_id,
-                    number,
-                    received.file,
-                    received.size,
-                    &received.sha256,
-                )
+                changes.put_part(&upload_id, number, received.file, &received.digests)
             })
             .await
     }
@@ -207,16 +152,24 @@ impl Store {
             })
             .await?;
         let is_truncated = truncate(&mut parts, max_parts);
-        let (checksum_algorithm, checksum_type) = checksum_kind(&upload);
+        let (checksum_algorithm, checksum_type) = shown_kind(&upload);
         let last = parts.last().filter(|_| is_truncated);
         let next_part_number_marker = last.map(|part| part.number);
-        let listed = parts.into_iter().map(|part| ListedPart {
-            part_number: Some(part.number),
-            size: i64::try_from(part.size).ok(),
-            e_tag: Some(strong(&part_etag(&part.sha256))),
-            checksum_sha256: Some(part.sha256.base64()),
-            last_modified: Some(timestamp(part.created_ms)),
-            ..ListedPart::default()
+        let algorithm = upload
+            .checksum_kind
+            .map_or(Algorithm::Sha256, |(algorithm, _)| algorithm);
+        let listed = parts.into_iter().map(|part| {
+            let checksum = Checksum {
+                algorithm,
+                value: part.digests.checksum(algorithm).unwrap_or_default(),
+            };
+            with_checksum!(ListedPart {
+                checksum.to_dto(),
+                part_number: Some(part.number),
+                size: i64::try_from(part.digests.size).ok(),
+                e_tag: Some(strong(&part_etag(&part.digests))),
+                last_modified: Some(timestamp(part.created_ms)),
+            })
         });
         Ok(ListPartsOutput {
             bucket: Some(input.bucket),
@@ -228,6 +181,9 @@ impl Store {
             is_truncated: Some(is_truncated),
             checksum_algorithm,
             checksum_type,
+            initiator: Some(initiator()),
+            owner: Some(owner()),
+            storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
             parts: Some(listed.collect()),
             ..ListPartsOutput::default()
         })
@@ -266,14 +222,16 @@ impl Store {
         let next_key_marker = last.map(|upload| encode_key(&upload.key, encoding));
         let next_upload_id_marker = last.map(|upload| upload.id.clone());
         let listed = uploads.into_iter().map(|upload| {
-            let (checksum_algorithm, checksum_type) = checksum_kind(&upload);
+            let (checksum_algorithm, checksum_type) = shown_kind(&upload);
             MultipartUpload {
                 key: Some(encode_key(&upload.key, encoding)),
                 upload_id: Some(upload.id),
                 initiated: Some(timestamp(upload.created_ms)),
                 checksum_algorithm,
                 checksum_type,
-                ..MultipartUpload::default()
+                initiator: Some(initiator()),
+                owner: Some(owner()),
+                storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
             }
         });
         Ok(ListMultipartUploadsOutput {
@@ -304,19 +262,17 @@ impl Store {
             .manifest()
             .write(move |changes| complete(changes, &request))
             .await?;
-        let checksum_type = object
-            .checksum
-            .is_some()
-            .then(|| ChecksumType::from_static(ChecksumType::COMPOSITE));
-        Ok(CompleteMultipartUploadOutput {
-            location: Some(format!("/{BUCKET}/{}", object.key)),
+        let checksum = object.checksum.as_ref().map(Checksum::to_dto);
+        let checksum = checksum.unwrap_or_default();
+        let checksum_type = checksum.checksum_type.clone();
+        Ok(with_checksum!(CompleteMultipartUploadOutput {
+            checksum,
+            checksum_type: checksum_type,
+            location: Some(format!("/{BUCKET}/{}", url_encode(&object.key))),
             bucket: Some(bucket),
             key: Some(key),
             e_tag: Some(strong(&object.etag)),
-            checksum_type,
-            checksum_sha256: object.checksum,
-            ..CompleteMultipartUploadOutput::default()
-        })
+        }))
     }
 
     pub async fn abort_multipart_upload(
@@ -364,16 +320,20 @@ fn complete(changes: &mut Changes, request: &CompleteRequest) -> Result<Object, 
 }
 
 /// The algorithm and type of the checksums of an upload, if it has any.
-fn checksum_kind(upload: &Upload) -> (Option<ChecksumAlgorithm>, Option<ChecksumType>) {
-    if !upload.requires_sha256 {
-        return (None, None);
-    }
-    let algorithm = ChecksumAlgorithm::from_static(ChecksumAlgorithm::SHA256);
-    let composite = ChecksumType::from_static(ChecksumType::COMPOSITE);
-    (Some(algorithm), Some(composite))
+fn shown_kind(upload: &Upload) -> (Option<ChecksumAlgorithm>, Option<ChecksumType>) {
+    let kind = upload.checksum_kind;
+    kind.map(|(algorithm, coverage)| (algorithm.as_dto(), coverage.as_dto()))
+        .unzip()
 }
 
-fn check_part_number(number: i32) -> S3Result<i32> {
+fn initiator() -> Initiator {
+    Initiator {
+        id: Some(OWNER.into()),
+        display_name: Some(OWNER.into()),
+    }
+}
+
+pub fn check_part_number(number: i32) -> S3Result<i32> {
     if (1..=MAX_PART_NUMBER).contains(&number) {
         Ok(number)
     } else {

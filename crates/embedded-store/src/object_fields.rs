@@ -1,10 +1,11 @@
 //! Converts between the fields of S3's inputs and outputs and those of rows. s3s generates a type
 //! for each operation; macros copy the fields that several of them have.
 
-use s3s::dto::{ChecksumMode, ChecksumType, Metadata};
+use s3s::dto::{Checksum as ChecksumFields, ChecksumMode, Expires, Metadata, TimestampFormat};
 use s3s::{S3Result, s3_error};
 
-use crate::manifest::{Attributes, Object};
+use crate::checksums::Checksum;
+use crate::manifest::{Attributes, Object, Part};
 
 /// S3's limit for user metadata, names and values together.
 const MAX_METADATA_BYTES: usize = 2048;
@@ -20,9 +21,10 @@ macro_rules! attributes_of {
                 content_disposition: $input.content_disposition,
                 content_encoding: $input.content_encoding,
                 content_language: $input.content_language,
-                metadata: Default::default(),
+                ..Default::default()
             },
             $input.metadata,
+            $input.expires,
         )
     };
 }
@@ -44,53 +46,53 @@ macro_rules! read_conditions_of {
 macro_rules! object_output {
     ($output:ident { $object:expr, $checksum:expr, $($field:ident: $value:expr),* $(,)? }) => {{
         let object: $crate::manifest::Object = $object;
-        let (checksum_sha256, checksum_type) = $checksum;
-        $output {
+        let checksum: s3s::dto::Checksum = $checksum;
+        let checksum_type = checksum.checksum_type.clone();
+        $crate::object_fields::with_checksum!($output {
+            checksum,
+            checksum_type: checksum_type,
             accept_ranges: Some("bytes".into()),
             e_tag: Some($crate::etag::strong(&object.etag)),
             last_modified: Some($crate::time::timestamp(object.created_ms)),
-            checksum_sha256,
-            checksum_type,
             metadata: $crate::object_fields::shown_metadata(&object.attributes),
+            expires: $crate::object_fields::shown_expires(&object.attributes),
             content_type: object.attributes.content_type,
             cache_control: object.attributes.cache_control,
             content_disposition: object.attributes.content_disposition,
             content_encoding: object.attributes.content_encoding,
             content_language: object.attributes.content_language,
             $($field: $value,)*
-            ..$output::default()
-        }
+        })
     }};
 }
 
-/// Makes the output of an operation that received a body: its ETag and checksums, and further
-/// fields.
-macro_rules! received_output {
-    ($output:ident { $etag:expr, $checksums:expr, $($field:ident: $value:expr),* $(,)? }) => {{
-        let checksums: s3s::dto::Checksum = $checksums;
+/// Makes an output with the fields of checksums, and further fields.
+macro_rules! with_checksum {
+    ($output:ident { $checksum:expr, $($field:ident: $value:expr),* $(,)? }) => {{
+        let checksum: s3s::dto::Checksum = $checksum;
         $output {
-            e_tag: Some($crate::etag::strong($etag)),
-            checksum_crc32: checksums.checksum_crc32,
-            checksum_crc32c: checksums.checksum_crc32c,
-            checksum_crc64nvme: checksums.checksum_crc64nvme,
-            checksum_sha1: checksums.checksum_sha1,
-            checksum_sha256: checksums.checksum_sha256,
+            checksum_crc32: checksum.checksum_crc32,
+            checksum_crc32c: checksum.checksum_crc32c,
+            checksum_crc64nvme: checksum.checksum_crc64nvme,
+            checksum_sha1: checksum.checksum_sha1,
+            checksum_sha256: checksum.checksum_sha256,
             $($field: $value,)*
             ..$output::default()
         }
     }};
 }
 
-pub(crate) use {attributes_of, object_output, read_conditions_of, received_output};
+pub(crate) use {attributes_of, object_output, read_conditions_of, with_checksum};
 
-/// Adds the user's metadata, and removes `aws-chunked` from the encoding: that is only the encoding
-/// of the request.
+/// Adds the user's metadata and the date of expiry, and removes `aws-chunked` from the encoding:
+/// that is only the encoding of the request.
 ///
 /// # Errors
 /// `MetadataTooLarge`.
 pub fn checked_attributes(
     attributes: Attributes,
     metadata: Option<Metadata>,
+    expires: Option<Expires>,
 ) -> S3Result<Attributes> {
     let metadata = metadata.unwrap_or_default();
     let bytes: usize = metadata
@@ -108,26 +110,45 @@ pub fn checked_attributes(
         .collect();
     Ok(Attributes {
         content_encoding: (!encodings.is_empty()).then(|| encodings.join(",")),
+        expires: expires.as_ref().and_then(http_date),
         metadata: metadata.into_iter().collect(),
         ..attributes
     })
 }
 
+fn http_date(time: &Expires) -> Option<String> {
+    let mut text = Vec::new();
+    time.format(TimestampFormat::HttpDate, &mut text).ok()?;
+    String::from_utf8(text).ok()
+}
+
 /// The checksum that a HEAD or GET returns if `mode` requests it, with its type.
-pub fn shown_checksum(
+pub fn shown_checksum(object: &Object, mode: Option<&ChecksumMode>) -> ChecksumFields {
+    let checksum = object.checksum.as_ref().filter(|_| mode.is_some());
+    checksum.map(Checksum::to_dto).unwrap_or_default()
+}
+
+/// The checksum of a part that a GET returns if `mode` requests it, with the type of the object's.
+pub fn shown_part_checksum(
     object: &Object,
+    part: &Part,
     mode: Option<&ChecksumMode>,
-) -> (Option<String>, Option<ChecksumType>) {
-    let Some(checksum) = object.checksum.as_ref().filter(|_| mode.is_some()) else {
-        return (None, None);
-    };
-    let kind = if checksum.contains('-') {
-        ChecksumType::COMPOSITE
-    } else {
-        ChecksumType::FULL_OBJECT
-    };
-    let kind = ChecksumType::from_static(kind);
-    (Some(checksum.clone()), Some(kind))
+) -> ChecksumFields {
+    let of_object = object.checksum.as_ref().filter(|_| mode.is_some());
+    let shown = of_object.and_then(|of_object| {
+        let algorithm = of_object.algorithm;
+        let value = part.digests.checksum(algorithm)?;
+        Some(ChecksumFields {
+            checksum_type: Some(of_object.coverage().as_dto()),
+            ..Checksum { algorithm, value }.to_dto()
+        })
+    });
+    shown.unwrap_or_default()
+}
+
+pub fn shown_expires(attributes: &Attributes) -> Option<Expires> {
+    let text = attributes.expires.as_ref()?;
+    Expires::parse(TimestampFormat::HttpDate, text).ok()
 }
 
 pub fn shown_metadata(attributes: &Attributes) -> Option<Metadata> {

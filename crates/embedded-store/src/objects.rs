@@ -1,6 +1,7 @@
-//! Objects: put, post, head, get, delete.
+//! Objects: put, head, get.
 //!
-//! Not here: listings, in [`crate::listing`].
+//! Not here: listings, in [`crate::listing`]; forms, in [`crate::forms`]; copies, in
+//! [`crate::copies`]; deletions, in [`crate::deletions`].
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,52 +9,132 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use s3s::dto::{
-    ChecksumType, DeleteObjectInput, DeleteObjectOutput, ETag, GetObjectInput, GetObjectOutput,
-    HeadObjectInput, HeadObjectOutput, PostObjectInput, PutObjectInput, PutObjectOutput,
-    StreamingBlob,
+    ChecksumType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    PutObjectInput, PutObjectOutput, Range as RequestedRange, StreamingBlob,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
 use crate::body_headers::BodyHeaders;
-use crate::bucket::{BUCKET, check_bucket};
-use crate::conditions::is_if_absent;
+use crate::bucket::check_bucket;
+use crate::conditions::WriteConditions;
 use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
-use crate::listing::url_encode;
-use crate::manifest::{Attributes, Object};
+use crate::manifest::{Attributes, Changes, Object, Part};
 use crate::object_fields::{
-    attributes_of, object_output, read_conditions_of, received_output, shown_checksum,
+    attributes_of, object_output, read_conditions_of, shown_checksum, shown_part_checksum,
+    with_checksum,
 };
-use crate::part_files::{FileName, ReadHold, read};
+use crate::part_files::{ReadHold, read};
 use crate::receive_body::{ReceivedBody, receive_body};
 use crate::store::Store;
 use crate::time::{now, whole_second};
 
-/// The treatment of an existing object at the key of a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum IfExists {
-    /// It is replaced.
-    Replace,
-    /// The request is rejected.
-    Reject,
-    /// The request is rejected, unless the content is the same.
-    RejectOther,
-}
-
-/// An object with its files, which stay readable if the object is replaced or deleted.
+/// An object with its parts, whose files stay readable if the object is replaced or deleted.
 pub struct ReadableObject {
     pub object: Object,
-    files: Vec<(FileName, u64)>,
+    parts: Vec<Part>,
     hold: ReadHold,
 }
 
 impl ReadableObject {
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     pub fn read(
         self,
         range: Range<u64>,
     ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync {
-        read(self.hold, self.files, range)
+        let files = self.parts.into_iter();
+        let files = files.map(|part| (part.file, part.digests.size));
+        read(self.hold, files.collect(), range)
+    }
+}
+
+/// The bytes of an object that a request reads.
+struct Selection {
+    /// Absent for the whole object.
+    range: Option<Range<u64>>,
+    part_number: Option<i32>,
+    /// The number of parts, if the request names one by its number.
+    parts_count: Option<i32>,
+}
+
+impl Selection {
+    /// # Errors
+    /// `InvalidRange`; `InvalidPart` for a part that the object does not have.
+    fn new(
+        object: &Object,
+        parts: &[Part],
+        range: Option<RequestedRange>,
+        part_number: Option<i32>,
+    ) -> S3Result<Self> {
+        let range = match (range, part_number) {
+            (Some(_), Some(_)) => {
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "Cannot specify both Range header and partNumber query parameter"
+                ));
+            }
+            (Some(range), None) => Some(range.check(object.size)?),
+            (None, Some(number)) => {
+                let range = part_range(parts, number);
+                Some(range.ok_or_else(|| s3_error!(InvalidPart))?)
+            }
+            (None, None) => None,
+        };
+        // For example, the last bytes of an empty object.
+        if part_number.is_none() && range.as_ref().is_some_and(Range::is_empty) {
+            return Err(s3_error!(InvalidRange));
+        }
+        let is_multipart = object.etag.contains('-');
+        let count = i32::try_from(parts.len()).ok();
+        Ok(Self {
+            range,
+            part_number,
+            parts_count: part_number.and(count).filter(|_| is_multipart),
+        })
+    }
+
+    /// The part that the request names, if the object consists of parts.
+    fn part<'p>(&self, parts: &'p [Part]) -> Option<&'p Part> {
+        self.parts_count?;
+        part(parts, self.part_number?)
+    }
+
+    /// `Content-Range`, for a selection that is not empty.
+    fn content_range(&self, size: u64) -> Option<String> {
+        let range = self.range.as_ref().filter(|range| !range.is_empty())?;
+        Some(format!("bytes {}-{}/{size}", range.start, range.end - 1))
+    }
+
+    fn bytes(&self, size: u64) -> Range<u64> {
+        self.range.clone().unwrap_or(0..size)
+    }
+}
+
+/// The bytes of the part with this number, counted from 1 in the order of the parts.
+fn part_range(parts: &[Part], number: i32) -> Option<Range<u64>> {
+    let size = part(parts, number)?.digests.size;
+    let before = parts.iter().take(usize::try_from(number).ok()? - 1);
+    let start = before.map(|part| part.digests.size).sum::<u64>();
+    Some(start..start + size)
+}
+
+fn part(parts: &[Part], number: i32) -> Option<&Part> {
+    parts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+}
+
+/// # Errors
+/// `NoSuchVersion` for another version than `null`, the only one of each object.
+pub fn check_version(version: Option<&str>) -> S3Result<()> {
+    match version {
+        None | Some("null") => Ok(()),
+        Some(_) => Err(s3_error!(
+            NoSuchVersion,
+            "Objects of this store have no versions"
+        )),
     }
 }
 
@@ -67,10 +148,9 @@ impl Store {
                 let object = queries.object(&key)?.ok_or_else(|| s3_error!(NoSuchKey))?;
                 let hold = ReadHold::new(&files, &object.upload_id);
                 let parts = queries.parts(&object.upload_id, 0, usize::MAX)?;
-                let files = parts.into_iter().map(|part| (part.file, part.size));
                 Ok(ReadableObject {
                     object,
-                    files: files.collect(),
+                    parts,
                     hold,
                 })
             })
@@ -86,10 +166,9 @@ impl Store {
         if input.write_offset_bytes.is_some() {
             return Err(s3_error!(NotImplemented, "Objects cannot be appended to"));
         }
-        let if_exists = if is_if_absent(input.if_match.as_ref(), input.if_none_match.as_ref())? {
-            IfExists::Reject
-        } else {
-            IfExists::Replace
+        let conditions = WriteConditions {
+            if_match: input.if_match.clone(),
+            if_none_match: input.if_none_match.clone(),
         };
         let attributes = attributes_of!(input)?;
         let headers = BodyHeaders::read(
@@ -98,77 +177,48 @@ impl Store {
             request.trailing_headers,
         )?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, headers).await?;
-        let checksums = received.checksums.clone();
+        let received = receive_body(self.files(), &input.key, body, headers).await?;
+        let checksum = received.digests.main_checksum();
         let etag = self
-            .create_object(input.key, attributes, received, if_exists)
+            .create_object(input.key, attributes, received, move |changes, object| {
+                let existing = changes.object(&object.key)?;
+                let etag = existing.as_ref().map(|object| object.etag.as_str());
+                conditions.check(etag)?;
+                Ok(true)
+            })
             .await?;
-        Ok(received_output!(PutObjectOutput {
-            &etag,
-            checksums,
+        Ok(with_checksum!(PutObjectOutput {
+            checksum.to_dto(),
             checksum_type: Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+            e_tag: Some(strong(&etag)),
         }))
     }
 
-    /// Stores the file of a form. s3s has checked its policy. Returns its ETag and its path on this
-    /// host.
-    ///
-    /// An existing object is kept: a form permits one object, even if it is posted repeatedly.
-    /// Posting the same bytes again succeeds.
-    pub async fn post_object(
-        &self,
-        request: S3Request<PostObjectInput>,
-    ) -> S3Result<(ETag, String)> {
-        let input = request.input;
-        check_bucket(&input.bucket)?;
-        let attributes = attributes_of!(input)?;
-        let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), body, BodyHeaders::none()).await?;
-        let path = format!("/{BUCKET}/{}", url_encode(&input.key));
-        let etag = self
-            .create_object(input.key, attributes, received, IfExists::RejectOther)
-            .await?;
-        Ok((strong(&etag), path))
-    }
-
-    /// Records a received body as an object of one part. Returns its ETag.
-    async fn create_object(
+    /// Records a received body as an object of one part, if `permits` returns true in the same
+    /// transaction. Returns its ETag.
+    pub async fn create_object(
         &self,
         key: String,
         attributes: Attributes,
         received: ReceivedBody,
-        if_exists: IfExists,
+        permits: impl FnOnce(&Changes, &Object) -> Result<bool, StoreError> + Send + 'static,
     ) -> S3Result<String> {
         let object = Object {
             key,
             upload_id: Uuid::now_v7().simple().to_string(),
-            size: received.size,
-            etag: part_etag(&received.sha256),
-            checksum: received.checksums.checksum_sha256.clone(),
+            size: received.digests.size,
+            etag: part_etag(&received.digests),
+            checksum: Some(received.digests.main_checksum()),
             attributes,
             created_ms: now(),
         };
         let etag = object.etag.clone();
         self.manifest()
             .write(move |changes| {
-                if if_exists != IfExists::Replace
-                    && let Some(existing) = changes.object(&object.key)?
-                {
-                    let is_same =
-                        if_exists == IfExists::RejectOther && existing.etag == object.etag;
-                    return if is_same {
-                        Ok(())
-                    } else {
-                        Err(s3_error!(PreconditionFailed).into())
-                    };
+                if !permits(changes, &object)? {
+                    return Ok(());
                 }
-                changes.put_part(
-                    &object.upload_id,
-                    1,
-                    received.file,
-                    received.size,
-                    &received.sha256,
-                )?;
+                changes.put_part(&object.upload_id, 1, received.file, &received.digests)?;
                 changes.put_object(&object)
             })
             .await?;
@@ -177,80 +227,55 @@ impl Store {
 
     pub async fn head_object(&self, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
         check_bucket(&input.bucket)?;
-        if input.part_number.is_some() || input.version_id.is_some() || input.range.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "Part numbers, versions and ranges of HEAD are not implemented"
-            ));
-        }
-        let key = input.key;
-        let object = self
+        check_version(input.version_id.as_deref())?;
+        let (key, part_number) = (input.key, input.part_number);
+        let (object, parts) = self
             .manifest()
             .read(move |queries| {
-                let object = queries.object(&key)?;
-                object.ok_or_else(|| s3_error!(NoSuchKey).into())
+                let object = queries.object(&key)?.ok_or_else(|| s3_error!(NoSuchKey))?;
+                let parts = match part_number {
+                    None => Vec::new(),
+                    Some(_) => queries.parts(&object.upload_id, 0, usize::MAX)?,
+                };
+                Ok((object, parts))
             })
             .await?;
         read_conditions_of!(input).check(&object.etag, &whole_second(object.created_ms))?;
+        let selection = Selection::new(&object, &parts, input.range, part_number)?;
         let checksum = shown_checksum(&object, input.checksum_mode.as_ref());
-        let content_length = i64::try_from(object.size).ok();
+        let range = selection.bytes(object.size);
+        let content_range = selection.content_range(object.size);
         Ok(object_output!(HeadObjectOutput {
             object,
             checksum,
-            content_length: content_length,
+            content_length: i64::try_from(range.end - range.start).ok(),
+            content_range: content_range,
+            parts_count: selection.parts_count,
         }))
     }
 
     pub async fn get_object(&self, input: GetObjectInput) -> S3Result<GetObjectOutput> {
         check_bucket(&input.bucket)?;
-        if input.part_number.is_some() || input.version_id.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "Part numbers and versions are not implemented"
-            ));
-        }
+        check_version(input.version_id.as_deref())?;
         let readable = self.readable_object(&input.key).await?;
         let object = readable.object.clone();
         read_conditions_of!(input).check(&object.etag, &whole_second(object.created_ms))?;
-        let range = input
-            .range
-            .map(|range| range.check(object.size))
-            .transpose()?;
-        // For example, the last bytes of an empty object.
-        if range.as_ref().is_some_and(Range::is_empty) {
-            return Err(s3_error!(InvalidRange));
-        }
-        let content_range = range
-            .as_ref()
-            .map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, object.size));
-        // The checksum of the object is not that of a range.
-        let mode = input.checksum_mode.as_ref().filter(|_| range.is_none());
-        let checksum = shown_checksum(&object, mode);
-        let range = range.unwrap_or(0..object.size);
+        let selection = Selection::new(&object, readable.parts(), input.range, input.part_number)?;
+        let range = selection.bytes(object.size);
+        let mode = input.checksum_mode.as_ref();
+        let checksum = match selection.part(readable.parts()) {
+            Some(part) => shown_part_checksum(&object, part, mode),
+            // The checksum of the object is not that of a range.
+            None => shown_checksum(&object, mode.filter(|_| range == (0..object.size))),
+        };
+        let content_range = selection.content_range(object.size);
         Ok(object_output!(GetObjectOutput {
             object,
             checksum,
             content_length: i64::try_from(range.end - range.start).ok(),
             content_range: content_range,
+            parts_count: selection.parts_count,
             body: Some(StreamingBlob::wrap(readable.read(range))),
         }))
-    }
-
-    /// Succeeds for an object that does not exist.
-    pub async fn delete_object(&self, input: DeleteObjectInput) -> S3Result<DeleteObjectOutput> {
-        check_bucket(&input.bucket)?;
-        let is_conditional = input.if_match.is_some()
-            || input.if_match_size.is_some()
-            || input.if_match_last_modified_time.is_some();
-        if is_conditional || input.version_id.is_some() {
-            return Err(s3_error!(
-                NotImplemented,
-                "Conditions and versions of DELETE are not implemented"
-            ));
-        }
-        self.manifest()
-            .write(move |changes| changes.delete_object(&input.key))
-            .await?;
-        Ok(DeleteObjectOutput::default())
     }
 }

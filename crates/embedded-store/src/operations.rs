@@ -2,21 +2,23 @@
 //! [`Store`]. s3s responds `NotImplemented` to all others.
 
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
-    DeleteObjectInput, DeleteObjectOutput, GetBucketLocationInput, GetBucketLocationOutput,
-    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput, PostObjectOutput,
-    PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateBucketInput,
+    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketAclInput,
+    GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput, GetObjectAttributesInput,
+    GetObjectAttributesOutput, GetObjectInput, GetObjectOutput, GetObjectTaggingInput,
+    GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+    ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput,
+    ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput,
+    PostObjectOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use crate::bucket::{BUCKET, REGION, check_bucket};
 use crate::store::Store;
-use crate::time::timestamp;
 
 /// Implements each operation by the method of [`Store`] with the same name, which takes the input
 /// or, with `whole`, the whole request. The block at the end contains the other operations.
@@ -48,12 +50,21 @@ operations! {
     put_object(PutObjectInput) -> PutObjectOutput whole;
     head_object(HeadObjectInput) -> HeadObjectOutput;
     get_object(GetObjectInput) -> GetObjectOutput;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput;
+    copy_object(CopyObjectInput) -> CopyObjectOutput;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput;
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput;
     list_objects(ListObjectsInput) -> ListObjectsOutput;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput;
     list_buckets(ListBucketsInput) -> ListBucketsOutput;
     head_bucket(HeadBucketInput) -> HeadBucketOutput;
+    create_bucket(CreateBucketInput) -> CreateBucketOutput;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
+    get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput;
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput;
     {
         // S3 sends ETag and location in headers, too; browsers read them there.
         async fn post_object(
@@ -70,40 +81,5 @@ operations! {
             response.output.e_tag = Some(etag);
             Ok(response)
         }
-    }
-}
-
-#[expect(
-    clippy::unused_async,
-    reason = "called like the operations that do wait"
-)]
-impl Store {
-    async fn list_buckets(&self, _input: ListBucketsInput) -> S3Result<ListBucketsOutput> {
-        let bucket = Bucket {
-            name: Some(BUCKET.into()),
-            bucket_region: Some(REGION.into()),
-            creation_date: Some(timestamp(self.created_ms())),
-        };
-        Ok(ListBucketsOutput {
-            buckets: Some(vec![bucket]),
-            ..ListBucketsOutput::default()
-        })
-    }
-
-    async fn head_bucket(&self, input: HeadBucketInput) -> S3Result<HeadBucketOutput> {
-        check_bucket(&input.bucket)?;
-        Ok(HeadBucketOutput {
-            bucket_region: Some(REGION.into()),
-            ..HeadBucketOutput::default()
-        })
-    }
-
-    /// The location is absent for us-east-1, as in S3.
-    async fn get_bucket_location(
-        &self,
-        input: GetBucketLocationInput,
-    ) -> S3Result<GetBucketLocationOutput> {
-        check_bucket(&input.bucket)?;
-        Ok(GetBucketLocationOutput::default())
     }
 }

@@ -10,16 +10,18 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use md5::Md5;
 use s3s::checksum::ChecksumHasher;
-use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1};
-use s3s::{S3Error, S3ErrorCode, S3Result, StdError, s3_error};
+use s3s::{S3Error, S3Result, StdError, s3_error};
 use sha2::{Digest as _, Sha256 as Sha256Hasher};
 use tokio::sync::mpsc;
 
 use upload_types::Sha256;
 
-use crate::body_headers::{BodyHeaders, CRC32, CRC32C, CRC64NVME, Checksums, SHA1};
+use crate::body_headers::BodyHeaders;
+use crate::checksums::{Algorithm, Checksum};
 use crate::error::StoreError;
+use crate::manifest::Digests;
 use crate::part_files::{Draft, NewPartFile, PartFiles};
+use crate::xml_body::payload_hash_mismatch;
 
 /// The maximum number of frames that wait for the disk. hyper's frames have up to about 400 KiB.
 const MAX_QUEUED_FRAMES: usize = 2;
@@ -33,34 +35,33 @@ const MIN_BYTES_PER_WINDOW: u64 = 120 << 10;
 #[derive(Debug)]
 pub struct ReceivedBody {
     pub file: NewPartFile,
-    pub size: u64,
-    pub sha256: Sha256,
-    /// For the response: the checksums that were sent, and always SHA-256.
-    pub checksums: s3s::dto::Checksum,
+    pub digests: Digests,
 }
 
-/// Receives a body. Leaves no file if it is incomplete or is not as announced.
+/// Receives a body of the object at `key`. Leaves no file if it is incomplete or is not as
+/// announced.
 ///
 /// # Errors
 /// `IncompleteBody`; `BadDigest`; `RequestTimeout`; `SlowDown` if too many bodies are being
 /// received; and the errors of s3s for a chunked body.
 pub async fn receive_body<S>(
     files: &Arc<PartFiles>,
+    key: &str,
     mut body: S,
     headers: BodyHeaders,
 ) -> Result<ReceivedBody, StoreError>
 where
     S: Stream<Item = Result<Bytes, StdError>> + Unpin,
 {
-    let permit = files
-        .try_body_permit()
+    let place = files
+        .try_body_place(key)
         .ok_or_else(|| s3_error!(SlowDown, "Too many concurrent uploads"))?;
     let (sender, frames) = mpsc::channel(MAX_QUEUED_FRAMES);
     let (files, writer) = (Arc::clone(files), BodyWriter::new(&headers));
     let writing = tokio::task::spawn_blocking(move || {
         let received = writer.write_all(Draft::create(&files)?, frames);
         // Held until the thread ends, which it does even if the request is dropped.
-        drop(permit);
+        drop(place);
         received
     });
     let forwarded = forward(&mut body, &headers, &sender).await;
@@ -72,8 +73,8 @@ where
 
 enum Frame {
     Data(Bytes),
-    /// The end of the body, with all checksums that were sent.
-    End(Checksums),
+    /// The end of the body, with the checksum that was sent, in base64.
+    End(Option<String>),
 }
 
 /// Forwards a body to the thread that writes it.
@@ -105,7 +106,7 @@ where
                 Frame::Data(bytes)
             }
             Some(Err(error)) => return Err(stream_error(error.as_ref())),
-            None => Frame::End(headers.checksums_after_body()?),
+            None => Frame::End(headers.checksum_after_body()?),
         };
         let is_end = matches!(frame, Frame::End(_));
         // The writer closes the channel when it fails; its own error is reported then.
@@ -139,12 +140,7 @@ impl RateCheck {
 fn stream_error(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
-        let mut mismatch = S3Error::with_message(
-            S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()),
-            "The provided 'x-amz-content-sha256' header does not match what was computed.",
-        );
-        mismatch.set_status_code(http::StatusCode::BAD_REQUEST);
-        mismatch
+        payload_hash_mismatch()
     } else if text.contains("SignatureMismatch") {
         s3_error!(SignatureDoesNotMatch)
     } else {
@@ -157,26 +153,24 @@ struct BodyWriter {
     size: u64,
     expected_length: Option<u64>,
     sha256: Sha256Hasher,
-    /// The hasher, and the expected MD5.
-    md5: Option<(Md5, [u8; 16])>,
-    other_checksums: ChecksumHasher,
+    md5: Option<Md5>,
+    expected_md5: Option<[u8; 16]>,
+    /// The algorithm of the sent or required checksum, and the hasher unless it is SHA-256.
+    algorithm: Algorithm,
+    hasher: Option<ChecksumHasher>,
 }
 
 impl BodyWriter {
     fn new(headers: &BodyHeaders) -> Self {
-        let other_checksums = ChecksumHasher {
-            crc32: headers.has(CRC32).then(Crc32::new),
-            crc32c: headers.has(CRC32C).then(Crc32c::new),
-            crc64nvme: headers.has(CRC64NVME).then(Crc64Nvme::new),
-            sha1: headers.has(SHA1).then(Sha1::new),
-            sha256: None,
-        };
+        let algorithm = headers.algorithm().unwrap_or(Algorithm::Sha256);
         Self {
             size: 0,
             expected_length: headers.length(),
             sha256: Sha256Hasher::new(),
-            md5: headers.md5().map(|expected| (Md5::new(), expected)),
-            other_checksums,
+            md5: headers.computes_md5().then(Md5::new),
+            expected_md5: headers.expected_md5(),
+            algorithm,
+            hasher: (algorithm != Algorithm::Sha256).then(|| algorithm.hasher()),
         }
     }
 
@@ -191,7 +185,7 @@ impl BodyWriter {
                     self.hash(&bytes)?;
                     draft.write(&bytes)?;
                 }
-                Some(Frame::End(checksums)) => return self.finish(draft, &checksums),
+                Some(Frame::End(checksum)) => return self.finish(draft, checksum.as_deref()),
                 None => return Err(s3_error!(IncompleteBody).into()),
             }
         }
@@ -209,14 +203,17 @@ impl BodyWriter {
             ));
         }
         self.sha256.update(bytes);
-        self.other_checksums.update(bytes);
-        if let Some((md5, _)) = &mut self.md5 {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        if let Some(md5) = &mut self.md5 {
             md5.update(bytes);
         }
         Ok(())
     }
 
-    fn finish(self, draft: Draft, expected: &Checksums) -> Result<ReceivedBody, StoreError> {
+    /// `expected` is the checksum that was sent, in base64.
+    fn finish(self, draft: Draft, expected: Option<&str>) -> Result<ReceivedBody, StoreError> {
         if self
             .expected_length
             .is_some_and(|length| self.size != length)
@@ -227,43 +224,43 @@ impl BodyWriter {
             )
             .into());
         }
-        if let Some((md5, expected)) = self.md5
-            && md5.finalize().as_slice() != expected.as_slice()
-        {
+        let md5: Option<[u8; 16]> = self.md5.map(|md5| md5.finalize().into());
+        if self.expected_md5.is_some() && md5 != self.expected_md5 {
             return Err(s3_error!(
                 BadDigest,
                 "The Content-MD5 you specified did not match what we received."
             )
             .into());
         }
-        let sha256 = Sha256::new(self.sha256.finalize().into());
-        let mut checksums = self.other_checksums.finalize();
-        checksums.checksum_sha256 = Some(sha256.base64());
-        for (name, expected) in expected {
-            let (kind, computed) = match *name {
-                CRC32 => ("CRC32", &checksums.checksum_crc32),
-                CRC32C => ("CRC32C", &checksums.checksum_crc32c),
-                CRC64NVME => ("CRC64NVME", &checksums.checksum_crc64nvme),
-                SHA1 => ("SHA1", &checksums.checksum_sha1),
-                _ => ("SHA256", &checksums.checksum_sha256),
-            };
-            if computed.as_ref() != Some(expected) {
-                let text =
-                    format!("The {kind} you specified did not match the calculated checksum.");
-                return Err(S3Error::with_message(S3ErrorCode::BadDigest, text).into());
-            }
+        let algorithm = self.algorithm;
+        let digests = Digests {
+            size: self.size,
+            sha256: Sha256::new(self.sha256.finalize().into()),
+            md5,
+            checksum: self.hasher.map(|hasher| Checksum {
+                algorithm,
+                value: algorithm.finish(hasher),
+            }),
+        };
+        if expected.is_some_and(|expected| digests.main_checksum().value != expected) {
+            let name = algorithm.name();
+            return Err(s3_error!(
+                BadDigest,
+                "The {name} you specified did not match the calculated checksum."
+            )
+            .into());
         }
         Ok(ReceivedBody {
             file: draft.publish()?,
-            size: self.size,
-            sha256,
-            checksums,
+            digests,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use s3s::S3ErrorCode;
+
     use super::*;
     use crate::lock::StoreLock;
 
@@ -285,21 +282,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_over_the_limit_are_rejected_until_one_ends() {
+    async fn bodies_of_one_directory_are_limited_and_leave_places_to_others() {
         let dir = tempfile::tempdir().unwrap();
         let lock = StoreLock::acquire(dir.path(), Duration::ZERO)
             .await
             .unwrap();
         let files = PartFiles::open(dir.path(), lock).unwrap();
-        let receive = || receive_body(&files, futures_util::stream::empty(), BodyHeaders::none());
-        let mut permits: Vec<_> = std::iter::from_fn(|| files.try_body_permit()).collect();
+        let receive = async |key: &str| {
+            let body = futures_util::stream::empty();
+            receive_body(&files, key, body, BodyHeaders::none()).await
+        };
+        let mut places: Vec<_> =
+            std::iter::from_fn(|| files.try_body_place("uploads/one/a")).collect();
         assert!(matches!(
-            receive().await,
+            receive("uploads/one/b").await,
             Err(StoreError::Rejected(error)) if *error.code() == S3ErrorCode::SlowDown
         ));
-        permits.pop();
+        receive("uploads/other/b").await.unwrap();
+        places.pop();
         for _ in 0..2 {
-            receive().await.unwrap();
+            receive("uploads/one/b").await.unwrap();
         }
     }
 }

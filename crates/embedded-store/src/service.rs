@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
@@ -20,12 +20,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::access_keys::AccessKeys;
 use crate::error::{INTERNAL_CAUSE, InternalCause};
-use crate::signed_headers::{self, PresignedParts};
+use crate::form_fields;
+use crate::response::RequestFacts;
+use crate::signed_headers::{self, UnsignedLength};
 use crate::store::Store;
+use crate::sub_resources;
+use crate::xml_body::{ExpectedXml, MAX_XML_BYTES, XmlRejection};
 use upload_types::DiskFailure;
 
 /// The target of log lines about failures of the disk.
@@ -37,12 +41,15 @@ const MAX_CONCURRENT_FORMS: usize = 6;
 /// The longest wait of a form until another one ends.
 const FORM_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 const FORM_TIMEOUT: Duration = Duration::from_mins(15);
+/// The longest time until the file of a form begins.
+const FORM_FIELDS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The store as a service for `Router::fallback_service`: path style, at the root of its host.
 #[derive(Clone)]
 pub struct Service {
     s3: S3Service,
     browsers: Option<Arc<Browsers>>,
+    unsigned_length: UnsignedLength,
     disk: Arc<Disk>,
 }
 
@@ -71,12 +78,14 @@ impl Service {
         let mut config = S3Config::default();
         config.post_object_max_file_size = MAX_FORM_FILE_BYTES;
         config.form_max_fields_size = MAX_FORM_FIELDS_BYTES;
+        config.xml_max_body_size = MAX_XML_BYTES;
         let mut builder = S3ServiceBuilder::new(store);
         builder.set_auth(keys);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self {
             s3: builder.build(),
             browsers: None,
+            unsigned_length: UnsignedLength::default(),
             disk: Arc::new(disk),
         }
     }
@@ -89,8 +98,26 @@ impl Service {
             form_permits: Semaphore::new(MAX_CONCURRENT_FORMS),
             public_url: public_url.as_str().trim_end_matches('/').to_owned(),
         };
+        let parts = UnsignedLength {
+            parts: true,
+            ..self.unsigned_length
+        };
         Self {
             browsers: Some(Arc::new(browsers)),
+            unsigned_length: parts,
+            ..self
+        }
+    }
+
+    /// Also accepts presigned PUTs whose length is not signed, as SDKs make them.
+    #[must_use]
+    pub fn with_presigned_puts(self) -> Self {
+        let unsigned_length = UnsignedLength {
+            parts: true,
+            objects: true,
+        };
+        Self {
+            unsigned_length,
             ..self
         }
     }
@@ -106,60 +133,111 @@ impl tower::Service<Request<Body>> for Service {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { s3, browsers, disk } = self.clone();
-        Box::pin(async move { Ok(respond(&s3, &disk, browsers.as_deref(), request).await) })
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request).await) })
     }
 }
 
-/// Checks a request. Returns a permit for a form, to be kept until the response.
-async fn admit<'a>(
-    browsers: Option<&'a Browsers>,
-    request: &Parts,
-) -> S3Result<Option<SemaphorePermit<'a>>> {
-    let Some(browsers) = browsers else {
-        signed_headers::check(request, PresignedParts::BindLength)?;
-        return Ok(None);
-    };
-    if !signed_headers::is_form(request) {
-        signed_headers::check(request, PresignedParts::BindHostOnly)?;
-        return Ok(None);
-    }
-    signed_headers::check_form(request, MAX_FORM_FILE_BYTES + MAX_FORM_FIELDS_BYTES as u64)?;
-    match timeout(FORM_QUEUE_TIMEOUT, browsers.form_permits.acquire()).await {
-        Ok(Ok(permit)) => Ok(Some(permit)),
-        _ => Err(s3_error!(SlowDown, "Too many concurrent forms")),
-    }
+/// What a request needs besides its head, after it was checked.
+struct Admitted<'a> {
+    /// For a form, to be kept until the response.
+    permit: Option<SemaphorePermit<'a>>,
+    /// Headers that are parameters of the URL.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    xml: Option<ExpectedXml>,
 }
 
-async fn respond(
-    s3: &S3Service,
-    disk: &Disk,
-    browsers: Option<&Browsers>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let admitted = admit(browsers, &parts).await;
-    let response = match &admitted {
-        Err(_) => None,
-        Ok(permit) => {
-            let limit = if permit.is_some() {
-                FORM_TIMEOUT
-            } else {
-                Duration::MAX
+impl Service {
+    async fn admit(&self, request: &Parts) -> S3Result<Admitted<'_>> {
+        if let Some(browsers) = &self.browsers
+            && signed_headers::is_form(request)
+        {
+            let max_bytes = MAX_FORM_FILE_BYTES + MAX_FORM_FIELDS_BYTES as u64;
+            signed_headers::check_form(request, max_bytes)?;
+            return match timeout(FORM_QUEUE_TIMEOUT, browsers.form_permits.acquire()).await {
+                Ok(Ok(permit)) => Ok(Admitted {
+                    permit: Some(permit),
+                    headers: Vec::new(),
+                    xml: None,
+                }),
+                _ => Err(s3_error!(SlowDown, "Too many concurrent forms")),
             };
-            let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-            call(s3, disk, request, limit).await
         }
-    };
-    let response = match admitted {
-        Ok(_) => response,
-        Err(rejection) => rejection.to_http_response().ok(),
-    };
-    if let Some(response) = response {
-        with_headers(response.map(Body::new), browsers)
-    } else {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        let query = request.uri.query().unwrap_or_default();
+        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        let headers = signed_headers::check(request, &query, self.unsigned_length)?;
+        sub_resources::check(request, &query)?;
+        Ok(Admitted {
+            permit: None,
+            headers,
+            xml: ExpectedXml::of_request(request, &query)?,
+        })
+    }
+
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let facts = RequestFacts::new(&parts);
+        let response = match self.admit(&parts).await {
+            Ok(admitted) => self.forward(admitted, parts, body).await,
+            Err(rejection) => rejection.to_http_response().ok(),
+        };
+        let response = match response {
+            Some(response) => self.with_location(response.map(Body::new)),
+            None => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        };
+        facts.apply(response).await
+    }
+
+    /// Calls s3s. Returns `None` after a time-out, or if s3s fails.
+    async fn forward(
+        &self,
+        admitted: Admitted<'_>,
+        mut parts: Parts,
+        body: Body,
+    ) -> Option<s3s::HttpResponse> {
+        let (limit, body) = if admitted.permit.is_some() {
+            let fields = form_fields::read(&parts.headers, body, MAX_FORM_FIELDS_BYTES);
+            match timeout(FORM_FIELDS_TIMEOUT, fields).await {
+                Ok(Ok(body)) => (FORM_TIMEOUT, body),
+                Ok(Err(rejection)) => return rejection.to_http_response().ok(),
+                Err(_) => return s3_error!(RequestTimeout).to_http_response().ok(),
+            }
+        } else {
+            (Duration::MAX, body)
+        };
+        parts.headers.extend(admitted.headers);
+        let rejection = XmlRejection::default();
+        let body = match admitted.xml {
+            Some(xml) => xml.verified(body, rejection.clone()),
+            None => body,
+        };
+        let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+        let response = call(&self.s3, &self.disk, request, limit).await;
+        match rejection.take() {
+            Some(rejection) => rejection.to_http_response().ok(),
+            None => response,
+        }
+    }
+
+    /// Completes the location of the file of a form, which is a path: the operations do not know
+    /// the public host.
+    fn with_location(&self, mut response: Response<Body>) -> Response<Body> {
+        let path = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|path| path.to_str().ok())
+            .filter(|path| path.starts_with('/'));
+        if let Some((browsers, path)) = self.browsers.as_ref().zip(path)
+            && let Ok(location) = HeaderValue::try_from(format!("{}{path}", browsers.public_url))
+        {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
         response
     }
 }
@@ -194,25 +272,5 @@ async fn call(
             tracing::error!("the embedded store failed: {text}");
         }
     }
-    response
-}
-
-fn with_headers(mut response: Response<Body>, browsers: Option<&Browsers>) -> Response<Body> {
-    // The location of the file of a form is a path: the operations do not know the public host.
-    let path = response
-        .headers()
-        .get(header::LOCATION)
-        .and_then(|path| path.to_str().ok())
-        .filter(|path| path.starts_with('/'));
-    if let Some((browsers, path)) = browsers.zip(path)
-        && let Ok(location) = HeaderValue::try_from(format!("{}{path}", browsers.public_url))
-    {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    // Browsers must not guess a type other than the declared one.
-    response.headers_mut().insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
     response
 }

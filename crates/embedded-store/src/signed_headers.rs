@@ -5,17 +5,17 @@
 //! that the necessary headers are signed.
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use s3s::{S3Error, S3Result, s3_error};
-use url::form_urlencoded;
 
-use crate::body_headers::CHECKSUMS;
+use crate::bucket::OWNER;
+use crate::checksums::Algorithm;
 
 /// The longest lifetime of a presigned URL: seven days.
 const MAX_EXPIRES_SECONDS: u32 = 7 * 24 * 3600;
 
 /// The `x-amz-*` headers that the store implements, in addition to checksums and user metadata.
-const IMPLEMENTED: [&str; 19] = [
+const IMPLEMENTED: [&str; 29] = [
     "x-amz-date",
     "x-amz-content-sha256",
     "x-amz-decoded-content-length",
@@ -35,6 +35,32 @@ const IMPLEMENTED: [&str; 19] = [
     "x-amz-copy-source-if-modified-since",
     "x-amz-copy-source-if-unmodified-since",
     "x-amz-optional-object-attributes",
+    "x-amz-metadata-directive",
+    "x-amz-tagging-directive",
+    "x-amz-object-attributes",
+    "x-amz-max-parts",
+    "x-amz-part-number-marker",
+    "x-amz-if-match-size",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-acl",
+    "x-amz-expected-bucket-owner",
+    "x-amz-source-expected-bucket-owner",
+];
+
+/// The predefined access lists that give only the owner access.
+const PRIVATE_ACCESS: [&str; 3] = ["private", "bucket-owner-read", "bucket-owner-full-control"];
+
+/// The parameters of a presigned URL that are not headers of its request.
+const SIGNATURE_PARAMETERS: [&str; 9] = [
+    "x-amz-algorithm",
+    "x-amz-content-sha256",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+    "x-amz-user-agent",
 ];
 
 /// Headers that are kept with an object and returned to its readers: on a presigned PUT, only the
@@ -47,31 +73,33 @@ const KEPT_WITH_OBJECT: [HeaderName; 5] = [
     header::EXPIRES,
 ];
 
-/// The headers of a presigned part that must be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PresignedParts {
-    /// `host` and `content-length`.
-    BindLength,
-    /// Only `host`, because browsers cannot choose other headers. The gateway checks the parts when
-    /// it completes the upload.
-    BindHostOnly,
+/// The presigned PUTs that may leave their length unsigned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnsignedLength {
+    /// Parts, because browsers cannot choose the headers. The gateway checks the parts when it
+    /// completes the upload.
+    pub parts: bool,
+    /// Objects, as SDKs sign them, if the operator permits it.
+    pub objects: bool,
 }
 
-/// Checks the headers of a request other than a form.
+/// Checks the headers of a request other than a form. Returns the headers that are parameters of
+/// its presigned URL, where SDKs put them.
 ///
 /// "Signature Version 4 for authenticating requests" of the Amazon S3 API reference requires
 /// signatures of `host` and of all `x-amz-*` headers. The store also requires signatures of the
-/// length of a presigned PUT, and of the headers that are kept with its object.
+/// length of a presigned PUT, and of the headers that are kept with its object. A part keeps none
+/// of these headers.
 ///
 /// # Errors
 /// `AccessDenied` for a header that is not signed, `NotImplemented` for a feature that the store
 /// does not support.
-pub fn check(request: &Parts, presigned_parts: PresignedParts) -> S3Result<()> {
-    let query = request.uri.query().unwrap_or_default();
-    let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
-    let signed = SignedHeaders::of_request(&query, &request.headers)?;
+pub fn check(
+    request: &Parts,
+    query: &[(String, String)],
+    unsigned_length: UnsignedLength,
+) -> S3Result<Vec<(HeaderName, HeaderValue)>> {
+    let signed = SignedHeaders::of_request(query, &request.headers)?;
     if is_form(request) {
         return Err(s3_error!(
             NotImplemented,
@@ -81,19 +109,71 @@ pub fn check(request: &Parts, presigned_parts: PresignedParts) -> S3Result<()> {
     signed.require(&header::HOST)?;
     if signed.is_presigned && request.method == Method::PUT {
         let is_part = query.iter().any(|(name, _)| name == "uploadId");
-        if !(is_part && presigned_parts == PresignedParts::BindHostOnly) {
-            signed.require(&header::CONTENT_LENGTH)?;
-        }
-        for name in &KEPT_WITH_OBJECT {
-            if request.headers.contains_key(name) {
-                signed.require(name)?;
-            }
-        }
+        check_presigned_put(&request.headers, &signed, is_part, unsigned_length)?;
     }
     for name in request.headers.keys() {
         check_header(name, &request.headers, &signed)?;
     }
+    let in_query = if signed.is_presigned {
+        headers_in(query)?
+    } else {
+        Vec::new()
+    };
+    for (name, value) in &in_query {
+        if request.headers.contains_key(name) {
+            return Err(repeated(name));
+        }
+        check_value(name.as_str(), value)?;
+    }
+    Ok(in_query)
+}
+
+fn check_presigned_put(
+    headers: &HeaderMap,
+    signed: &SignedHeaders,
+    is_part: bool,
+    unsigned_length: UnsignedLength,
+) -> S3Result<()> {
+    let may_be_unsigned = unsigned_length.objects || is_part && unsigned_length.parts;
+    if !may_be_unsigned && !signed.contains(&header::CONTENT_LENGTH) {
+        return Err(s3_error!(
+            AccessDenied,
+            "There were headers present in the request which were not signed: content-length. \
+             Sign the length, or start the gateway with --store-presigned-puts"
+        ));
+    }
+    if is_part {
+        return Ok(());
+    }
+    for name in &KEPT_WITH_OBJECT {
+        if headers.contains_key(name) {
+            signed.require(name)?;
+        }
+    }
     Ok(())
+}
+
+/// The headers among the parameters of a presigned URL.
+fn headers_in(query: &[(String, String)]) -> S3Result<Vec<(HeaderName, HeaderValue)>> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for (name, value) in query {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || SIGNATURE_PARAMETERS.contains(&name.as_str()) {
+            continue;
+        }
+        let invalid = || s3_error!(InvalidArgument, "The query parameter {name} is not valid");
+        let header = HeaderName::try_from(&name).map_err(|_| invalid())?;
+        let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+        if headers.iter().any(|(other, _)| *other == header) {
+            return Err(repeated(&header));
+        }
+        headers.push((header, value));
+    }
+    Ok(headers)
+}
+
+fn repeated(name: &HeaderName) -> S3Error {
+    s3_error!(InvalidRequest, "The header {name} must not be repeated")
 }
 
 fn check_header(name: &HeaderName, headers: &HeaderMap, signed: &SignedHeaders) -> S3Result<()> {
@@ -103,26 +183,67 @@ fn check_header(name: &HeaderName, headers: &HeaderMap, signed: &SignedHeaders) 
     }
     // s3s treats a repeated header as absent.
     if (is_amz || signed.contains(name)) && headers.get_all(name).iter().nth(1).is_some() {
-        return Err(s3_error!(
-            InvalidRequest,
-            "The header {name} must not be repeated"
-        ));
+        return Err(repeated(name));
     }
-    if is_amz && !is_implemented(name.as_str(), headers) {
-        return Err(s3_error!(
-            NotImplemented,
-            "The header {name} implies functionality that is not implemented"
-        ));
+    match headers.get(name) {
+        Some(value) if is_amz => check_value(name.as_str(), value),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-fn is_implemented(name: &str, headers: &HeaderMap) -> bool {
-    let is_standard = || headers.get(name).is_some_and(|value| value == "STANDARD");
-    IMPLEMENTED.contains(&name)
-        || CHECKSUMS.contains(&name)
+/// # Errors
+/// `NotImplemented`; those of [`check_owner`].
+fn check_value(name: &str, value: &HeaderValue) -> S3Result<()> {
+    let value = value.to_str().ok();
+    match name {
+        "x-amz-acl" => return check_acl(value.or(Some(""))),
+        "x-amz-expected-bucket-owner" | "x-amz-source-expected-bucket-owner" => {
+            return check_owner(value.or(Some("")));
+        }
+        _ => {}
+    }
+    let is_checksum = Algorithm::ALL
+        .into_iter()
+        .any(|algorithm| algorithm.header() == name);
+    let is_implemented = IMPLEMENTED.contains(&name)
+        || is_checksum
         || name.starts_with("x-amz-meta-")
-        || name == "x-amz-storage-class" && is_standard()
+        || name == "x-amz-storage-class" && value == Some("STANDARD");
+    if is_implemented {
+        Ok(())
+    } else {
+        Err(s3_error!(
+            NotImplemented,
+            "The header {name} implies functionality that is not implemented"
+        ))
+    }
+}
+
+/// Accepts the access lists that leave an object private.
+///
+/// # Errors
+/// `NotImplemented`.
+pub fn check_acl(acl: Option<&str>) -> S3Result<()> {
+    match acl {
+        Some(acl) if !PRIVATE_ACCESS.contains(&acl) => Err(s3_error!(
+            NotImplemented,
+            "Objects of this store are private: the header x-amz-acl may be {}",
+            PRIVATE_ACCESS.join(", ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// `AccessDenied` if the bucket is expected to belong to another account.
+fn check_owner(expected: Option<&str>) -> S3Result<()> {
+    match expected {
+        Some(expected) if expected != OWNER => Err(s3_error!(
+            AccessDenied,
+            "The bucket belongs to the account {OWNER}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the headers of a form. Its policy, which s3s verifies, covers every field, so the request
@@ -294,7 +415,11 @@ mod tests {
             |request, (name, value)| request.header(*name, *value),
         );
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        check(&parts, PresignedParts::BindLength).map_err(|error| error.code().as_str().to_owned())
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        let query: Vec<_> = url::form_urlencoded::parse(query).into_owned().collect();
+        check(&parts, &query, UnsignedLength::default())
+            .map(|_| ())
+            .map_err(|error| error.code().as_str().to_owned())
     }
 
     fn check_presigned_put(
@@ -325,6 +450,12 @@ mod tests {
             ("host;content-length", "604801", rejected(PARAMETERS)),
             ("host;content-length", "-1", rejected(PARAMETERS)),
             ("host&X-Amz-SignedHeaders=x", "900", rejected(PARAMETERS)),
+            ("host;content-length&x-amz-meta-a=b", "900", Ok(())),
+            (
+                "host;content-length&x-amz-acl=public-read",
+                "900",
+                rejected("NotImplemented"),
+            ),
         ] {
             assert_eq!(
                 check_presigned_put(signed_headers, expires, &[]),
@@ -380,6 +511,12 @@ mod tests {
         ] {
             assert_eq!(check(name, "v"), rejected("NotImplemented"), "{name}");
         }
+        assert_eq!(check("x-amz-acl", "private"), Ok(()));
+        assert_eq!(check("x-amz-expected-bucket-owner", OWNER), Ok(()));
+        assert_eq!(
+            check("x-amz-expected-bucket-owner", "111111111111"),
+            rejected("AccessDenied")
+        );
         assert_eq!(check("x-amz-storage-class", "STANDARD"), Ok(()));
         assert_eq!(
             check("x-amz-storage-class", "GLACIER"),

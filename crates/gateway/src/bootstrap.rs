@@ -175,6 +175,7 @@ pub fn service_config(
             lease_ttl: config.lease_ttl,
             upload_ttl: config.upload_ttl,
         },
+        keep_ended: config.keep_ended,
         complete_timeout: COMPLETE_TIMEOUT,
         backend_url: public_url.as_str().trim_end_matches('/').to_owned(),
         hooks,

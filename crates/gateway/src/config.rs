@@ -45,13 +45,15 @@ pub struct Config {
     pub cdn_url: Option<Url>,
     /// The file to which endpoint and keys of the embedded store are written, for other S3 clients.
     pub store_credentials_file: Option<PathBuf>,
+    /// The embedded store also accepts presigned PUTs whose length is not signed.
+    pub store_presigned_puts: bool,
     pub ledger: LedgerConfig,
     pub auth: Auth,
     /// The path of the routes of Uppy Companion. By default, these routes do not exist.
     pub companion_path: Option<String>,
     /// Origins of the pages that may use the gateway and its embedded store.
     pub allow_origins: Vec<String>,
-    /// The rate of signed URLs per owner.
+    /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
     /// Globs of content types.
@@ -64,6 +66,9 @@ pub struct Config {
     pub upload_ttl: Duration,
     /// A lease ends this long after the last call of its holder.
     pub lease_ttl: Duration,
+    /// How long the rows of uploads that have ended without an object are kept in the ledger;
+    /// forever if `None`.
+    pub keep_ended: Option<Duration>,
     /// The interval of sweeps. `None` leaves them to other gateways.
     pub sweep_interval: Option<Duration>,
     /// The source of the store's events.

@@ -1,8 +1,8 @@
-//! Limits on open connections, in total and per client network. If no slot is free, an idle
-//! connection is closed.
+//! Limits on open connections, in total and per client network. If no slot is free, a connection
+//! whose client neither sends nor reads is closed.
 //!
 //! Not here: accepting connections (`listener`), and limits on requests and their bodies (`routes`,
-//! `json_body`).
+//! `request_body`).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,8 +15,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::transfer_progress::TransferProgress;
 use upload_net::AddressClass;
 use upload_types::sync::lock;
 
@@ -28,12 +29,20 @@ const MAX_METRICS_CONNECTIONS: usize = 16;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an accepted connection that waits for a slot tries to evict an idle one.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
+/// A connection with this lag is closed if another one needs its slot.
+const MIN_EVICTED_LAG: Duration = Duration::from_secs(1);
+/// A connection with this lag is closed in any case. A client that reads a large object slowly
+/// makes progress in large steps: the buffers of both kernels have some MiB.
+const MAX_LAG: Duration = Duration::from_mins(5);
+const LAG_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// How long a client may take to send the head of a request.
     pub header_timeout: Duration,
+    /// How far a transfer may be behind the minimum rate.
+    pub max_lag: Duration,
     /// Open connections in total.
     pub max_connections: usize,
     /// Open connections of the client network to which an address belongs.
@@ -45,6 +54,7 @@ pub struct ConnectionLimits {
 /// The limits of the listener for the API.
 pub const API_LIMITS: ConnectionLimits = ConnectionLimits {
     header_timeout: HEADER_TIMEOUT,
+    max_lag: MAX_LAG,
     max_connections: MAX_CONNECTIONS,
     max_per_client,
     count_in_metrics: true,
@@ -57,15 +67,16 @@ pub const INTERNAL_LIMITS: ConnectionLimits = ConnectionLimits {
 /// The limits of the listener for metrics, which has few clients.
 pub const METRICS_LIMITS: ConnectionLimits = ConnectionLimits {
     header_timeout: HEADER_TIMEOUT,
+    max_lag: MAX_LAG,
     max_connections: MAX_METRICS_CONNECTIONS,
     max_per_client: |_| MAX_METRICS_CONNECTIONS,
     count_in_metrics: false,
 };
 
-/// A client on this machine may use all connections.
+/// Clients on this machine have only the limit of all connections: a proxy may be one of them.
 fn max_per_client(address: IpAddr) -> usize {
     if AddressClass::of_ip(address).is_loopback() {
-        MAX_CONNECTIONS
+        usize::MAX
     } else {
         MAX_CONNECTIONS_PER_CLIENT
     }
@@ -87,6 +98,7 @@ fn client_network(address: IpAddr) -> IpAddr {
 pub struct ConnectionLimiter {
     slots: Arc<Semaphore>,
     max_per_client: fn(IpAddr) -> usize,
+    max_lag: Duration,
     connections: Arc<Mutex<Connections>>,
 }
 
@@ -104,6 +116,10 @@ pub struct Connection {
     has_sent_request: AtomicBool,
     /// Requests without a completely sent response.
     active_requests: AtomicUsize,
+    /// The body of the current request.
+    received: TransferProgress,
+    /// The responses.
+    sent: TransferProgress,
     evicted: Notify,
 }
 
@@ -120,22 +136,24 @@ impl ConnectionLimiter {
         Self {
             slots: Arc::new(Semaphore::new(limits.max_connections)),
             max_per_client: limits.max_per_client,
+            max_lag: limits.max_lag,
             connections: Arc::default(),
         }
     }
 
-    /// Waits for a slot. If none is free, evicts idle connections, those without any request first.
-    /// Returns `None` if the client network has all the connections it may have, and none is idle.
+    /// Waits for a slot. If none is free, evicts connections that do nothing. Returns `None` if the
+    /// client network has all the connections it may have, and none of them can be evicted.
     pub async fn acquire(&self, address: IpAddr) -> Option<Slot> {
         let client = client_network(address);
-        if !lock(&self.connections).make_room_for(client, (self.max_per_client)(client)) {
+        let max = (self.max_per_client)(client);
+        if !lock(&self.connections).make_room_for(client, max, Instant::now()) {
             return None;
         }
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
                 break Some(permit);
             }
-            lock(&self.connections).evict_idle(|_| true);
+            lock(&self.connections).evict_one(|_| true, Instant::now());
             let next = Arc::clone(&self.slots).acquire_owned();
             if let Ok(permit) = timeout(EVICTION_INTERVAL, next).await {
                 // The semaphore is never closed.
@@ -146,6 +164,8 @@ impl ConnectionLimiter {
             client,
             has_sent_request: AtomicBool::default(),
             active_requests: AtomicUsize::default(),
+            received: TransferProgress::default(),
+            sent: TransferProgress::default(),
             evicted: Notify::new(),
         });
         Some(Slot {
@@ -154,6 +174,14 @@ impl ConnectionLimiter {
             connections: Arc::clone(&self.connections),
             _permit: permit,
         })
+    }
+
+    /// Closes connections that are too far behind the minimum rate, forever.
+    pub async fn close_lagging_connections(&self) {
+        loop {
+            sleep(LAG_CHECK_INTERVAL).await;
+            lock(&self.connections).evict_lagging(self.max_lag, Instant::now());
+        }
     }
 }
 
@@ -165,29 +193,49 @@ impl Connections {
         number
     }
 
-    /// Makes sure that the client has fewer than `max` connections, by evicting an idle one if
-    /// necessary. Returns false if none is idle.
-    fn make_room_for(&mut self, client: IpAddr, max: usize) -> bool {
+    /// Makes sure that the client has fewer than `max` connections, by evicting one if necessary.
+    /// Returns false if none can be evicted.
+    fn make_room_for(&mut self, client: IpAddr, max: usize, now: Instant) -> bool {
         let is_of_client = |connection: &Connection| connection.client == client;
         let count = self.open.values().filter(|open| is_of_client(open)).count();
-        count < max || self.evict_idle(is_of_client)
+        count < max || self.evict_one(is_of_client, now)
     }
 
-    /// Evicts one of the idle connections that match: the oldest one without any request, otherwise
-    /// the oldest one without an active request. Returns false if none is idle.
-    fn evict_idle(&mut self, matches: impl Fn(&Connection) -> bool) -> bool {
-        let is_unused = |open: &Connection| !open.has_sent_request.load(Ordering::Relaxed);
-        let is_idle = |open: &Connection| open.active_requests.load(Ordering::Relaxed) == 0;
-        let mut matching = self.open.iter().filter(|(_, open)| matches(open));
-        let unused = matching.clone().find(|(_, open)| is_unused(open));
-        let evicted = unused.or_else(|| matching.find(|(_, open)| is_idle(open)));
-        let Some(number) = evicted.map(|(number, _)| *number) else {
+    /// Evicts one of the connections that match: the oldest one without any request, otherwise the
+    /// one that is furthest behind the minimum rate, otherwise the oldest one without an active
+    /// request. Returns false if there is none.
+    fn evict_one(&mut self, matches: impl Fn(&Connection) -> bool, now: Instant) -> bool {
+        let matching = self.open.iter().filter(|(_, open)| matches(open));
+        let unused = matching.clone().find(|(_, open)| !open.has_sent_request());
+        let slowest = || {
+            let lags = matching.clone().map(|entry| (entry.1.lag(now), entry));
+            let behind = lags.filter(|(lag, _)| *lag >= MIN_EVICTED_LAG);
+            behind.max_by_key(|(lag, _)| *lag).map(|(_, entry)| entry)
+        };
+        let idle = || matching.clone().find(|(_, open)| open.is_idle());
+        let Some((&number, _)) = unused.or_else(slowest).or_else(idle) else {
             return false;
         };
+        self.evict(number);
+        true
+    }
+
+    /// Evicts the connections with at least this lag.
+    fn evict_lagging(&mut self, max_lag: Duration, now: Instant) {
+        let lagging = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.lag(now) >= max_lag);
+        let numbers: Vec<u64> = lagging.map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.evict(number);
+        }
+    }
+
+    fn evict(&mut self, number: u64) {
         if let Some(connection) = self.open.remove(&number) {
             connection.evicted.notify_one();
         }
-        true
     }
 }
 
@@ -206,6 +254,24 @@ impl Drop for Slot {
 impl Connection {
     pub fn has_sent_request(&self) -> bool {
         self.has_sent_request.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.active_requests.load(Ordering::Relaxed) == 0
+    }
+
+    /// The progress of the body that the client sends.
+    pub fn received(&self) -> &TransferProgress {
+        &self.received
+    }
+
+    /// The progress of the responses that the client reads.
+    pub fn sent(&self) -> &TransferProgress {
+        &self.sent
+    }
+
+    fn lag(&self, now: Instant) -> Duration {
+        self.received.lag(now).max(self.sent.lag(now))
     }
 
     /// Waits until the limiter evicts this connection.
@@ -285,7 +351,7 @@ mod tests {
         }
         assert_eq!(
             ["127.0.0.1", "::1", "192.0.2.7"].map(|text| max_per_client(text.parse().unwrap())),
-            [512, 512, 256]
+            [usize::MAX, usize::MAX, 256]
         );
     }
 }

@@ -1,61 +1,62 @@
-//! An extractor for JSON bodies with limits on size, time and nesting.
+//! An extractor for JSON bodies with a limit on nesting.
 //!
-//! Not here: the meaning of the value, and the size limit, which is the `DefaultBodyLimit` of the
-//! route.
+//! Not here: the meaning of the value, and the limits on the size of a body and the time in which
+//! it arrives (`request_body`).
 
-use std::time::Duration;
-
-use axum::body::Bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::problem::Refusal;
-use upload_types::wire::Code;
+use upload_types::wire::{Code, MAX_JSON_BYTES};
 
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Levels of nested lists and objects. The messages of the API have at most six.
 const MAX_NESTING_DEPTH: usize = 32;
+/// A larger body is parsed on a thread of its own: other requests do not wait for it.
+const MAX_INLINE_PARSE_BYTES: usize = 64 << 10;
+/// Large bodies that are parsed at the same time.
+static LARGE_PARSES: Semaphore = Semaphore::const_new(2);
 
-/// A JSON body.
+/// A JSON body. The whole body is in memory before the extractor runs.
 pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T, S> FromRequest<S> for JsonBody<T>
+where
+    T: DeserializeOwned + Send + 'static,
+    S: Send + Sync,
+{
     type Rejection = Refusal;
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let body = match timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                return Err(Refusal::with_detail(
-                    Code::TooLarge,
-                    "the body is too large",
-                ));
-            }
-            Ok(Err(_)) => {
-                return Err(Refusal::with_detail(
-                    Code::InvalidRequest,
-                    "the body is incomplete",
-                ));
-            }
-            Err(_) => {
-                return Err(Refusal::with_detail(
-                    Code::InvalidRequest,
-                    "the body took too long to arrive",
-                ));
-            }
-        };
-        if nesting_depth(&body) > MAX_NESTING_DEPTH {
-            return Err(Refusal::with_detail(
-                Code::InvalidRequest,
-                format!("the JSON has more than {MAX_NESTING_DEPTH} levels"),
-            ));
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let body = to_bytes(request.into_body(), MAX_JSON_BYTES)
+            .await
+            .map_err(|_| Refusal::with_detail(Code::TooLarge, "the body is too large"))?;
+        if body.len() <= MAX_INLINE_PARSE_BYTES {
+            return parse(&body).map(Self);
         }
-        serde_json::from_slice(&body)
-            .map(Self)
-            .map_err(|error| invalid_json(&error))
+        let unavailable = |_| Refusal::new(Code::Unavailable);
+        // The semaphore is never closed, and `parse` does not panic.
+        let permit = LARGE_PARSES.acquire().await.map_err(unavailable)?;
+        let parsed = spawn_blocking(move || {
+            let parsed = parse(&body);
+            drop(permit);
+            parsed
+        });
+        let unavailable = |_| Refusal::new(Code::Unavailable);
+        parsed.await.map_err(unavailable)?.map(Self)
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    if nesting_depth(body) > MAX_NESTING_DEPTH {
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            format!("the JSON has more than {MAX_NESTING_DEPTH} levels"),
+        ));
+    }
+    serde_json::from_slice(body).map_err(|error| invalid_json(&error))
 }
 
 /// The refusal for JSON that does not parse. The error of serde names fields and positions, and
@@ -120,14 +121,5 @@ mod tests {
                 Code::InvalidRequest
             );
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn body_that_does_not_arrive_times_out() {
-        let began = tokio::time::Instant::now();
-        let stalled =
-            Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert_eq!(read(stalled).await.unwrap_err().code, Code::InvalidRequest);
-        assert_eq!(began.elapsed().as_secs(), BODY_TIMEOUT.as_secs());
     }
 }

@@ -11,8 +11,8 @@
 //! # From a request to its response
 //!
 //! 1. `listener` accepts a connection within the limits of `connection_limiter`.
-//! 2. `routes` (or `companion`, for Uppy) authenticates the request with `auth` and parses its body
-//!    with `json_body`.
+//! 2. `routes` (or `companion`, for Uppy) authenticates the request with `auth`, receives its body
+//!    with `request_body`, and parses it with `json_body`.
 //! 3. `service` checks the request with `validation`, and runs the operation: it changes rows of
 //!    the `ledger` in transactions, and calls the store between them. `service/lifecycle.rs` has
 //!    the table of an upload's states.
@@ -29,10 +29,10 @@
 //!    `config`
 //! 2. HTTP: `companion`, `routes`, `openapi`
 //! 3. operations: `events`, `service`
-//! 4. requests: `auth`, `cors`, `json_body`, `validation`, `problem`
+//! 4. requests: `auth`, `cors`, `json_body`, `request_body`, `validation`, `problem`
 //! 5. state: `ledger`
 //! 6. base: `hooks`, `lease`, `limits`, `listener`, `connection_limiter`, `metrics`,
-//!    `background_task`, `time`
+//!    `tracked_stream`, `transfer_progress`, `background_task`, `time`
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -54,6 +54,7 @@ mod metrics;
 mod openapi;
 mod problem;
 mod removal;
+mod request_body;
 mod routes;
 mod server;
 mod service;
@@ -61,12 +62,16 @@ mod store_check;
 mod store_credentials;
 mod sweep_once;
 mod time;
+mod tracked_stream;
+mod transfer_progress;
 pub mod validation;
 
 pub use auth::{Algorithm, Auth, Issuer};
 pub use config::{Config, EventSource, ProbePolicy, StoreConfig};
 pub use hooks::{Hook, HookKind, OnReject};
-pub use ledger::{ApiToken, Ledger, LedgerConfig, PostgresAddress, Upload};
+pub use ledger::{
+    ApiToken, Ledger, LedgerConfig, PostgresAddress, PruneScope, PrunedUploads, Upload,
+};
 pub use limits::{Quota, Rate};
 pub use removal::remove_uploads;
 pub use server::{Running, STOP_TIMEOUT, start};

@@ -1,5 +1,9 @@
 //! The HTTP listener: accepts connections within their limits and serves a router on them.
 //!
+//! It speaks HTTP/1.1 only. Browsers and the client of this project use HTTP/2 only over TLS, which
+//! a proxy in front of the gateway ends, and HTTP/2 would let one connection hold any number of
+//! responses that it does not read.
+//!
 //! Not here: the choice of the connection that is closed if there are too many
 //! (`connection_limiter`), and the routes.
 
@@ -9,24 +13,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tower::ServiceExt as _;
 use url::Url;
 
 use crate::connection_limiter::{ConnectionLimiter, ConnectionLimits, Slot};
 use crate::metrics::metrics;
+use crate::tracked_stream::{TrackedRequestBody, TrackedStream};
 use upload_types::error::{Error, Kind, Result};
 
 /// The pause after `accept` has failed, for example because the process has no free file
 /// descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Room for a token of 32 KiB.
+const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
 
 /// A socket that listens for HTTP connections.
 pub struct Listener {
@@ -60,7 +68,8 @@ impl Listener {
     }
 
     /// Serves until `shutdown` completes, then finishes the active requests. A connection is closed
-    /// if its client takes too long to send the head of a request, or if the limiter evicts it.
+    /// if its client takes too long to send the head of a request, stays below the minimum rate for
+    /// too long, or if the limiter evicts it.
     pub async fn serve(
         self,
         router: Router,
@@ -68,12 +77,26 @@ impl Listener {
         shutdown: impl Future<Output = ()>,
     ) {
         let limiter = ConnectionLimiter::new(&limits);
+        let serve = self.accept_until(router, limits, &limiter, shutdown);
+        tokio::select! {
+            () = serve => {}
+            () = limiter.close_lagging_connections() => {}
+        }
+    }
+
+    async fn accept_until(
+        self,
+        router: Router,
+        limits: ConnectionLimits,
+        limiter: &ConnectionLimiter,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let graceful = GracefulShutdown::new();
-        let mut builder = Builder::new(TokioExecutor::new());
+        let mut builder = Builder::new();
         builder
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout);
+        builder.http2().max_header_list_size(MAX_HEADER_LIST_BYTES);
         let mut shutdown = pin!(shutdown);
         loop {
             let next = async {
@@ -95,7 +118,7 @@ impl Listener {
             let counted = limits.count_in_metrics.then(CountedConnection::new);
             let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
             tokio::spawn(async move {
-                serve_connection(&builder, stream, router, &slot, watcher, limits).await;
+                serve_connection(&builder, stream, router, &slot, watcher).await;
                 drop((slot, counted));
             });
         }
@@ -105,16 +128,17 @@ impl Listener {
 }
 
 async fn serve_connection(
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder,
     stream: TcpStream,
     router: Router,
     slot: &Slot,
     watcher: Watcher,
-    limits: ConnectionLimits,
 ) {
-    let state = Arc::clone(slot.connection());
+    let state = slot.connection();
     let service = service_fn(|request: Request<Incoming>| {
         let active = state.begin_request();
+        let request =
+            request.map(|body| Body::new(TrackedRequestBody::new(body, Arc::clone(state))));
         let response = router.clone().oneshot(request);
         async move {
             response
@@ -125,19 +149,11 @@ async fn serve_connection(
     // Without TCP_NODELAY, responses may wait for an acknowledgement; if it cannot be set, they are
     // only slower.
     let _ = TcpStream::set_nodelay(&stream, true);
-    let mut connection =
-        pin!(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)));
-    let served = async {
-        // The header timeout of hyper begins once the HTTP version is known.
-        let ended = timeout(limits.header_timeout, &mut connection)
-            .await
-            .is_ok();
-        if !ended && state.has_sent_request() {
-            let _ = connection.await;
-        }
-    };
+    let stream = TokioIo::new(TrackedStream::new(stream, Arc::clone(state)));
+    let connection = pin!(watcher.watch(builder.serve_connection(stream, service)));
     tokio::select! {
-        () = served => {}
+        // Errors are those of the client's connection.
+        _ = connection => {}
         () = state.evicted() => {}
     }
 }
@@ -181,9 +197,12 @@ pub fn reachable_address(mut address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::{Notify, oneshot};
     use tokio::task::JoinHandle;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -228,6 +247,7 @@ mod tests {
     fn limits(header_timeout: Duration, max_connections: usize) -> ConnectionLimits {
         ConnectionLimits {
             header_timeout,
+            max_lag: Duration::from_mins(10),
             max_connections,
             max_per_client: |_| usize::MAX,
             count_in_metrics: false,
@@ -347,6 +367,105 @@ mod tests {
             response(server.send(REQUEST).await)
                 .await
                 .ends_with("hello")
+        );
+        server.stop().await;
+    }
+
+    /// A router that responds with `bytes` bytes.
+    fn router_with_large_response(bytes: usize) -> Router {
+        let chunk = axum::body::Bytes::from(vec![0; 64 << 10]);
+        let large = async move || {
+            let chunks = std::iter::repeat_n(chunk, bytes >> 16).map(Ok::<_, Infallible>);
+            Body::from_stream(futures_util::stream::iter(chunks))
+        };
+        Router::new()
+            .route("/large", axum::routing::get(large))
+            .route("/body", axum::routing::post(async |body: String| body))
+            .fallback(async || "hello")
+    }
+
+    /// Sends requests whose clients then neither send nor read.
+    async fn stalled_connections(server: &Server, count: usize) -> Vec<TcpStream> {
+        let get = REQUEST.replace("GET /", "GET /large");
+        let post = "POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nh";
+        let mut connections = Vec::new();
+        for request in [&*get, post].into_iter().cycle().take(count) {
+            connections.push(server.send(request).await);
+        }
+        connections
+    }
+
+    #[tokio::test]
+    async fn clients_that_neither_send_nor_read_give_way_to_others() {
+        let router = router_with_large_response(64 << 20);
+        let server = Server::start(router, limits(NO_HEADER_TIMEOUT, 8)).await;
+        let stalled = stalled_connections(&server, 8).await;
+        for _ in 0..4 {
+            let text = response(server.send(REQUEST).await).await;
+            assert!(text.ends_with("hello"), "{text}");
+        }
+        drop(stalled);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn transfers_below_the_minimum_rate_are_ended() {
+        let router = router_with_large_response(64 << 20);
+        let limits = ConnectionLimits {
+            max_lag: Duration::from_secs(1),
+            ..limits(NO_HEADER_TIMEOUT, 64)
+        };
+        let server = Server::start(router, limits).await;
+        // No slot is needed. The client notices the end when it sends.
+        for mut connection in stalled_connections(&server, 4).await {
+            let closed = async {
+                while connection.write_all(b"x").await.is_ok() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let closed = timeout(RESPONSE_TIMEOUT, closed).await;
+            closed.expect("the connection is still open");
+        }
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn slow_reader_of_a_large_response_gets_all_of_it() {
+        const SIZE: usize = 24 << 20;
+        let limits = ConnectionLimits {
+            max_lag: Duration::from_secs(1),
+            ..limits(NO_HEADER_TIMEOUT, 1)
+        };
+        let server = Server::start(router_with_large_response(SIZE), limits).await;
+        let get = REQUEST.replace("GET /", "GET /large");
+        let mut connection = server.send(&get).await;
+        // The pauses take several times the permitted lag.
+        let mut read = 0;
+        let mut buffer = vec![0; 2 << 20];
+        loop {
+            sleep(Duration::from_millis(150)).await;
+            match connection.read(&mut buffer).await.unwrap() {
+                0 => break,
+                count => read += count,
+            }
+        }
+        assert!(read > SIZE, "{read}");
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn http2_is_refused() {
+        let server = Server::start(Router::new(), limits(NO_HEADER_TIMEOUT, 1)).await;
+        let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+        let mut connection = server.send(preface).await;
+        let mut answer = Vec::new();
+        let read = connection.read_to_end(&mut answer);
+        let _ = timeout(RESPONSE_TIMEOUT, read)
+            .await
+            .expect("the connection is still open");
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 "),
+            "{answer:?}"
         );
         server.stop().await;
     }

@@ -114,6 +114,9 @@ pub fn store_failed(operation: &'static str, fault: &Fault) -> Refusal {
     report_store_fault(operation, fault);
     match fault {
         Fault::Rejected(rejection) => store_rejected(rejection.summary),
+        Fault::Unsupported(_) => {
+            store_rejected("the store does not support an operation that uploads need")
+        }
         _ => Refusal::retry_after(Code::StoreUnavailable, FAILURE_RETRY_SECONDS),
     }
 }

@@ -209,10 +209,16 @@ fn router(
         router = router.merge(companion);
     }
     let router = match embedded {
-        Some(embedded) if config.companion_path.is_some() => {
-            router.fallback_service(embedded.service().for_browsers(public_url))
+        Some(embedded) => {
+            let mut service = embedded.service();
+            if config.store_presigned_puts {
+                service = service.with_presigned_puts();
+            }
+            if config.companion_path.is_some() {
+                service = service.for_browsers(public_url);
+            }
+            router.fallback_service(service)
         }
-        Some(embedded) => router.fallback_service(embedded.service()),
         None => router.fallback(routes::not_found),
     };
     let has_origins = !config.allow_origins.is_empty();

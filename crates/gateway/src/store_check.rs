@@ -45,13 +45,19 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
         let proof = config.proof.unwrap_or(Proof::Sha256);
         return Ok(store.with_profile(profile).with_proof(proof));
     }
-    let profile = if is_embedded {
-        store
-            .probe(ProbeDepth::Proofs, config.proof)
-            .await
-            .map(|found| found.or_earlier(Profile::embedded()))
+    let (store, profile) = if is_embedded {
+        let found = store.probe(ProbeDepth::Proofs, config.proof).await;
+        let profile = found.map(|found| found.or_earlier(Profile::embedded()));
+        (store, profile)
     } else {
-        recent_profile(&store, ledger, config).await
+        let profile = recent_profile(&store, ledger, config).await;
+        match corrected(&store, &profile) {
+            Some(store) => {
+                let profile = recent_profile(&store, ledger, config).await;
+                (store, profile)
+            }
+            None => (store, profile),
+        }
     };
     match profile {
         Ok(profile) => {
@@ -87,10 +93,15 @@ pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
     let (store, _internal_task) = resources
         .connect_store(config, reachable_address(config.listen))
         .await?;
-    let profile = store
-        .probe(ProbeDepth::Full, config.proof)
-        .await
-        .map_err(|fault| unusable(&store, &fault))?;
+    let profile = store.probe(ProbeDepth::Full, config.proof).await;
+    let (store, profile) = match corrected(&store, &profile) {
+        Some(store) => {
+            let profile = store.probe(ProbeDepth::Full, config.proof).await;
+            (store, profile)
+        }
+        None => (store, profile),
+    };
+    let profile = profile.map_err(|fault| unusable(&store, &fault))?;
     if !config.store.is_embedded() {
         let key = store
             .profile_key()
@@ -105,6 +116,15 @@ pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
         limits,
         assessment,
     })
+}
+
+/// The store in the region that it has named because the request was for another one. Returns
+/// `None` if the configuration names the region.
+fn corrected(store: &Store, probed: &Result<Profile, Fault>) -> Option<Store> {
+    let fault = probed.as_ref().err()?;
+    let there = store.in_region_of(fault)?;
+    tracing::info!(%fault, "using the region that the store names");
+    Some(there)
 }
 
 /// The profile in the ledger if it is recent and sufficient for a start, otherwise that of a new
@@ -219,6 +239,17 @@ fn assess(
     if profile.support(Capability::Length) != Support::Yes {
         warnings.push("it accepts a body of another length than the signed one".to_owned());
     }
+    if profile.support(Capability::Encryption) == Support::No {
+        let observed = profile.observed(Capability::Encryption);
+        let text = format!("it ignores --sse: HeadObject shows an object {observed}");
+        if policy == ProbePolicy::Require {
+            let text = format!("the store does not encrypt as requested: {text}");
+            return Err(Error::new(Kind::Config, text).with_hint(
+                "leave out --sse, or correct its value; or use a store with that encryption",
+            ));
+        }
+        warnings.push(text);
+    }
     if policy == ProbePolicy::Require && !warnings.is_empty() {
         let text = format!("the store cannot prove uploads: {}", warnings.join("; "));
         return Err(Error::new(Kind::Config, text).with_hint(
@@ -232,6 +263,12 @@ fn assess(
              give the signing credentials no read access"
                 .to_owned(),
         );
+    }
+    if profile.support(Capability::RequiredHeaders) == Support::No {
+        warnings.push(format!(
+            "it ignores a header of --required-header: HeadObject shows an object {}",
+            profile.observed(Capability::RequiredHeaders)
+        ));
     }
     if profile.support(Capability::Expiry) == Support::No {
         warnings.push(

@@ -9,13 +9,13 @@ use crate::problem::Refusal;
 use upload_s3::MAX_METADATA_BYTES;
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
-use upload_types::{Checksum, Sha256};
+use upload_types::{Checksum, MediaType, PartNumber, Sha256};
 
 pub const MAX_NAME_CHARS: usize = 200;
 /// The metadata key of the token by which a gateway recognizes the object of an upload.
 const RESERVED_METADATA_KEY: &str = "upload-token";
 const MAX_METADATA_KEY_BYTES: usize = 64;
-/// The maximum length of an idempotency key, a holder, or a content type.
+/// The maximum length of an idempotency key or a holder.
 const MAX_WORD_BYTES: usize = 128;
 /// The maximum length of a file extension that becomes part of a key.
 const MAX_EXTENSION_BYTES: usize = 16;
@@ -29,16 +29,9 @@ pub fn check_begin(request: &BeginRequest, allow_types: &[String]) -> Result<(),
     if length == 0 || length > MAX_NAME_CHARS || request.name.chars().any(char::is_control) {
         return Err(Refusal::new(Code::NameInvalid));
     }
-    let Some(media_type) = media_type(&request.content_type) else {
-        return Err(Refusal::with_detail(
-            Code::InvalidRequest,
-            "content_type is not a media type (RFC 9110, 8.3.1)",
-        ));
-    };
-    if !allow_types
-        .iter()
-        .any(|glob| type_matches(glob, &media_type))
-    {
+    let media_type = media_type(&request.content_type)?;
+    let essence = media_type.essence();
+    if !allow_types.iter().any(|glob| type_matches(glob, essence)) {
         return Err(Refusal::with_detail(
             Code::TypeNotAllowed,
             format!("allowed: {}", allow_types.join(", ")),
@@ -108,37 +101,34 @@ fn check_metadata(pairs: &BTreeMap<String, String>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `type/subtype` in lower case, without parameters. Returns `None` for an invalid media type (RFC
-/// 9110, section 8.3.1).
-fn media_type(content_type: &str) -> Option<String> {
-    let token = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    };
-    let printable = content_type
-        .bytes()
-        .all(|b| b.is_ascii_graphic() || b == b' ');
-    let media_type = content_type.split(';').next()?.trim();
-    let (kind, subtype) = media_type.split_once('/')?;
-    let fits = printable && content_type.len() <= MAX_WORD_BYTES && token(kind) && token(subtype);
-    fits.then(|| media_type.to_ascii_lowercase())
+/// The media type of a request to begin.
+///
+/// # Errors
+/// `invalid_request` for a text that is not a media type.
+pub fn media_type(content_type: &str) -> Result<MediaType, Refusal> {
+    content_type.parse().map_err(|_| {
+        let detail = "content_type is not a media type of at most 128 characters (RFC 9110, 8.3.1)";
+        Refusal::with_detail(Code::InvalidRequest, detail)
+    })
 }
 
 /// Returns true for a valid glob of the allow-list: `type/subtype`, `type/*` or `*/*`.
 #[must_use]
 pub fn is_type_glob(glob: &str) -> bool {
-    media_type(glob).is_some_and(|glob| {
-        let is_name_or_star = |half: &str| half == "*" || !half.contains('*');
-        glob.split('/').all(is_name_or_star) && (glob == "*/*" || !glob.starts_with('*'))
-    })
+    let Ok(parsed) = glob.parse::<MediaType>() else {
+        return false;
+    };
+    let is_name_or_star = |half: &str| half == "*" || !half.contains('*');
+    let essence = parsed.essence();
+    essence.eq_ignore_ascii_case(glob)
+        && essence.split('/').all(is_name_or_star)
+        && (essence == "*/*" || !essence.starts_with('*'))
 }
 
-fn type_matches(glob: &str, media_type: &str) -> bool {
+fn type_matches(glob: &str, essence: &str) -> bool {
     let glob = glob.to_ascii_lowercase();
     let matches = |pattern: &str, value: &str| pattern == "*" || pattern == value;
-    match (glob.split_once('/'), media_type.split_once('/')) {
+    match (glob.split_once('/'), essence.split_once('/')) {
         (Some((kind_glob, subtype_glob)), Some((kind, subtype))) => {
             matches(kind_glob, kind) && matches(subtype_glob, subtype)
         }
@@ -188,26 +178,29 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks a request to complete: it must have every part once and in order, with the SHA-256 that
-/// was signed for it (`signed_sha256`, by number from 1), and the checksum of these parts.
+/// Checks a request to complete: it must have every part once and in order, with the SHA-256 to
+/// which it is pinned (`pinned`), and the checksum of these parts.
 ///
 /// # Errors
 /// `source_mismatch` with a detail.
 pub fn check_complete(
     plan: &Plan,
-    signed_sha256: &[Option<Sha256>],
+    pinned: &BTreeMap<PartNumber, Sha256>,
     request: &CompleteRequest,
 ) -> Result<(), Refusal> {
     let mismatch = |detail: String| Err(Refusal::with_detail(Code::SourceMismatch, detail));
     let count = usize::try_from(plan.count()).unwrap_or(usize::MAX);
-    if request.parts.len() != count || signed_sha256.len() != count {
+    if request.parts.len() != count {
         return mismatch(format!("this upload's plan has {count} parts"));
     }
-    for (expected, (part, signed)) in (1_u32..).zip(request.parts.iter().zip(signed_sha256)) {
+    for (expected, part) in (1_u32..).zip(&request.parts) {
         if part.number.get() != expected {
             return mismatch(format!("part {expected} is missing or out of order"));
         }
-        if signed.is_some_and(|signed| signed != part.sha256) {
+        if pinned
+            .get(&part.number)
+            .is_some_and(|sha256| *sha256 != part.sha256)
+        {
             return mismatch(format!("part {expected} was signed with another SHA-256"));
         }
     }
@@ -236,7 +229,6 @@ pub fn object_checksum<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_types::PartNumber;
     use upload_types::wire::CompletePart;
 
     fn request() -> BeginRequest {
@@ -290,6 +282,7 @@ mod tests {
             "video/mp4\r\nx: y",
             "vid eo/mp4",
             "video/mp4/x",
+            "video/mp4;, text/html",
         ] {
             assert_eq!(
                 code(|r| r.content_type = invalid.into()),
@@ -303,7 +296,7 @@ mod tests {
                 .all(|glob| is_type_glob(glob))
         );
         assert!(
-            ["*", "vid*/x", "*/mp4", "video/m*", ""]
+            ["*", "vid*/x", "*/mp4", "video/m*", "", "video/*; a=b"]
                 .iter()
                 .all(|glob| !is_type_glob(glob))
         );
@@ -361,8 +354,9 @@ mod tests {
             parts: vec![part(1, sums[0]), part(2, sums[1])],
             checksum: Checksum::composite(&sums),
         };
-        let signed = [Some(sums[0]), None];
-        let code = |request: &CompleteRequest, signed: &[Option<Sha256>]| {
+        let pinned = |sha256| BTreeMap::from([(PartNumber::FIRST, sha256)]);
+        let signed = pinned(sums[0]);
+        let code = |request: &CompleteRequest, signed: &BTreeMap<PartNumber, Sha256>| {
             check_complete(&plan, signed, request)
                 .err()
                 .map(|refusal| refusal.code)
@@ -390,7 +384,7 @@ mod tests {
             ),
             mismatch
         );
-        assert_eq!(code(&valid, &[Some(sums[1]), None]), mismatch);
+        assert_eq!(code(&valid, &pinned(sums[1])), mismatch);
         let other = CompleteRequest {
             checksum: Checksum::whole(&sums[0]),
             ..valid

@@ -18,6 +18,8 @@ pub enum Fault {
     PreconditionFailed,
     /// The store rejects the request, and would reject a repetition.
     Refused(String),
+    /// The store does not know the operation.
+    Unsupported(String),
     /// Credentials, bucket, region or permissions are wrong.
     Rejected(Rejection),
     /// The store's certificate is not trusted. Nothing was sent.
@@ -41,6 +43,8 @@ pub struct Rejection {
     pub text: String,
     /// The remedy, in the imperative.
     pub hint: String,
+    /// The region of the bucket, if the store names it because the request was for another one.
+    pub region: Option<String>,
 }
 
 /// The origin of a rejection.
@@ -98,7 +102,19 @@ impl Fault {
             summary,
             text: text.into(),
             hint: hint.into(),
+            region: None,
         })
+    }
+
+    /// Adds the region that the store has named.
+    pub(crate) fn in_region(self, region: &str) -> Self {
+        match self {
+            Self::Rejected(rejection) => Self::Rejected(Rejection {
+                region: Some(region.to_owned()),
+                ..rejection
+            }),
+            fault => fault,
+        }
     }
 }
 
@@ -111,6 +127,7 @@ impl fmt::Display for Fault {
             Self::Rejected(rejection) => f.write_str(&rejection.text),
             Self::InvalidPart(text)
             | Self::Refused(text)
+            | Self::Unsupported(text)
             | Self::Untrusted(text)
             | Self::NoCredentials(text)
             | Self::Unavailable(text) => f.write_str(text),

@@ -67,7 +67,8 @@
 //! | `fault`, `settings`, `observer` | the error; the settings; the callback for metrics |
 //! | `profile` | capabilities of a store, and their meaning |
 //! | `size_limits` | sizes that stores allow, by host |
-//! | `object_headers` | the headers of an object |
+//! | `object_headers`, `header_comparison` | the headers of an object, and their comparison with the requested ones |
+//! | `content_disposition` | the file name of a download |
 //! | `xml`, `response`, `multipart_responses` | documents; the fault in a response; its content |
 //! | `transport` | sends a request |
 //! | `aws` | configuration, endpoints and credentials by the conventions of AWS |
@@ -85,9 +86,11 @@ mod aws;
 mod bucket_url;
 mod client;
 mod clock;
+mod content_disposition;
 mod copy;
 mod deletion;
 mod fault;
+mod header_comparison;
 mod listing;
 mod multipart;
 mod multipart_responses;
@@ -108,12 +111,14 @@ mod uri;
 mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
+pub use content_disposition::attachment;
 pub use deletion::Deletion;
 pub use fault::{Fault, Place, Rejection};
+pub use header_comparison::HeaderDifferences;
 pub use listing::{ListedObject, ObjectPage};
 pub use multipart::Marker;
 pub use multipart_responses::{parse_complete, parse_create, parse_list};
-pub use object_headers::{Head, MAX_METADATA_BYTES, NewObject, attachment, metadata_text};
+pub use object_headers::{Head, MAX_METADATA_BYTES, NewObject, metadata_text};
 pub use objects::SignedForm;
 pub use observer::{CallOutcome, Observer, unobserved};
 pub use probe::ProbeDepth;

@@ -352,6 +352,8 @@ impl Store {
                 Ok(_) | Err(Fault::Refused(_) | Fault::Rejected(_)) => {
                     tokio::time::sleep(ABORT_PAUSE * attempt).await;
                 }
+                // No store without a list can show that no part came later.
+                Err(Fault::Unsupported(_)) => return Ok(()),
                 Err(fault) => return Err(fault),
             }
         }

@@ -34,6 +34,10 @@ pub fn parse_list(
     if response::error_code(&response) == "NoSuchKey" {
         return Err(Fault::NoSuchUpload);
     }
+    if matches!(response.status.as_u16(), 405 | 501) {
+        let text = format!("ListParts: {}", response.status.as_u16());
+        return Err(Fault::Unsupported(text));
+    }
     let page = response::parse("ListParts", response, "ListParts")?;
     stored_parts(page, after).map_err(|reason| Fault::Unavailable(format!("ListParts: {reason}")))
 }

@@ -14,8 +14,6 @@ use upload_net::Response;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::{Checksum, ETag};
 
-use crate::uri::encode;
-
 /// The object metadata that holds the token of an upload.
 const TOKEN_HEADER: &str = "x-amz-meta-upload-token";
 /// The metadata key of the name of an upload.
@@ -27,6 +25,15 @@ const ENCODED_WORD_BYTES: usize = 45;
 
 /// The encryption of a new object.
 pub(crate) const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+
+/// Headers that S3 keeps with an object and returns to its readers, and that need no signature.
+pub(crate) const KEPT_HEADERS: [&str; 5] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+];
 
 /// Headers that the gateway sets itself, or that would change the meaning of a request.
 const RESERVED_HEADERS: [&str; 11] = [
@@ -93,7 +100,8 @@ impl NewObject<'_> {
 #[must_use]
 pub fn metadata_text(text: &str) -> String {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
-    if text.split(' ').all(is_word) {
+    // A text with the start of an encoded word would be decoded to another text.
+    if text.split(' ').all(is_word) && !text.contains("=?") {
         return text.to_owned();
     }
     let mut words = vec![String::new()];
@@ -125,6 +133,8 @@ pub struct Head {
     /// `None` in a bucket without versions. `null` is the id of every object that was written
     /// without versioning, in a bucket that had or has it at another time.
     pub version_id: Option<String>,
+    /// The other headers that are kept with the object, by name in lower case.
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Head {
@@ -143,8 +153,25 @@ impl Head {
                 .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
                 .map(|date| date.timestamp()),
             version_id: response.header("x-amz-version-id").map(str::to_owned),
+            headers: kept_headers(response),
         })
     }
+}
+
+/// The headers that S3 keeps with an object, without empty values.
+fn kept_headers(response: &Response) -> BTreeMap<String, String> {
+    let headers = response.headers.iter();
+    headers
+        .filter(|(name, value)| {
+            let name = name.as_str();
+            let is_kept = KEPT_HEADERS.contains(&name) || name.starts_with("x-amz-");
+            is_kept && !value.is_empty()
+        })
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.as_str().to_owned(), value.trim().to_owned())
+        })
+        .collect()
 }
 
 /// Checks the headers that every created object gets. Returns their names in lower case.
@@ -189,24 +216,6 @@ fn collapse_spaces(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `Content-Disposition` (RFC 6266) for a download with the file name `name`: in ASCII for old
-/// clients, and in full as in RFC 8187.
-#[must_use]
-pub fn attachment(name: &str) -> String {
-    let to_ascii = |c: char| {
-        if c.is_ascii_graphic() && !"\"\\%/".contains(c) || c == ' ' {
-            c
-        } else {
-            '_'
-        }
-    };
-    let ascii: String = name.chars().map(to_ascii).collect();
-    format!(
-        "attachment; filename=\"{ascii}\"; filename*=UTF-8''{}",
-        encode(name)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +253,10 @@ mod tests {
     #[test]
     fn text_other_than_ascii_words_becomes_encoded_words() {
         assert_eq!(metadata_text("a b"), "a b");
+        assert_eq!(
+            metadata_text("=?UTF-8?B?Li4v?="),
+            "=?UTF-8?B?PT9VVEYtOD9CP0xpNHY/PQ==?="
+        );
         assert_eq!(metadata_text("é"), "=?UTF-8?B?w6k=?=");
         assert_eq!(metadata_text("a  b"), "=?UTF-8?B?YSAgYg==?=");
         let text = metadata_text(&"写".repeat(31));

@@ -11,8 +11,9 @@ use upload_types::wire::{PartSpec, SignedPut};
 use upload_types::{Key, SignedUrl};
 
 use crate::client::Call;
+use crate::content_disposition::attachment;
 use crate::fault::Fault;
-use crate::object_headers::{Head, NewObject, attachment};
+use crate::object_headers::{Head, NewObject};
 use crate::profile::{Capability, Support};
 use crate::response;
 use crate::signing::body_headers;

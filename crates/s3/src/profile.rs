@@ -25,7 +25,10 @@ pub enum Capability {
     Md5,
     Length,
     Smuggling,
+    UnsignedHeaders,
     Expiry,
+    Encryption,
+    RequiredHeaders,
     Composite,
     PutOnce,
     CompleteOnce,
@@ -39,8 +42,9 @@ pub enum Capability {
 }
 
 use Capability::{
-    CompleteAgain, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart, Expiry, Length,
-    Listing, Md5, ObjectSize, Payload, PutOnce, Sha256, Smuggling, UnequalParts,
+    CompleteAgain, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart, Encryption, Expiry,
+    Length, Listing, Md5, ObjectSize, Payload, PutOnce, RequiredHeaders, Sha256, Smuggling,
+    UnequalParts, UnsignedHeaders,
 };
 
 /// The support of a store for a capability.
@@ -88,13 +92,16 @@ impl Finding {
 }
 
 impl Capability {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Sha256,
         Payload,
         Md5,
         Length,
         Smuggling,
+        UnsignedHeaders,
         Expiry,
+        Encryption,
+        RequiredHeaders,
         Composite,
         PutOnce,
         CompleteOnce,
@@ -149,7 +156,19 @@ impl Capability {
                 "smuggling",
                 "an unsigned x-amz-copy-source on a presigned part",
             ),
+            UnsignedHeaders => (
+                "unsigned-headers",
+                "a presigned PUT with unsigned Cache-Control, Content-Encoding and similar headers",
+            ),
             Expiry => ("expiry", "an expired presigned URL"),
+            Encryption => (
+                "encryption",
+                "HeadObject of an object that was created with the encryption of --sse",
+            ),
+            RequiredHeaders => (
+                "required-headers",
+                "HeadObject of an object that was created with the headers of --required-header",
+            ),
             Composite => (
                 "composite",
                 "HeadObject of an object completed from parts, with its checksum",
@@ -192,6 +211,7 @@ impl Capability {
             (UnequalParts | CopyRange | EmptyPart | Payload | Md5, Untried) => {
                 "only `upload serve --probe` tries it"
             }
+            (Encryption | RequiredHeaders, Untried) => "the gateway requests none",
             (_, Untried) => "not known",
             (Sha256, Yes) => {
                 "each part is proved by its SHA-256, which the store verifies and keeps"
@@ -207,6 +227,17 @@ impl Capability {
             (Smuggling, _) => {
                 "the holder of a URL can copy every object that the gateway's credentials can read: give them no read access"
             }
+            (UnsignedHeaders, Yes) => "the holder of a URL cannot add headers to an object",
+            (UnsignedHeaders, No) => {
+                "the holder of a small object's URL can add headers: HeadObject is compared, and an object with other headers than the requested ones is rejected"
+            }
+            (UnsignedHeaders, Refused) => {
+                "the store adds such headers itself: those of the holder of a small object's URL are not noticed"
+            }
+            (Encryption, Yes) => "the store encrypts as requested",
+            (Encryption, _) => "the store ignores --sse, or encrypts in another way",
+            (RequiredHeaders, Yes) => "objects have the required headers",
+            (RequiredHeaders, _) => "the store ignores a required header",
             (Expiry, Yes) => "URLs expire in time",
             (Expiry, _) => "URLs never expire",
             (Composite, Yes) => "the checksum of the object is compared with the store's",
@@ -261,10 +292,11 @@ impl Profile {
     pub fn embedded() -> Self {
         let mut profile = Self::default();
         for capability in Capability::ALL {
-            let support = if capability == Payload {
-                Support::Refused
-            } else {
-                Support::Yes
+            let support = match capability {
+                Payload => Support::Refused,
+                // The embedded store has neither.
+                Encryption | RequiredHeaders => continue,
+                _ => Support::Yes,
             };
             profile.record(capability, Finding::new(support, "known"));
         }
@@ -327,9 +359,16 @@ impl Profile {
         } else {
             &[Length, Smuggling, Expiry, Composite, CompleteOnce]
         };
+        let is_lacking = |capability: &Capability| self.support(*capability) != Support::Yes;
+        // HeadObject is compared unless the store adds such headers itself.
+        let unsigned_headers = [UnsignedHeaders]
+            .into_iter()
+            .filter(|capability| single_put && self.support(*capability) == Support::Refused);
         relevant
             .iter()
-            .filter(|capability| self.support(**capability) != Support::Yes)
+            .copied()
+            .filter(is_lacking)
+            .chain(unsigned_headers)
             .map(|capability| capability.name().to_owned())
             .collect()
     }

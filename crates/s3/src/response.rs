@@ -177,6 +177,7 @@ fn other_region(region: &str, text: &str) -> Fault {
         format!("the bucket is in the region {region} ({text})"),
         format!("use --s3-region {region}"),
     )
+    .in_region(region)
 }
 
 /// Whether a code announces a temporary failure, although the status of some of them is 4xx.

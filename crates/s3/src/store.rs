@@ -20,9 +20,10 @@ use crate::aws::{SharedConfig, Variant};
 use crate::bucket_url::BucketUrl;
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::object_headers::check_create_headers;
+use crate::header_comparison::{HeaderDifferences, differences};
+use crate::object_headers::{Head, check_create_headers};
 use crate::profile::{Capability, PROFILE_VERSION, Profile, Support};
-use crate::region::region;
+use crate::region::{Region, region};
 use crate::settings::Settings;
 use crate::signing::{Credentials, Presigned, Signer};
 use crate::size_limits;
@@ -37,6 +38,9 @@ const CREDENTIALS_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
+    settings: Arc<Settings>,
+    variant: Variant,
+    region: Region,
     /// For control calls.
     internal_url: BucketUrl,
     /// For presigned URLs.
@@ -64,11 +68,7 @@ impl Store {
         let region = region(&settings, &config)?;
         let variant = Variant::of(&config);
         check_fips(&settings, variant)?;
-        let public_endpoint = settings.public_endpoint.as_ref();
-        let endpoint = settings.endpoint.as_ref();
-        let bucket_url = |endpoint| BucketUrl::new(&settings, endpoint, &region, variant);
-        let internal_url = bucket_url(endpoint)?;
-        let public_url = bucket_url(public_endpoint.or(endpoint))?;
+        let (internal_url, public_url) = bucket_urls(&settings, &region.name, variant)?;
         let prefix = settings.prefix.trim_matches('/').to_owned();
         if !prefix.is_empty() {
             check_key(&prefix).map_err(|reason| {
@@ -77,26 +77,48 @@ impl Store {
             })?;
         }
         let create_headers = check_create_headers(&settings.create_headers)?;
-        let http = HttpClient::new(settings.network).map_err(|error| {
+        let http = HttpClient::new(settings.network.clone()).map_err(|error| {
             Error::new(Kind::Config, "could not set up HTTP").with_source(error)
         })?;
         let credentials = match &settings.keys {
             Some((access, secret)) => Credentials::fixed(access, secret),
             None => Credentials::chain(http.clone()),
         };
-        let signer = Signer::new(credentials, &region);
+        let signer = Signer::new(credentials, &region.name);
         Ok(Self {
             client: Client::new(http, signer, settings.observer),
+            variant,
+            region,
             internal_url,
             public_url,
             limits: size_limits::of_endpoint(settings.endpoint.as_ref()),
-            bucket: settings.bucket,
+            bucket: settings.bucket.clone(),
             prefix,
             create_headers,
             embedded: settings.embedded,
-            cdn: settings.cdn,
+            cdn: settings.cdn.clone(),
+            settings: Arc::new(settings),
             proof: Proof::Sha256,
             profile: Arc::default(),
+        })
+    }
+
+    /// This store in the region that a fault names. Returns `None` if the settings name the region,
+    /// and for other faults.
+    #[must_use]
+    pub fn in_region_of(&self, fault: &Fault) -> Option<Self> {
+        let Fault::Rejected(rejection) = fault else {
+            return None;
+        };
+        let region = self.region.corrected(rejection.region.as_ref()?)?;
+        let urls = bucket_urls(&self.settings, &region.name, self.variant);
+        let (internal_url, public_url) = urls.ok()?;
+        Some(Self {
+            client: self.client.for_service("s3", Some(&region.name)),
+            region,
+            internal_url,
+            public_url,
+            ..self.clone()
         })
     }
 
@@ -218,6 +240,35 @@ impl Store {
         }
     }
 
+    /// The headers of an object that differ from those that the gateway requests. Unsigned headers
+    /// are not reported if the store adds such headers itself.
+    #[must_use]
+    pub fn header_differences(&self, object: &Head) -> HeaderDifferences {
+        let mut found = differences(object, &self.create_headers);
+        if self.profile.support(Capability::UnsignedHeaders) == Support::Refused {
+            found.unsigned.clear();
+        }
+        found
+    }
+
+    /// The names of the capabilities that matter for this object and that the store does not have:
+    /// those of [`Profile::unproven`], and requested headers that the object lacks.
+    #[must_use]
+    pub fn unproven(&self, object: &Head, single_put: bool) -> Vec<String> {
+        let missing = self.header_differences(object);
+        let lacking = [
+            (Capability::Encryption, missing.encryption),
+            (Capability::RequiredHeaders, missing.required),
+        ];
+        let lacking = lacking
+            .into_iter()
+            .filter(|(_, headers)| !headers.is_empty())
+            .map(|(capability, _)| capability.name().to_owned());
+        let mut unproven = self.profile.unproven(single_put);
+        unproven.extend(lacking);
+        unproven
+    }
+
     /// The SQS queue at `url`, called with the store's credentials.
     ///
     /// # Errors
@@ -226,8 +277,8 @@ impl Store {
         Queue::new(url, &self.client)
     }
 
-    /// The key under which to keep the profile. It differs for another bucket, endpoint, prefix,
-    /// credential, or header of created objects.
+    /// The key under which to keep the profile. It differs for another bucket, endpoint, region,
+    /// prefix, credential, or header of created objects.
     ///
     /// # Errors
     /// [`Fault`] without a credential.
@@ -237,6 +288,7 @@ impl Store {
             self.internal_url.bucket(&[]),
             self.public_url.bucket(&[]),
             &self.prefix,
+            &self.region.name,
         );
         let identity = format!(
             "{PROFILE_VERSION} {location:?} {access_key} {:?}",
@@ -316,6 +368,18 @@ impl Store {
     ) -> Result<Response, Fault> {
         transport::send(self.client.http(), request, CONTROL_CALL_TIMEOUT).await
     }
+}
+
+/// The URLs for control calls and for clients.
+fn bucket_urls(
+    settings: &Settings,
+    region: &str,
+    variant: Variant,
+) -> Result<(BucketUrl, BucketUrl)> {
+    let endpoint = settings.endpoint.as_ref();
+    let public_endpoint = settings.public_endpoint.as_ref().or(endpoint);
+    let bucket_url = |endpoint| BucketUrl::new(settings, endpoint, region, variant);
+    Ok((bucket_url(endpoint)?, bucket_url(public_endpoint)?))
 }
 
 /// Checks that an endpoint of the settings does not contradict the demand for validated

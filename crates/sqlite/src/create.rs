@@ -26,6 +26,10 @@ pub(crate) fn create(path: &Path, schema: &Schema, mode: JournalMode) -> Result<
     let temp = TempFile::new(path, locking).map_err(failed)?;
     crash::point("sqlite.create.empty");
     let filled = connect(temp.path()).and_then(|mut connection| {
+        if schema.incremental_vacuum {
+            // This has no effect once the file has a table.
+            connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+        }
         migrate(&mut connection, schema)?;
         if mode == JournalMode::Wal {
             // The processes that open the file must not do this: if two switch the mode at once,

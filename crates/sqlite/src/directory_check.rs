@@ -10,14 +10,20 @@ use upload_types::error::{Error, Kind, Result};
 
 /// Permission of others to write.
 const OTHERS_WRITE: u32 = 0o002;
+const GROUP_WRITE: u32 = 0o020;
 
 /// Checks a directory or, if it does not exist, the nearest existing one above it. `noun` names the
 /// files in it: "the journal"; `hint` is the instruction for a user without a suitable directory.
 ///
 /// # Errors
 /// [`Kind::DatabaseUnusable`] if the directory itself is a symbolic link, except one that root made
-/// for another user, or every user may write to it; and if the checked directory belongs neither to
-/// the effective user nor to root. The last rule also keeps `sudo` from writing to files of a user.
+/// for another user, or if every user or the members of a shared group may write to it; and if the
+/// checked directory belongs neither to the effective user nor to root. The last rule also keeps
+/// `sudo` from writing to files of a user.
+///
+/// The sticky bit makes no difference: it protects existing files, and SQLite reads files that
+/// another user has created beside the database. The owner of a directory further above can move
+/// the checked one away, but cannot put one of the effective user in its place.
 pub fn check_directory(directory: &Path, noun: &str, hint: &str) -> Result<()> {
     for (levels_above, directory) in directory.ancestors().enumerate() {
         let directory = if directory.as_os_str().is_empty() {
@@ -50,6 +56,9 @@ pub fn check_directory(directory: &Path, noun: &str, hint: &str) -> Result<()> {
         if metadata.mode() & OTHERS_WRITE != 0 && is_own {
             return reject("every user may write to it");
         }
+        if metadata.mode() & GROUP_WRITE != 0 && is_own && is_shared(metadata.gid()) {
+            return reject("the other members of its group may write to it");
+        }
         return Ok(());
     }
     Ok(())
@@ -61,4 +70,58 @@ pub fn directory_of(file: &Path) -> &Path {
     file.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+/// Whether a group may have other members than the effective user. Many systems give each user a
+/// group of their own, often with the same number, and let the group write by default.
+fn is_shared(group: u32) -> bool {
+    let user = geteuid().as_raw();
+    let text = |path| fs::read_to_string(path).unwrap_or_default();
+    group != user && !is_private(group, user, &text("/etc/group"), &text("/etc/passwd"))
+}
+
+/// Whether the group exists in `groups` and has no other member, in the format of `/etc/group` and
+/// `/etc/passwd`.
+fn is_private(group: u32, user: u32, groups: &str, users: &str) -> bool {
+    let fields = |line: &'_ str| -> Vec<String> { line.split(':').map(str::to_owned).collect() };
+    let users: Vec<_> = users.lines().map(fields).collect();
+    let has_number = |fields: &[String], at: usize, number: u32| {
+        fields
+            .get(at)
+            .is_some_and(|text| *text == number.to_string())
+    };
+    let own_names: Vec<&String> = users
+        .iter()
+        .filter(|fields| has_number(fields, 2, user))
+        .filter_map(|fields| fields.first())
+        .collect();
+    let is_primary_of_another = users
+        .iter()
+        .any(|fields| has_number(fields, 3, group) && !has_number(fields, 2, user));
+    let members = groups
+        .lines()
+        .map(fields)
+        .find(|fields| has_number(fields, 2, group))
+        .map(|fields| fields.get(3).cloned().unwrap_or_default());
+    members.is_some_and(|members| {
+        let mut members = members.split(',').filter(|name| !name.trim().is_empty());
+        !is_primary_of_another && members.all(|name| own_names.iter().any(|own| *own == name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_is_private_if_no_other_user_is_in_it() {
+        let users = "root:x:0:0::/root:/bin/sh\nme:x:1001:1002::/home/me:/bin/sh\n\
+                     you:x:1003:100::/home/you:/bin/sh\n";
+        let groups = "me:x:1002:\nusers:x:100:\nteam:x:50:me,you\nmine:x:51:me\n";
+        let is_private = |group| is_private(group, 1001, groups, users);
+        assert!(is_private(1002) && is_private(51));
+        assert!(!is_private(50), "a member");
+        assert!(!is_private(100), "the group of another user");
+        assert!(!is_private(7), "not in the file");
+    }
 }

@@ -11,6 +11,7 @@
 //!     name: "journal",
 //!     application_id: 0x7570_6c64,
 //!     migrations: &["CREATE TABLE upload (id TEXT) STRICT"],
+//!     incremental_vacuum: false,
 //!     hint: "name another file with --journal FILE",
 //! };
 //! let connection = open(Path::new("state/journal.db"), &SCHEMA)?;

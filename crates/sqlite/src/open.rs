@@ -46,7 +46,7 @@ pub fn prepare_path(path: &Path, schema: &Schema) -> Result<PathBuf> {
 ///
 /// # Errors
 /// [`Kind::DatabaseUnusable`] if the file cannot be created or opened, is of another kind, damaged,
-/// or empty. [`Kind::Config`] if a newer version wrote it, [`Kind::Busy`] if another process keeps
+/// or empty. [`Kind::Config`] if a newer version wrote it, [`Kind::Locked`] if another process keeps
 /// it locked.
 pub fn open(path: &Path, schema: &Schema) -> Result<Connection> {
     if rusqlite::version_number() < MIN_SQLITE_VERSION {
@@ -84,7 +84,7 @@ pub(crate) fn open_with_mode(
                 schema.name,
                 path.display()
             );
-            Error::new(Kind::Busy, text)
+            Error::new(Kind::Locked, text)
                 .with_source(error)
                 .with_hint("wait until that process ends, or stop it; then run the command again")
         }

@@ -22,6 +22,7 @@ const SCHEMA: Schema = Schema {
     name: "diary",
     application_id: 7,
     migrations: &[DAY],
+    incremental_vacuum: false,
     hint: "write less",
 };
 

@@ -47,6 +47,8 @@ pub enum Kind {
     MissingEtag,
     /// Another process drives this upload.
     Busy,
+    /// Another process has locked a database.
+    Locked,
     /// Another process has taken over the lease.
     LeaseLost,
     /// The token or a policy of the store does not permit the request.
@@ -95,6 +97,7 @@ impl Kind {
             | Self::UrlExpired
             | Self::ClockSkew
             | Self::Busy
+            | Self::Locked
             | Self::LeaseLost
             | Self::PartsMismatch => 75,
             Self::Unauthorized
@@ -127,6 +130,7 @@ impl Kind {
             Self::WrongEndpoint => "wrong_endpoint",
             Self::MissingEtag => "missing_etag",
             Self::Busy => "busy",
+            Self::Locked => "locked",
             Self::LeaseLost => "lease_lost",
             Self::Unauthorized => "unauthorized",
             Self::CredentialsRejected => "credentials_rejected",

@@ -9,6 +9,7 @@
 //! | [`plan`] | how a file is cut into parts |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
+//! | [`fair_share`] | a limited resource that several owners share |
 //! | [`sync`] | locks that are not poisoned |
 //! | [`crash`] | points at which tests kill the process |
 //!
@@ -24,7 +25,9 @@ mod digest;
 mod disk_failure;
 pub mod error;
 mod etag;
+pub mod fair_share;
 mod ids;
+mod media_type;
 pub mod plan;
 #[cfg(feature = "schema")]
 mod schema;
@@ -37,5 +40,6 @@ pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
 pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
+pub use media_type::MediaType;
 pub use plan::ByteRange;
 pub use secrets::{SignedUrl, Token};

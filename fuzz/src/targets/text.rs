@@ -117,12 +117,13 @@ pub fn content_disposition(bytes: &[u8]) {
     let decoded = url::form_urlencoded::parse(encoded.as_bytes())
         .next()
         .map(|(name, _)| name.into_owned());
-    // These characters have another meaning to the decoder.
-    let is_decodable = !name.contains(['&', '=', '+']);
+    let decoded = decoded.unwrap_or_default();
     assert!(
-        !is_decodable || decoded.unwrap_or_default() == name,
-        "{name:?} → {encoded:?}"
+        !decoded.contains(['/', '\\', '\u{202e}']) && !decoded.contains(char::is_control),
+        "{name:?} → {decoded:?}"
     );
+    let is_kept = !name.is_empty() && name.chars().all(char::is_alphanumeric);
+    assert!(!is_kept || decoded == name, "{name:?} → {encoded:?}");
 }
 
 /// Text that is shown on a terminal.

@@ -247,7 +247,7 @@ fn part_headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
                     "the backend signed {value} bytes for a part of {len}"
                 )));
             }
-            "if-none-match" => {}
+            "if-none-match" | "cache-control" | "expires" => {}
             name if name.starts_with("x-amz-") || name.starts_with("content-") => {}
             _ => {
                 return Err(unusable(

@@ -20,37 +20,52 @@ pub struct AccessArgs {
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub auth: Vec<AuthMode>,
     /// For --auth jwt: the issuer of accepted tokens (`iss`), such as
-    /// https://token.actions.githubusercontent.com
+    /// https://token.actions.githubusercontent.com; repeatable
+    ///
+    /// With several issuers, the value of --jwt-audience, --jwt-jwks, --jwt-claim and
+    /// --jwt-owner-claim applies to all of them, or to one if it begins with that issuer and a
+    /// space: --jwt-claim 'https://gitlab.example project_path=acme/*'. Owners of different issuers
+    /// are always different.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub jwt_issuer: Option<String>,
-    /// For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses
+    pub jwt_issuer: Vec<String>,
+    /// For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses;
+    /// repeatable: one must match
     #[arg(long, value_name = "AUDIENCE", value_parser = NonEmptyStringValueParser::new())]
-    pub jwt_audience: Option<String>,
+    pub jwt_audience: Vec<String>,
     /// For --auth jwt: the URL of the issuer's keys [default: from its
     /// /.well-known/openid-configuration]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub jwt_jwks: Option<String>,
-    /// For --auth jwt: the signature algorithm; tokens that name another are rejected
-    #[arg(long, value_name = "ALGORITHM", default_value = "RS256")]
-    pub jwt_algorithm: JwtAlgorithm,
+    pub jwt_jwks: Vec<String>,
+    /// For --auth jwt: the accepted signature algorithms; tokens that name another are rejected
+    #[arg(
+        long,
+        value_name = "ALGORITHM",
+        default_value = "RS256",
+        value_delimiter = ','
+    )]
+    pub jwt_algorithm: Vec<JwtAlgorithm>,
     /// For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable,
     /// required at least once
     ///
     /// In the glob, * matches any characters except / and :, and ** matches any characters:
     /// repository=acme/*, or sub=repo:acme/app:ref:refs/heads/**. Every named claim must match; if
-    /// a claim is named several times, one of its globs must match. To accept every token of the
-    /// issuer, use sub=**.
+    /// a claim is named several times, one of its globs must match. A path names a claim in an
+    /// object: realm_access.roles=uploader. Of a list, and of the words of `scope` and `scp`, one
+    /// must match. To accept every token of the issuer, use sub=**.
     #[arg(long = "jwt-claim", value_name = "NAME=GLOB", value_parser = parse::claim)]
     pub jwt_claims: Vec<(String, String)>,
     /// For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions
     /// repository_id, since sub differs by branch
-    #[arg(long, value_name = "NAME", default_value = "sub", value_parser = NonEmptyStringValueParser::new())]
-    pub jwt_owner_claim: String,
-    /// Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
     ///
-    /// Each gateway counts separately. After a pause, an owner may request a burst of URLs at once:
-    /// at least 1000, the most that one call may request; by default the larger of N and 1000. The
-    /// gateway answers further requests with 429 rate_limited and the time to wait.
+    /// The claim is a text or a whole number; the number 1 and the text 1 are different owners.
+    #[arg(long, value_name = "NAME", default_value = "sub", value_parser = NonEmptyStringValueParser::new())]
+    pub jwt_owner_claim: Vec<String>,
+    /// Calls and signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
+    ///
+    /// A call that signs URLs counts once for each URL; every other call about an upload, and each
+    /// entry of a batch, counts once. Each gateway counts separately. After a pause, an owner may use
+    /// a burst at once: at least 1000, the most URLs that one call may request; by default the larger
+    /// of N and 1000. The gateway answers further calls with 429 rate_limited and the time to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
     /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB
@@ -78,9 +93,27 @@ pub enum JwtAlgorithm {
     /// RSA of 2048 bits or more, with SHA-256
     #[value(name = "RS256")]
     Rs256,
+    /// The same with SHA-384
+    #[value(name = "RS384")]
+    Rs384,
+    /// The same with SHA-512
+    #[value(name = "RS512")]
+    Rs512,
+    /// RSA-PSS, with SHA-256
+    #[value(name = "PS256")]
+    Ps256,
+    /// RSA-PSS, with SHA-384
+    #[value(name = "PS384")]
+    Ps384,
+    /// RSA-PSS, with SHA-512
+    #[value(name = "PS512")]
+    Ps512,
     /// ECDSA on P-256, with SHA-256
     #[value(name = "ES256")]
     Es256,
+    /// ECDSA on P-384, with SHA-384
+    #[value(name = "ES384")]
+    Es384,
     /// Ed25519
     #[value(name = "EdDSA")]
     EdDsa,

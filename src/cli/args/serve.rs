@@ -42,6 +42,13 @@ Examples:
   Remove a finished upload, with the configuration of the gateway:
     upload serve rm --config serve.toml ID";
 
+const PRUNE_EXAMPLES: &str = "\
+Examples:
+  Count the records that could be deleted:
+    upload serve prune --ledger sqlite:/var/lib/upload/gateway.db --dry-run
+  Keep those of the last week only:
+    upload serve prune --ledger sqlite:/var/lib/upload/gateway.db --older-than 7d";
+
 const TOKEN_ADD_EXAMPLES: &str = "\
 Examples:
   Make a token in a file that only its owner can read:
@@ -94,6 +101,10 @@ pub struct ServeOptions {
     /// clients
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub store_credentials: Option<PathBuf>,
+    /// The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make
+    /// them; such a URL permits up to 5 GiB
+    #[arg(long)]
+    pub store_presigned_puts: bool,
     /// An accepted content type, as a glob; repeatable
     #[arg(long = "allow-type", value_name = "GLOB", default_value = "*/*", value_parser = NonEmptyStringValueParser::new())]
     pub allow_types: Vec<String>,
@@ -110,6 +121,13 @@ pub struct ServeOptions {
     /// 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
+    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with
+    /// the value never, they are never deleted
+    ///
+    /// Ready uploads are kept, and so is an upload of which an object stays in the store. The sweep
+    /// deletes the records. See `upload serve prune`.
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse::duration_or_never)]
+    pub keep_ended: DurationOrNever,
     /// How often to end abandoned uploads (expired ones and unfinished completes); with the value
     /// never, only other gateways do it
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::duration_or_never)]
@@ -265,8 +283,8 @@ pub enum ServeVerb {
     /// completes succeeded, ends uploads that expired or are being aborted, and removes their parts
     /// and objects from the store. It walks through all objects below the prefix, removes those of
     /// ended uploads, and counts for the quotas what the store has; --dry-run leaves out the walk.
-    /// Multipart uploads that the ledger does not know are only printed. A gateway that uses an embedded store must be stopped. With --check, nothing is
-    /// swept.
+    /// Multipart uploads that the ledger does not know are only printed. A gateway that uses an
+    /// embedded store must be stopped. With --check, nothing is swept.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Sweep(SweepArgs),
     /// Remove uploads of any owner with their objects, and exit; running gateways need not be
@@ -278,6 +296,32 @@ pub enum ServeVerb {
     /// embedded store must be stopped. With --check, nothing is removed.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Rm(RemoveArgs),
+    /// Delete the records of old uploads from the ledger, and release their space
+    ///
+    /// Uploads that were aborted, rejected or have expired are deleted, if nothing of them is left
+    /// in the store; gateways do the same after --keep-ended. A client that asks for such an upload
+    /// gets the answer not_found, and begins anew. Running gateways need not be stopped. The file of
+    /// a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
+    Prune(PruneArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = PRUNE_EXAMPLES)]
+pub struct PruneArgs {
+    /// Delete uploads that ended longer ago than this
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse::duration)]
+    pub older_than: Duration,
+    /// Also delete the records of ready uploads that began longer ago
+    ///
+    /// Their objects stay in the store and count in the quota, but the gateway no longer knows them:
+    /// it signs no URL to read them, and a client that uploads the same file again sends it again.
+    #[arg(long)]
+    pub ready: bool,
+    /// Print what would be deleted, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
 }
 
 #[derive(Args)]
@@ -315,6 +359,7 @@ fn hide_unused(arg: Arg) -> Arg {
         "s3_path_style",
         "ledger",
         "url_ttl",
+        "keep_ended",
         "lease",
         "hooks",
         "on_reject",

@@ -105,6 +105,7 @@ pub const EVENTS: &[LineDoc] = &[
             F("attempt", "integer", "number of the failed attempt, from 1"),
             F("kind", "string", "kind of the failure"),
             F("wait_ms", "integer", "milliseconds until the next attempt"),
+            F("message", "string", "what failed, and why"),
         ],
     },
     LineDoc {
@@ -145,6 +146,18 @@ pub const EVENTS: &[LineDoc] = &[
             F("upload", "string|null", "upload id"),
             F("old_path", "string", "path that the journal had"),
             F("path", "string", "path of the source now"),
+        ],
+    },
+    LineDoc {
+        kind: "renamed",
+        meaning: "The source was uploaded before, from a path that no longer has it and under another name. It is uploaded again under its new name.",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string|null", "id of the earlier upload"),
+            F("old_path", "string", "path of the source then"),
+            F("old_name", "string", "name of the object then"),
+            F("path", "string", "path of the source now"),
+            F("name", "string", "name of the object now"),
         ],
     },
     LineDoc {
@@ -189,7 +202,16 @@ pub const EVENTS: &[LineDoc] = &[
         fields: &[
             F("code", "integer", "exit code"),
             F("uploads", "integer", "number of sources"),
-            F("completed", "integer", "number of uploaded sources"),
+            F(
+                "completed",
+                "integer",
+                "number of sources whose object is stored: sent by this run, or already stored",
+            ),
+            F(
+                "already_stored",
+                "integer",
+                "number of these whose object existed before this command",
+            ),
             F("failed", "integer", "number of failed sources"),
             F(
                 "bytes_sent",

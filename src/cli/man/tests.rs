@@ -152,8 +152,16 @@ fn events_of_the_source() -> Vec<Event> {
         },
         Event::Moved {
             item,
+            upload: upload.clone(),
+            old_path: path.clone(),
+            path: path.clone(),
+        },
+        Event::Renamed {
+            item,
             upload,
             old_path: path.clone(),
+            old_name: path.clone(),
+            name: path.clone(),
             path,
         },
     ]
@@ -188,11 +196,13 @@ fn events_of_the_end() -> Vec<Event> {
             code: 0,
             uploads: 0,
             completed: 0,
+            already_stored: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
             resumable: false,
             resume_command: String::new(),
+            is_dry_run: false,
         },
     ]
 }

@@ -5,12 +5,11 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use url::Url;
-
-use crate::cli::args::access::{AccessArgs, AuthMode, JwtAlgorithm};
+use super::issuers;
+use crate::cli::args::access::{AccessArgs, AuthMode};
 use crate::cli::parse;
 use crate::cli::repeat::not_understood;
-use upload_gateway::{Algorithm, Auth, Issuer, Quota, Rate};
+use upload_gateway::{Auth, Quota, Rate};
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::MAX_SIGN_PARTS;
@@ -27,7 +26,7 @@ pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
                 .with_hint("remove none from --auth"),
         );
     }
-    if let Some(flag) = jwt_flag(flags).filter(|_| !jwt) {
+    if let Some(flag) = issuers::first_flag(flags).filter(|_| !jwt) {
         return Err(
             Error::new(Kind::Config, format!("{flag} needs --auth jwt")).with_hint(format!(
                 "add --auth jwt, or --auth tokens,jwt; or remove {flag}"
@@ -36,7 +35,7 @@ pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
     }
     if jwt {
         return Ok(Auth::Jwt {
-            issuers: vec![issuer(flags)?],
+            issuers: issuers::issuers(flags)?,
             tokens,
         });
     }
@@ -51,46 +50,6 @@ pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
         format!("authentication is required to listen on {listen}"),
     )
     .with_hint("make a token with `upload serve token add NAME`, and add --auth tokens"))
-}
-
-/// The first of the flags that are for `--auth jwt` only.
-fn jwt_flag(flags: &AccessArgs) -> Option<&'static str> {
-    let given = [
-        ("--jwt-issuer", flags.jwt_issuer.is_some()),
-        ("--jwt-audience", flags.jwt_audience.is_some()),
-        ("--jwt-jwks", flags.jwt_jwks.is_some()),
-        ("--jwt-claim", !flags.jwt_claims.is_empty()),
-    ];
-    let first = given.into_iter().find(|(_, is_given)| *is_given);
-    first.map(|(flag, _)| flag)
-}
-
-fn issuer(flags: &AccessArgs) -> Result<Issuer> {
-    let missing = |flag: &str| {
-        Error::new(Kind::Config, format!("--auth jwt needs {flag}"))
-            .with_hint("add --jwt-issuer URL, --jwt-audience AUDIENCE and --jwt-claim NAME=GLOB")
-    };
-    let wrong_url =
-        |error| Error::new(Kind::Usage, "could not use the value of --jwt-jwks").with_source(error);
-    let jwks = flags.jwt_jwks.as_deref().map(Url::parse).transpose();
-    Ok(Issuer {
-        issuer: flags
-            .jwt_issuer
-            .clone()
-            .ok_or_else(|| missing("--jwt-issuer"))?,
-        audience: flags
-            .jwt_audience
-            .clone()
-            .ok_or_else(|| missing("--jwt-audience"))?,
-        jwks: jwks.map_err(wrong_url)?,
-        algorithm: match flags.jwt_algorithm {
-            JwtAlgorithm::Rs256 => Algorithm::Rs256,
-            JwtAlgorithm::Es256 => Algorithm::Es256,
-            JwtAlgorithm::EdDsa => Algorithm::EdDsa,
-        },
-        claims: flags.jwt_claims.clone(),
-        owner_claim: flags.jwt_owner_claim.clone(),
-    })
 }
 
 /// `N/s`, or `N/s,burst=M`.
@@ -180,81 +139,6 @@ mod tests {
                 .auth,
             Auth::Tokens
         ));
-    }
-
-    const JWT: [&str; 8] = [
-        "--auth",
-        "jwt",
-        "--jwt-issuer",
-        "https://token.actions.githubusercontent.com",
-        "--jwt-audience",
-        "https://upload.example",
-        "--jwt-claim",
-        "repository=acme/*",
-    ];
-
-    #[test]
-    fn issuer_is_taken_from_the_flags() {
-        let more_flags = [
-            "--jwt-algorithm",
-            "ES256",
-            "--jwt-owner-claim",
-            "repository_id",
-            "--jwt-claim",
-            "ref=refs/heads/main",
-        ];
-        let Auth::Jwt {
-            issuers,
-            tokens: false,
-        } = config_of(&[&JWT[..], &more_flags].concat()).unwrap().auth
-        else {
-            panic!("jwt")
-        };
-        let [issuer] = issuers.try_into().unwrap();
-        assert_eq!(
-            (issuer.algorithm, issuer.jwks, issuer.claims.len()),
-            (Algorithm::Es256, None, 2)
-        );
-        assert_eq!(
-            (issuer.issuer.as_str(), issuer.owner_claim.as_str()),
-            (JWT[3], "repository_id")
-        );
-        let Auth::Jwt {
-            issuers,
-            tokens: true,
-        } = config_of(&[&["--auth", "tokens,jwt"], &JWT[2..]].concat())
-            .unwrap()
-            .auth
-        else {
-            panic!("both")
-        };
-        assert_eq!(
-            (issuers[0].algorithm, issuers[0].owner_claim.as_str()),
-            (Algorithm::Rs256, "sub")
-        );
-    }
-
-    #[test]
-    fn contradictory_and_missing_flags_are_errors() {
-        for line in [
-            &["--auth", "jwt"][..],
-            &JWT[..4],
-            &JWT[2..],
-            &[&["--auth", "none"], &JWT[..]].concat(),
-            &["--auth", "none,tokens"],
-        ] {
-            assert_eq!(
-                config_of(line).unwrap_err().kind(),
-                Kind::Config,
-                "{line:?}"
-            );
-        }
-        assert_eq!(
-            config_of(&[&JWT[..], &["--jwt-jwks", "keys"]].concat())
-                .unwrap_err()
-                .kind(),
-            Kind::Usage
-        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::cli::config_file::{self, Presence};
 use crate::cli::permissions;
 use crate::cli::settings::Environment;
 use crate::cli::toml_keys::TableOf;
+use upload_s3::SharedConfig;
 use upload_types::error::{Error, Kind, Result};
 
 /// In the configuration directory.
@@ -49,7 +50,12 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
     };
     let text = config_file::read_text(path, presence)?;
     let flags = parse(&text, path, profile.as_deref())?;
-    let is_set = |variable| environment.is_set(variable);
+    // The AWS configuration may say that its endpoints do not count.
+    let has_aws_endpoint = SharedConfig::of_process().s3_endpoint_variable().is_some();
+    let is_set = |variable: &'static str| {
+        environment.is_set(variable)
+            && (has_aws_endpoint || !variable.starts_with("AWS_ENDPOINT_URL"))
+    };
     // The error of clap is not shown: it may repeat a secret.
     from_file::parse_with_defaults(std::env::args_os(), &flags, is_set).map_err(|error| {
         Error::new(Kind::Config, format!("could not use {}", path.display()))

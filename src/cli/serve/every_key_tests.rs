@@ -17,18 +17,20 @@ use upload_gateway::Config;
 
 /// A value for each key that differs from the default. `DIR` stands for a directory with the files
 /// `secret` and `ca.pem`.
-const VALUES: [(&str, &[&str]); 43] = [
+const VALUES: [(&str, &[&str]); 44] = [
     ("listen", &["127.0.0.1:7001"]),
     ("public_url", &["https://up.example/base"]),
     ("metrics_listen", &["127.0.0.1:7002"]),
     ("store", &["s3://media/in"]),
     ("ledger", &["sqlite:DIR/ledger.db"]),
     ("store_credentials", &["DIR/store.ini"]),
+    ("store_presigned_puts", &["true"]),
     ("allow_type", &["video/*", "image/*"]),
     ("max_size", &["50GiB"]),
     ("url_ttl", &["20m"]),
     ("upload_ttl", &["3d"]),
     ("lease", &["90s"]),
+    ("keep_ended", &["30d"]),
     ("sweep_every", &["never"]),
     ("events", &["webhook"]),
     ("events_secret_file", &["DIR/secret"]),
@@ -48,10 +50,13 @@ const VALUES: [(&str, &[&str]); 43] = [
     ("drain", &["10s"]),
     ("log_format", &["json"]),
     ("auth", &["tokens", "jwt"]),
-    ("jwt_issuer", &["https://issuer.example"]),
-    ("jwt_audience", &["uploads"]),
+    (
+        "jwt_issuer",
+        &["https://issuer.example", "https://b.example"],
+    ),
+    ("jwt_audience", &["uploads", "account"]),
     ("jwt_jwks", &["https://issuer.example/keys"]),
-    ("jwt_algorithm", &["ES256"]),
+    ("jwt_algorithm", &["ES256", "PS512"]),
     ("jwt_claim", &["repository=acme/*", "ref=refs/heads/main"]),
     ("jwt_owner_claim", &["repository_id"]),
     ("rate", &["100/s,burst=5000"]),

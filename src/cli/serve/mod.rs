@@ -1,5 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, removes uploads, tests a store, and manages API
-//! tokens.
+//! `upload serve`: runs a gateway, sweeps once, removes uploads, prunes the ledger, tests a store,
+//! and manages API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -9,8 +9,10 @@ pub mod config_file;
 #[cfg(test)]
 mod every_key_tests;
 mod hooks;
+mod issuers;
 mod ledger_location;
 mod probe;
+mod prune;
 mod remove;
 mod run;
 mod sweep;

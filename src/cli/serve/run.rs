@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::config::config;
-use super::{probe, remove, sweep, token};
+use super::{probe, prune, remove, sweep, token};
 use crate::cli::args::serve::{self, ServeArgs, ServeVerb, SweepArgs};
 use crate::cli::output::{self, LogFormat, LogOf};
 use crate::cli::settings::Settings;
@@ -21,7 +21,7 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     let options = match &flags.verb {
         Some(ServeVerb::Sweep(sweep)) => &sweep.options,
         Some(ServeVerb::Rm(remove)) => &remove.options,
-        Some(ServeVerb::Token(_)) | None => &flags.options,
+        Some(ServeVerb::Token(_) | ServeVerb::Prune(_)) | None => &flags.options,
     };
     let format = match options.log_format {
         serve::LogFormat::Text => LogFormat::Text,
@@ -35,6 +35,9 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     );
     if let Some(ServeVerb::Token(verb)) = &flags.verb {
         return token::run(settings, verb).await;
+    }
+    if let Some(ServeVerb::Prune(arguments)) = &flags.verb {
+        return prune::run(settings, arguments).await;
     }
     let config = config(settings, options)?;
     config.validate()?;

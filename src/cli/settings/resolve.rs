@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::lookup::Settings;
-use super::origin::Setting;
+use super::origin::{Origin, Setting};
 use super::token::{self, TokenSource};
 use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
@@ -47,6 +48,11 @@ impl Settings {
                 true => report::Screen::Terminal,
                 false => report::Screen::None,
             },
+            locations: if self.environment.terminals.stdout {
+                report::Locations::Named
+            } else {
+                report::Locations::Alone
+            },
             no_color: self.environment.variable("NO_COLOR").is_some() || is("CLICOLOR", "0"),
         }
     }
@@ -57,6 +63,25 @@ impl Settings {
     /// [`Kind::DatabaseUnusable`] if none is named and there is no home directory.
     pub fn journal(&self) -> Result<PathBuf> {
         Ok(self.journal_setting()?.value)
+    }
+
+    /// The path of a journal that is only read. One that a flag names must exist: its name may be
+    /// wrong.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseUnusable`] if it does not; also without a home directory.
+    pub fn journal_to_read(&self) -> Result<PathBuf> {
+        let Setting { value, origin } = self.journal_setting()?;
+        let is_absent = value.symlink_metadata().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        });
+        if origin == Origin::Flag && is_absent {
+            let what = format!("there is no journal {}", value.display());
+            let hint =
+                "name the journal of the uploads with --journal FILE, or leave out --journal";
+            return Err(Error::new(Kind::DatabaseUnusable, what).with_hint(hint));
+        }
+        Ok(value)
     }
 
     /// The directory of the embedded store.

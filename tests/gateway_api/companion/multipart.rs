@@ -189,7 +189,7 @@ async fn interrupted_complete_is_decided_by_the_next_gateway() {
         "UPDATE upload SET state = 'completing', size = 100, part_size = 100, lease_until = 0",
     );
     gateway.execute_sql(&format!(
-        "INSERT INTO part (upload, number, size, etag, state) VALUES ('{}', 1, 100, '{etag}', 'stored')",
+        "INSERT INTO part (upload, number, size, etag) VALUES ('{}', 1, 100, '{etag}')",
         upload.id
     ));
     let gateway = restart_with_sweep(gateway, Duration::from_millis(50)).await;

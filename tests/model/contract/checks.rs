@@ -10,7 +10,7 @@ use crate::bucket::{Content, Part};
 use crate::faults::{Call, FaultKind};
 use crate::gateway::{LedgerRow, Reply};
 use crate::operations::Operation;
-use crate::upload_model::{UploadModel, hex, is_open};
+use crate::upload_model::{UploadModel, has_no_parts, hex, is_open};
 
 impl ContractModel {
     /// Checks the ledger and the bucket against a response.
@@ -168,6 +168,15 @@ impl ContractModel {
                     "{created_objects} objects were created for one upload: {row:?}"
                 ));
             }
+            let pinned = row.parts.iter().filter(|part| part.sha256.is_some());
+            let expected_rows = if has_no_parts(row.state) {
+                0
+            } else {
+                pinned.count()
+            };
+            if row.part_rows != expected_rows {
+                return Err(format!("another number of rows of parts: {row:?}"));
+            }
             if (row.state == UploadState::Ready) != row.receipt.is_some() {
                 return Err(format!("only ready uploads have a receipt: {row:?}"));
             }
@@ -195,7 +204,7 @@ impl ContractModel {
                 && receipt.etag.as_str() == object.etag
                 && receipt.key.as_str() == row.key
                 && receipt.id.as_str() == row.id;
-            if !is_correct || row.parts.iter().any(|part| !part.stored) {
+            if !is_correct {
                 return Err(format!(
                     "a receipt is wrong: {receipt:?} {object:?} {row:?}"
                 ));

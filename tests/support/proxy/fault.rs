@@ -40,6 +40,8 @@ pub enum Fault {
     ReplaceResponse(Response),
     /// Delivers the request, discards its response and closes the connection.
     DropResponse,
+    /// Sets this header of the request, which no signature covers.
+    SetRequestHeader(&'static str, &'static str),
     /// Removes this header from the response.
     RemoveHeader(&'static str),
     /// Replaces the first text with the second, of the same length, in the response's body.

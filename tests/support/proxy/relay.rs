@@ -123,7 +123,15 @@ impl Request<'_> {
         }
         // Each request has its own connection, so that none is closed by the server before it is
         // used.
-        let mut upstream = Upstream::send(self.shared.upstream()?, &self.head.origin_form())?;
+        let head = match self.fault {
+            Some(Fault::SetRequestHeader(name, value)) => {
+                let mut head = self.head.clone();
+                head.set(name, Some(value));
+                head.origin_form()
+            }
+            _ => self.head.origin_form(),
+        };
+        let mut upstream = Upstream::send(self.shared.upstream()?, &head)?;
         let mut write_failed = false;
         let bytes = if let Some(Fault::CutAfter { bytes }) = self.fault {
             *bytes

@@ -4,11 +4,10 @@ use std::ops::Deref;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use upload_types::Sha256;
 use upload_types::crash;
 
 use super::queries::Queries;
-use super::rows::{Attributes, Object, Upload, file_name};
+use super::rows::{Attributes, Digests, Object, Upload, file_name};
 use crate::error::StoreError;
 use crate::part_files::{FileName, NewPartFile};
 use crate::time::now;
@@ -50,11 +49,12 @@ impl<'c> Changes<'c> {
     pub fn insert_upload(&mut self, upload: &Upload) -> Result<(), StoreError> {
         self.queries
             .0
-            .prepare_cached("insert into upload values(?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached("insert into upload values(?1, ?2, ?3, ?4, ?5, ?6)")?
             .execute(params![
                 upload.id,
                 upload.key,
-                upload.requires_sha256,
+                upload.checksum_kind.map(|(algorithm, _)| algorithm.name()),
+                upload.checksum_kind.map(|(_, coverage)| coverage.name()),
                 to_json(&upload.attributes)?,
                 upload.created_ms
             ])?;
@@ -78,19 +78,20 @@ impl<'c> Changes<'c> {
         upload_id: &str,
         number: i32,
         file: NewPartFile,
-        size: u64,
-        sha256: &Sha256,
+        digests: &Digests,
     ) -> Result<(), StoreError> {
         self.delete_part(upload_id, number)?;
         self.queries
             .0
-            .prepare_cached("insert into part values(?1, ?2, ?3, ?4, ?5, ?6)")?
+            .prepare_cached("insert into part values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
             .execute(params![
                 upload_id,
                 number,
                 file.name().as_str(),
-                i64::try_from(size).map_err(StoreError::internal)?,
-                sha256.bytes(),
+                i64::try_from(digests.size).map_err(StoreError::internal)?,
+                digests.sha256.bytes(),
+                digests.md5,
+                digests.checksum.as_ref().map(ToString::to_string),
                 now()
             ])?;
         crash::point("store.rows.part");
@@ -142,7 +143,7 @@ impl<'c> Changes<'c> {
                 object.upload_id,
                 i64::try_from(object.size).map_err(StoreError::internal)?,
                 object.etag,
-                object.checksum,
+                object.checksum.as_ref().map(ToString::to_string),
                 to_json(&object.attributes)?,
                 object.created_ms
             ])?;

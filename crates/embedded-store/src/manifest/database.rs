@@ -109,6 +109,7 @@ mod tests {
 
     use super::*;
     use crate::lock::StoreLock;
+    use crate::manifest::Digests;
     use crate::part_files::Draft;
     use upload_types::Sha256;
 
@@ -125,7 +126,13 @@ mod tests {
         draft.write(b"bytes").unwrap();
         let file = draft.publish().unwrap();
         let written = manifest.write(move |changes| {
-            changes.put_part("upload", 1, file, 5, &Sha256::of(b"bytes"))?;
+            let digests = Digests {
+                size: 5,
+                sha256: Sha256::of(b"bytes"),
+                md5: None,
+                checksum: None,
+            };
+            changes.put_part("upload", 1, file, &digests)?;
             // A constraint that SQLite checks at the end of the transaction.
             let violated = "create table a(id integer primary key);
                 create table b(a references a(id) deferrable initially deferred);

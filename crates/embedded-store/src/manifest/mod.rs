@@ -21,4 +21,4 @@ mod schema;
 pub use changes::Changes;
 pub use database::{Manifest, Recovery};
 pub use queries::Queries;
-pub use rows::{Attributes, Object, Part, Upload};
+pub use rows::{Attributes, Digests, Object, Part, Upload};

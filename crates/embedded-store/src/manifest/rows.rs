@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use upload_types::Sha256;
 
+use crate::checksums::{Algorithm, Checksum, Coverage};
 use crate::part_files::FileName;
 
 /// An open multipart upload.
@@ -14,8 +15,8 @@ use crate::part_files::FileName;
 pub struct Upload {
     pub id: String,
     pub key: String,
-    /// True if it was created with SHA-256 checksums: each part must be sent with its own.
-    pub requires_sha256: bool,
+    /// The kind of checksum of its object, and so of its parts.
+    pub checksum_kind: Option<(Algorithm, Coverage)>,
     pub attributes: Attributes,
     /// Milliseconds since 1970, as in the other rows.
     pub created_ms: i64,
@@ -26,9 +27,38 @@ pub struct Upload {
 pub struct Part {
     pub number: i32,
     pub file: FileName,
+    pub digests: Digests,
+    pub created_ms: i64,
+}
+
+/// The size and the digests of the bytes of a part.
+#[derive(Debug, Clone)]
+pub struct Digests {
     pub size: u64,
     pub sha256: Sha256,
-    pub created_ms: i64,
+    /// Absent for the parts of the gateway's own clients: they compare SHA-256 only.
+    pub md5: Option<[u8; 16]>,
+    /// A checksum of another algorithm than SHA-256: the one that was sent, or that the upload
+    /// requires.
+    pub checksum: Option<Checksum>,
+}
+
+impl Digests {
+    /// The checksum of an algorithm, in base64, if it is known.
+    pub fn checksum(&self, algorithm: Algorithm) -> Option<String> {
+        match &self.checksum {
+            Some(checksum) if checksum.algorithm == algorithm => Some(checksum.value.clone()),
+            _ => (algorithm == Algorithm::Sha256).then(|| self.sha256.base64()),
+        }
+    }
+
+    /// The checksum that was sent or required, otherwise SHA-256.
+    pub fn main_checksum(&self) -> Checksum {
+        self.checksum.clone().unwrap_or_else(|| Checksum {
+            algorithm: Algorithm::Sha256,
+            value: self.sha256.base64(),
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -38,8 +68,7 @@ pub struct Object {
     pub upload_id: String,
     pub size: u64,
     pub etag: String,
-    /// Base64 of a SHA-256; with `-N` if it is the composite of N parts.
-    pub checksum: Option<String>,
+    pub checksum: Option<Checksum>,
     pub attributes: Attributes,
     pub created_ms: i64,
 }
@@ -53,34 +82,41 @@ pub struct Attributes {
     pub content_disposition: Option<String>,
     pub content_encoding: Option<String>,
     pub content_language: Option<String>,
+    /// A date of HTTP.
+    pub expires: Option<String>,
     /// The user's metadata, without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl Upload {
-    pub(super) const COLUMNS: &str = "id, key, requires_sha256, attributes, created_ms";
+    pub(super) const COLUMNS: &str =
+        "id, key, checksum_algorithm, checksum_type, attributes, created_ms";
 
     pub(super) fn from_row(row: &Row) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
             key: row.get(1)?,
-            requires_sha256: row.get(2)?,
-            attributes: attributes(row, 3)?,
-            created_ms: row.get(4)?,
+            checksum_kind: checksum_kind(row)?,
+            attributes: attributes(row, 4)?,
+            created_ms: row.get(5)?,
         })
     }
 }
 
 impl Part {
-    pub(super) const COLUMNS: &str = "number, file, size, sha256, created_ms";
+    pub(super) const COLUMNS: &str = "number, file, size, sha256, md5, checksum, created_ms";
 
     pub(super) fn from_row(row: &Row) -> rusqlite::Result<Self> {
         Ok(Self {
             number: row.get(0)?,
             file: file_name(row, 1)?,
-            size: size(row, 2)?,
-            sha256: Sha256::new(row.get(3)?),
-            created_ms: row.get(4)?,
+            digests: Digests {
+                size: size(row, 2)?,
+                sha256: Sha256::new(row.get(3)?),
+                md5: row.get(4)?,
+                checksum: checksum(row, 5)?,
+            },
+            created_ms: row.get(6)?,
         })
     }
 }
@@ -94,7 +130,7 @@ impl Object {
             upload_id: row.get(1)?,
             size: size(row, 2)?,
             etag: row.get(3)?,
-            checksum: row.get(4)?,
+            checksum: checksum(row, 4)?,
             attributes: attributes(row, 5)?,
             created_ms: row.get(6)?,
         })
@@ -109,6 +145,26 @@ pub(super) fn file_name(row: &Row, column: usize) -> rusqlite::Result<FileName> 
 fn size(row: &Row, column: usize) -> rusqlite::Result<u64> {
     let size: i64 = row.get(column)?;
     u64::try_from(size).map_err(|error| damaged(column, error.into()))
+}
+
+fn checksum(row: &Row, column: usize) -> rusqlite::Result<Option<Checksum>> {
+    let text: Option<String> = row.get(column)?;
+    let parse = |text: String| {
+        Checksum::parse(&text).ok_or_else(|| damaged(column, "not a checksum".into()))
+    };
+    text.map(parse).transpose()
+}
+
+fn checksum_kind(row: &Row) -> rusqlite::Result<Option<(Algorithm, Coverage)>> {
+    let names: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+    let (Some(algorithm), Some(coverage)) = names else {
+        return Ok(None);
+    };
+    let algorithm = Algorithm::parse(&algorithm).map_err(|error| damaged(2, Box::new(error)))?;
+    let coverage = algorithm
+        .coverage(Some(&coverage.into()))
+        .map_err(|error| damaged(3, Box::new(error)))?;
+    Ok(Some((algorithm, coverage)))
 }
 
 fn attributes(row: &Row, column: usize) -> rusqlite::Result<Attributes> {

@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use upload_types::crash;
+use upload_types::fair_share::{FairShare, Share};
 use upload_types::sync::lock;
 
 use super::background::{start_flusher, start_remover};
 use super::name::FileName;
 use crate::lock::StoreLock;
 
-/// Each body blocks one of tokio's 512 threads for blocking work; readers need the others.
+/// Each body blocks one of tokio's 512 threads for blocking work; readers need the others. One
+/// directory may have a half of the bodies: in the keys of a gateway, each owner has its own.
 const MAX_CONCURRENT_BODIES: usize = 256;
 /// A file that no row names is removed after this time.
 const LOST_FILE_RETENTION: Duration = Duration::from_hours(7 * 24);
@@ -35,7 +35,7 @@ pub struct PartFiles {
     /// Rows and files may differ: the next process must compare them.
     needs_sweep: Arc<AtomicBool>,
     readers: Mutex<Readers>,
-    body_permits: Arc<Semaphore>,
+    bodies: Arc<FairShare>,
 }
 
 /// The keys of both maps are the upload ids in the rows of the files.
@@ -72,7 +72,7 @@ impl PartFiles {
             flusher: start_flusher()?,
             needs_sweep,
             readers: Mutex::default(),
-            body_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_BODIES)),
+            bodies: FairShare::new(MAX_CONCURRENT_BODIES),
         }))
     }
 
@@ -127,9 +127,11 @@ impl PartFiles {
         self.needs_sweep.store(true, Ordering::Relaxed);
     }
 
-    /// A permit to receive a body. Returns `None` if too many are being received.
-    pub fn try_body_permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.body_permits).try_acquire_owned().ok()
+    /// A place to receive the body of the object at a key. Returns `None` if too many are being
+    /// received, in total or for objects of the same directory.
+    pub fn try_body_place(&self, key: &str) -> Option<Share> {
+        let directory = key.rsplit_once('/').map_or("", |(directory, _)| directory);
+        self.bodies.try_take(directory, 1)
     }
 
     pub(super) fn path(&self, name: &FileName) -> PathBuf {

@@ -80,11 +80,7 @@ impl Draft {
         let shard = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::rename(&self.path, &path)?;
         crash::point("store.publish.renamed");
-        let published = NewPartFile {
-            name: self.name.clone(),
-            is_referenced: false,
-            files: Arc::clone(&self.files),
-        };
+        let published = NewPartFile::unreferenced(self.name.clone(), &self.files);
         File::open(shard)?.sync_all()?;
         crash::point("store.publish.durable");
         Ok(published)
@@ -108,6 +104,24 @@ pub struct NewPartFile {
 }
 
 impl NewPartFile {
+    fn unreferenced(name: FileName, files: &Arc<PartFiles>) -> Self {
+        Self {
+            name,
+            is_referenced: false,
+            files: Arc::clone(files),
+        }
+    }
+
+    /// Gives an existing part file a second name, durably.
+    pub fn link(files: &Arc<PartFiles>, existing: &FileName) -> io::Result<Self> {
+        let link = Self::unreferenced(FileName::new(), files);
+        let path = files.path(&link.name);
+        fs::hard_link(files.path(existing), &path)?;
+        let shard = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        File::open(shard)?.sync_all()?;
+        Ok(link)
+    }
+
     pub fn name(&self) -> &FileName {
         &self.name
     }

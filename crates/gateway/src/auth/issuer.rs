@@ -10,13 +10,13 @@ use upload_types::error::{Error, Kind, Result};
 pub struct Issuer {
     /// The value of the claim `iss`.
     pub issuer: String,
-    /// One of the values of the claim `aud`.
-    pub audience: String,
+    /// The claim `aud` must have one of these values.
+    pub audiences: Vec<String>,
     /// The URL of the key set. If it is `None`, the issuer's discovery document has the URL.
     pub jwks: Option<Url>,
-    /// The only accepted algorithm.
-    pub algorithm: Algorithm,
-    /// Names of required claims, with globs. Each of these claims must match one of its globs. In a
+    /// The only accepted algorithms.
+    pub algorithms: Vec<Algorithm>,
+    /// Names of required claims (see [`claim`](super::claims)), with globs. Each of these claims must match one of its globs. In a
     /// glob, `*` matches any run of characters without `/` and `:`, and `**` any run.
     pub claims: Vec<(String, String)>,
     /// The claim that identifies the owner of uploads.
@@ -27,7 +27,13 @@ pub struct Issuer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
     Es256,
+    Es384,
     EdDsa,
 }
 
@@ -35,7 +41,13 @@ impl From<Algorithm> for jsonwebtoken::Algorithm {
     fn from(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Rs256 => Self::RS256,
+            Algorithm::Rs384 => Self::RS384,
+            Algorithm::Rs512 => Self::RS512,
+            Algorithm::Ps256 => Self::PS256,
+            Algorithm::Ps384 => Self::PS384,
+            Algorithm::Ps512 => Self::PS512,
             Algorithm::Es256 => Self::ES256,
+            Algorithm::Es384 => Self::ES384,
             Algorithm::EdDsa => Self::EdDSA,
         }
     }
@@ -46,7 +58,7 @@ impl Issuer {
     ///
     /// # Errors
     /// [`Kind::Config`] for a URL that is neither https nor http on loopback, for an empty audience
-    /// or name of a claim, and for an issuer without required claims.
+    /// or name of a claim, and for an issuer without algorithms or required claims.
     pub fn check(&self) -> Result<()> {
         let reject = |reason: &str, hint: &str| {
             let text = format!("could not use the issuer of tokens: {reason}");
@@ -65,8 +77,14 @@ impl Issuer {
         if self.jwks.as_ref().is_some_and(|jwks| !is_trusted_url(jwks)) {
             return reject("the URL of its keys is not https", url_hint);
         }
-        if self.audience.is_empty() {
+        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
             return reject("the audience is empty", "name the audience of the tokens");
+        }
+        if self.algorithms.is_empty() {
+            return reject(
+                "no algorithm is accepted",
+                "name the algorithm of the tokens",
+            );
         }
         if self.owner_claim.is_empty() || self.claims.iter().any(|(name, _)| name.is_empty()) {
             return reject("the name of a claim is empty", "name the claim");
@@ -101,9 +119,9 @@ mod tests {
     fn issuer(url: &str) -> Issuer {
         Issuer {
             issuer: url.into(),
-            audience: "upload".into(),
+            audiences: vec!["upload".into()],
             jwks: None,
-            algorithm: Algorithm::Rs256,
+            algorithms: vec![Algorithm::Rs256],
             claims: vec![("sub".into(), "**".into())],
             owner_claim: "sub".into(),
         }
@@ -136,7 +154,11 @@ mod tests {
                 ..good.clone()
             },
             Issuer {
-                audience: String::new(),
+                audiences: vec!["upload".into(), String::new()],
+                ..good.clone()
+            },
+            Issuer {
+                algorithms: Vec::new(),
                 ..good.clone()
             },
             Issuer {

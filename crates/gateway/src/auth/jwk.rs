@@ -1,6 +1,5 @@
 //! Selects the usable keys of a JSON Web Key Set (RFC 7517).
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use base64::Engine as _;
@@ -15,32 +14,74 @@ use super::issuer::Algorithm;
 const RSA_KEY_BITS: RangeInclusive<usize> = 2048..=8192;
 /// The length of a coordinate of P-256, and of an Ed25519 key.
 const COORDINATE_BYTES: usize = 32;
+/// The length of a coordinate of P-384.
+const LONG_COORDINATE_BYTES: usize = 48;
 
-/// Keys by their id.
-pub(super) type KeySet = HashMap<String, DecodingKey>;
+/// The usable keys of an issuer.
+#[derive(Default)]
+pub(super) struct KeySet(Vec<UsableKey>);
 
-/// The keys that can verify signatures with this algorithm, and the number of other keys. If two
-/// keys have the same id, the first one is used. Keys are parsed one by one, so that a key of an
-/// unknown form does not affect the others.
-pub(super) fn usable_keys(keys: Vec<Value>, algorithm: Algorithm) -> (KeySet, usize) {
-    let (mut set, total) = (KeySet::new(), keys.len());
-    for key in keys {
-        let Ok(jwk) = serde_json::from_value::<Jwk>(key) else {
-            continue;
-        };
-        let id = jwk.common.key_id.clone().unwrap_or_default();
-        if let Some(key) = decoding_key(&jwk, algorithm).filter(|_| !id.is_empty()) {
-            set.entry(id).or_insert(key);
-        }
-    }
-    let rejected = total - set.len();
-    (set, rejected)
+struct UsableKey {
+    id: Option<String>,
+    /// The accepted algorithms that the key can verify.
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
 }
 
-fn decoding_key(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
+impl KeySet {
+    /// The keys that can verify signatures with one of these algorithms, and the number of other
+    /// keys. If two keys have the same id, the first one is used. Keys are parsed one by one, so
+    /// that a key of an unknown form does not affect the others.
+    pub(super) fn of(keys: Vec<Value>, algorithms: &[Algorithm]) -> (Self, usize) {
+        let (mut set, total) = (Vec::new(), keys.len());
+        for key in keys {
+            let Ok(jwk) = serde_json::from_value::<Jwk>(key) else {
+                continue;
+            };
+            let verifiable: Vec<Algorithm> = algorithms
+                .iter()
+                .copied()
+                .filter(|algorithm| verifies(&jwk, *algorithm))
+                .collect();
+            if !verifiable.is_empty()
+                && let Ok(key) = DecodingKey::from_jwk(&jwk)
+            {
+                set.push(UsableKey {
+                    id: jwk.common.key_id.filter(|id| !id.is_empty()),
+                    algorithms: verifiable,
+                    key,
+                });
+            }
+        }
+        let rejected = total - set.len();
+        (Self(set), rejected)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The key for a token: the one with the id that the token names. If the token names none, or
+    /// the key has none, it must be the only key for the algorithm.
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
+        let fitting = || {
+            let keys = self.0.iter();
+            keys.filter(|key| key.algorithms.contains(&algorithm))
+        };
+        let named = fitting().find(|key| id.is_some() && key.id.as_deref() == id);
+        let only = || {
+            let mut keys = fitting();
+            keys.next()
+                .filter(|key| keys.next().is_none() && (id.is_none() || key.id.is_none()))
+        };
+        named.or_else(only).map(|key| &key.key)
+    }
+}
+
+fn verifies(jwk: &Jwk, algorithm: Algorithm) -> bool {
     let common = &jwk.common;
     let algorithm_name = jsonwebtoken::Algorithm::from(algorithm).into();
-    let verifies = common
+    common
         .public_key_use
         .as_ref()
         .is_none_or(|key_use| *key_use == PublicKeyUse::Signature)
@@ -50,29 +91,42 @@ fn decoding_key(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
             .is_none_or(|operations| operations.contains(&KeyOperations::Verify))
         && common
             .key_algorithm
-            .is_none_or(|name| name == algorithm_name);
-    (verifies && fits(&jwk.algorithm, algorithm))
-        .then(|| DecodingKey::from_jwk(jwk).ok())
-        .flatten()
+            .is_none_or(|name| name == algorithm_name)
+        && fits(&jwk.algorithm, algorithm)
 }
 
 /// Returns true if the key has the algorithm's type and an accepted length. The library does not
 /// check lengths.
 fn fits(key: &AlgorithmParameters, algorithm: Algorithm) -> bool {
-    let has_coordinate = |text: &str| {
+    let has_length = |text: &str, length: usize| {
         URL_SAFE_NO_PAD
             .decode(text)
-            .is_ok_and(|bytes| bytes.len() == COORDINATE_BYTES)
+            .is_ok_and(|bytes| bytes.len() == length)
     };
     match (algorithm, key) {
-        (Algorithm::Rs256, AlgorithmParameters::RSA(key)) => URL_SAFE_NO_PAD
+        (
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512,
+            AlgorithmParameters::RSA(key),
+        ) => URL_SAFE_NO_PAD
             .decode(&key.n)
             .is_ok_and(|modulus| RSA_KEY_BITS.contains(&bit_length(&modulus))),
         (Algorithm::Es256, AlgorithmParameters::EllipticCurve(key)) => {
-            key.curve == EllipticCurve::P256 && has_coordinate(&key.x) && has_coordinate(&key.y)
+            key.curve == EllipticCurve::P256
+                && has_length(&key.x, COORDINATE_BYTES)
+                && has_length(&key.y, COORDINATE_BYTES)
+        }
+        (Algorithm::Es384, AlgorithmParameters::EllipticCurve(key)) => {
+            key.curve == EllipticCurve::P384
+                && has_length(&key.x, LONG_COORDINATE_BYTES)
+                && has_length(&key.y, LONG_COORDINATE_BYTES)
         }
         (Algorithm::EdDsa, AlgorithmParameters::OctetKeyPair(key)) => {
-            key.curve == EllipticCurve::Ed25519 && has_coordinate(&key.x)
+            key.curve == EllipticCurve::Ed25519 && has_length(&key.x, COORDINATE_BYTES)
         }
         _ => false,
     }
@@ -107,7 +161,7 @@ mod tests {
     }
 
     fn count(keys: &[Value], algorithm: Algorithm) -> usize {
-        usable_keys(keys.to_vec(), algorithm).0.len()
+        KeySet::of(keys.to_vec(), &[algorithm]).0.len()
     }
 
     #[test]
@@ -125,7 +179,7 @@ mod tests {
             json!({"kid": 7}),
         ];
         for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
-            let (set, rejected) = usable_keys(all.to_vec(), algorithm);
+            let (set, rejected) = KeySet::of(all.to_vec(), &[algorithm]);
             assert_eq!((set.len(), rejected), (1, 5), "{algorithm:?}");
         }
         for bits in [1024, 2040, 8200] {
@@ -141,7 +195,6 @@ mod tests {
             with(rsa(2048), "alg", json!("RS512")),
             with(rsa(2048), "alg", json!("unknown")),
             with(rsa(2048), "key_ops", json!(["encrypt"])),
-            with(rsa(2048), "kid", json!("")),
             with(rsa(2048), "kty", json!("oct")),
         ] {
             let keys = std::slice::from_ref(&bad);
@@ -156,12 +209,50 @@ mod tests {
     }
 
     #[test]
-    fn key_without_id_is_rejected() {
-        let Value::Object(mut key) = rsa(2048) else {
+    fn key_without_id_must_be_the_only_one_for_its_algorithm() {
+        let without_id = with(rsa(2048), "kid", json!(""));
+        let find = |keys: &[Value], id: Option<&str>| {
+            let (set, _) = KeySet::of(keys.to_vec(), &[Algorithm::Rs256, Algorithm::Es256]);
+            set.find(id, Algorithm::Rs256).is_some()
+        };
+        let other = with(rsa(4096), "kid", json!("b"));
+        for (keys, id, expected) in [
+            (vec![rsa(2048)], Some("a"), true),
+            (vec![rsa(2048)], Some("b"), false),
+            (vec![rsa(2048)], None, true),
+            (vec![without_id.clone()], None, true),
+            (vec![without_id.clone()], Some("a"), true),
+            (vec![rsa(2048), other.clone()], None, false),
+            (vec![rsa(2048), other.clone()], Some("b"), true),
+            (vec![without_id, other], Some("a"), false),
+        ] {
+            assert_eq!(find(&keys, id), expected, "{keys:?} {id:?}");
+        }
+        let (set, _) = KeySet::of(vec![rsa(2048)], &[Algorithm::Rs256, Algorithm::Rs512]);
+        // The key names its algorithm.
+        assert!(set.find(Some("a"), Algorithm::Rs512).is_none());
+    }
+
+    #[test]
+    fn longer_hashes_and_curves_have_keys_of_their_own() {
+        let Value::Object(mut any_rsa) = rsa(2048) else {
             panic!("not an object")
         };
-        key.remove("kid");
-        assert_eq!(count(&[key.into()], Algorithm::Rs256), 0);
+        any_rsa.remove("alg");
+        let any_rsa = [Value::from(any_rsa)];
+        for algorithm in [
+            Algorithm::Rs384,
+            Algorithm::Rs512,
+            Algorithm::Ps256,
+            Algorithm::Ps384,
+            Algorithm::Ps512,
+        ] {
+            assert_eq!(count(&any_rsa, algorithm), 1, "{algorithm:?}");
+            assert_eq!(count(&[rsa(2048)], algorithm), 0, "{algorithm:?}");
+        }
+        let point = URL_SAFE_NO_PAD.encode([7; 48]);
+        let ec = json!({"kid": "b", "kty": "EC", "crv": "P-384", "x": point, "y": point});
+        assert_eq!(count(&[ec], Algorithm::Es384), 1);
     }
 
     #[test]

@@ -11,16 +11,20 @@ use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::issuer::{Algorithm, Issuer, is_trusted_url};
-use super::jwk::{KeySet, usable_keys};
+use super::jwk::KeySet;
 use super::key_refresh::{FetchTimes, KeyError, KeyLookup, look_up};
 use upload_net::HttpClient;
 use upload_types::sync::lock;
 
 /// The time limit of a request to an issuer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that wait for the keys of one issuer. They are not authenticated yet, so there may be
+/// only a few of them: further ones are refused.
+const MAX_WAITING_REQUESTS: usize = 64;
 /// The largest response. GitHub's key set has 10 KiB.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
@@ -29,10 +33,11 @@ pub(super) struct KeyCache {
     http: HttpClient,
     issuer: String,
     jwks: Option<Url>,
-    algorithm: Algorithm,
+    algorithms: Vec<Algorithm>,
     state: Mutex<State>,
     /// Locked by the task that fetches. Other tasks wait for its result.
     fetching: tokio::sync::Mutex<()>,
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -41,67 +46,107 @@ struct State {
     times: FetchTimes,
 }
 
+/// The key that a token needs.
+#[derive(Clone)]
+pub(super) struct WantedKey {
+    /// `None` if the token does not name its key.
+    pub id: Option<String>,
+    pub algorithm: Algorithm,
+    /// Only a key that was fetched later, since the issuer may have replaced its key.
+    pub newer_than: Option<Instant>,
+}
+
+pub(super) struct FoundKey {
+    pub key: DecodingKey,
+    pub fetched: Option<Instant>,
+}
+
+impl State {
+    fn find(&self, wanted: &WantedKey) -> Option<FoundKey> {
+        let fetched = self.times.fetched;
+        if wanted.newer_than.is_some() && fetched <= wanted.newer_than {
+            return None;
+        }
+        let key = self.keys.find(wanted.id.as_deref(), wanted.algorithm)?;
+        Some(FoundKey {
+            key: key.clone(),
+            fetched,
+        })
+    }
+}
+
 impl KeyCache {
     pub(super) fn new(http: HttpClient, issuer: &Issuer) -> Self {
         Self {
             http,
             issuer: issuer.issuer.clone(),
             jwks: issuer.jwks.clone(),
-            algorithm: issuer.algorithm,
+            algorithms: issuer.algorithms.clone(),
             state: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING_REQUESTS)),
         }
     }
 
-    /// The key with an id. Fetches the key set if necessary.
-    pub(super) async fn get(self: &Arc<Self>, key_id: &str) -> Result<DecodingKey, KeyError> {
-        match self.look_up(key_id) {
+    /// The key for a token, and when it was fetched. Fetches the key set if necessary.
+    pub(super) async fn get(self: &Arc<Self>, wanted: WantedKey) -> Result<FoundKey, KeyError> {
+        match self.look_up(&wanted) {
             (KeyLookup::Use, Some(key)) => return Ok(key),
             (KeyLookup::UseAndRefresh, Some(key)) => {
-                tokio::spawn(Arc::clone(self).fetch_if_needed(key_id.to_owned()));
+                tokio::spawn(Arc::clone(self).fetch_if_needed(wanted));
                 return Ok(key);
             }
             // A lookup that fails waits too: a fetch in progress may find the key.
             _ => {}
         }
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned();
+        let waiting = waiting.map_err(|_| KeyError::Unavailable)?;
         // In a separate task: if this client disconnects, the fetch continues for other requests.
-        let _ = tokio::spawn(Arc::clone(self).fetch_if_needed(key_id.to_owned())).await;
-        match self.look_up(key_id) {
+        let fetch = Arc::clone(self).fetch_if_needed(wanted.clone());
+        let _ = tokio::spawn(async move {
+            fetch.await;
+            drop(waiting);
+        })
+        .await;
+        match self.look_up(&wanted) {
             (KeyLookup::Fail(error), _) => Err(error),
             (_, Some(key)) => Ok(key),
             (_, None) => Err(KeyError::Unknown),
         }
     }
 
-    fn look_up(&self, key_id: &str) -> (KeyLookup, Option<DecodingKey>) {
+    fn look_up(&self, wanted: &WantedKey) -> (KeyLookup, Option<FoundKey>) {
         let state = lock(&self.state);
-        let key = state.keys.get(key_id);
+        let key = state.find(wanted);
         let lookup = look_up(&state.times, key.is_some(), Instant::now());
-        (lookup, key.cloned())
+        (lookup, key)
     }
 
     /// Fetches the key set, unless another task has fetched it while this one waited.
-    async fn fetch_if_needed(self: Arc<Self>, key_id: String) {
+    async fn fetch_if_needed(self: Arc<Self>, wanted: WantedKey) {
         let _fetching = self.fetching.lock().await;
-        {
-            let mut state = lock(&self.state);
-            let (now, is_known) = (Instant::now(), state.keys.contains_key(&key_id));
+        let is_for_missing = {
+            let state = lock(&self.state);
+            let (now, is_known) = (Instant::now(), state.find(&wanted).is_some());
             let lookup = look_up(&state.times, is_known, now);
             if !matches!(lookup, KeyLookup::Fetch | KeyLookup::UseAndRefresh) {
                 return;
             }
             // Before the first success, a fetch is for the whole set, not for a missing key.
-            if !is_known && state.times.fetched.is_some() {
-                state.times.attempted_for_missing = Some(now);
-            }
-            state.times.attempted = Some(now);
+            !is_known && state.times.fetched.is_some()
+        };
+        let fetched = self.fetch().await;
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        state.times.attempted = Some(now);
+        if is_for_missing {
+            state.times.record_for_missing(now);
         }
-        match self.fetch().await {
+        match fetched {
             Ok(keys) => {
                 tracing::debug!(issuer = %self.issuer, keys = keys.len(), "issuer's keys fetched");
-                let mut state = lock(&self.state);
                 state.keys = keys;
-                state.times.fetched = Some(Instant::now());
+                state.times.fetched = Some(now);
             }
             Err(reason) => {
                 tracing::warn!(issuer = %self.issuer, reason, "could not fetch the issuer's keys");
@@ -119,8 +164,8 @@ impl KeyCache {
             None => self.discover().await?,
         };
         let jwks: Jwks = self.get_json(&url).await?;
-        let (keys, rejected) = usable_keys(jwks.keys, self.algorithm);
-        if keys.is_empty() {
+        let (keys, rejected) = KeySet::of(jwks.keys, &self.algorithms);
+        if keys.len() == 0 {
             return Err(format!("none of its {rejected} keys is usable"));
         }
         Ok(keys)

@@ -1,7 +1,8 @@
 //! Verifies JSON Web Tokens: issuer, audience, time, required claims, and the owner.
 //!
-//! Not here: the issuer's keys (`jwks`) and the signature, which the library verifies. The
-//! algorithm is taken from the configuration, never from the token.
+//! Not here: the issuer's keys (`jwks`), the meaning of claims (`claims`) and the signature, which
+//! the library verifies. A token may name only an algorithm of the configuration, and that must be
+//! the one of its key.
 
 use std::sync::Arc;
 
@@ -11,19 +12,17 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::glob::glob_matches;
-use super::issuer::Issuer;
-use super::jwks::KeyCache;
+use super::claims::{check_required, subject};
+use super::issuer::{Algorithm, Issuer};
+use super::jwks::{KeyCache, WantedKey};
 use super::key_refresh::KeyError;
 use upload_net::{HttpClient, Network};
 use upload_types::error::{Error, Kind, Result};
 
 /// GitHub's tokens have 2 KiB; tokens of directories with many groups are larger.
-const MAX_TOKEN_BYTES: usize = 8 << 10;
+const MAX_TOKEN_BYTES: usize = 32 << 10;
 /// The accepted difference between clocks.
 const CLOCK_LEEWAY_SECONDS: u64 = 30;
-/// The maximum length of a claim that identifies an owner.
-const MAX_OWNER_BYTES: usize = 255;
 
 /// The reason that a token is not accepted.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +42,6 @@ pub(super) struct JwtVerifier(Vec<KnownIssuer>);
 
 struct KnownIssuer {
     issuer: Issuer,
-    validation: Validation,
     keys: Arc<KeyCache>,
 }
 
@@ -54,18 +52,9 @@ impl JwtVerifier {
         let http = HttpClient::new(network.clone()).map_err(|error| {
             Error::new(Kind::Config, "could not set up HTTP").with_source(error)
         })?;
-        let known = |issuer: &Issuer| {
-            let mut validation = Validation::new(issuer.algorithm.into());
-            validation.leeway = CLOCK_LEEWAY_SECONDS;
-            validation.validate_nbf = true;
-            validation.set_issuer(&[&issuer.issuer]);
-            validation.set_audience(&[&issuer.audience]);
-            validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-            KnownIssuer {
-                issuer: issuer.clone(),
-                validation,
-                keys: Arc::new(KeyCache::new(http.clone(), issuer)),
-            }
+        let known = |issuer: &Issuer| KnownIssuer {
+            issuer: issuer.clone(),
+            keys: Arc::new(KeyCache::new(http.clone(), issuer)),
         };
         Ok(Self(issuers.iter().map(known).collect()))
     }
@@ -85,27 +74,77 @@ impl JwtVerifier {
         let Some(known) = self.0.iter().find(|known| known.issuer.issuer == iss) else {
             return invalid("its issuer is not configured");
         };
-        if header.alg != known.issuer.algorithm.into() {
+        let algorithms = known.issuer.algorithms.iter().copied();
+        let Some(algorithm) = algorithms
+            .into_iter()
+            .find(|algorithm| header.alg == (*algorithm).into())
+        else {
             return invalid(format!(
-                "it is signed with {:?}, which is not the configured algorithm",
+                "it is signed with {:?}, which is not a configured algorithm",
                 header.alg
             ));
-        }
+        };
         if header.crit.is_some() {
             return invalid("it requires an extension that is not supported");
         }
-        let Some(key_id) = header.kid else {
-            return invalid("it does not name its key");
+        let claims = known.verify(token, header.kid, algorithm).await?;
+        check_required(&known.issuer.claims, &claims)
+            .or_else(|name| invalid(format!("its claim {name} does not match")))?;
+        subject(&known.issuer, &claims).map_or_else(
+            || {
+                let name = &known.issuer.owner_claim;
+                invalid(format!("its claim {name} does not identify an owner"))
+            },
+            Ok,
+        )
+    }
+}
+
+type Claims = Map<String, Value>;
+
+impl KnownIssuer {
+    /// The claims of a token, after its signature and the registered claims were verified.
+    async fn verify(
+        &self,
+        token: &str,
+        id: Option<String>,
+        algorithm: Algorithm,
+    ) -> Result<Claims, JwtError> {
+        let validation = self.validation(algorithm);
+        let mut wanted = WantedKey {
+            id,
+            algorithm,
+            newer_than: None,
         };
-        let key = known.keys.get(&key_id).await.map_err(|error| match error {
-            KeyError::Unknown => JwtError::Invalid("the issuer has no key of that id".to_owned()),
-            KeyError::Unavailable => JwtError::KeysUnavailable,
-        })?;
-        let claims = decode::<Map<String, Value>>(token, &key, &known.validation)
-            .map_err(|error| JwtError::Invalid(reason(error.kind())))?
-            .claims;
-        check_required_claims(&known.issuer.claims, &claims)?;
-        subject(&known.issuer, &claims)
+        loop {
+            let found = self.keys.get(wanted.clone()).await;
+            let found = found.map_err(|error| match error {
+                KeyError::Unknown => JwtError::Invalid("the issuer has no such key".to_owned()),
+                KeyError::Unavailable => JwtError::KeysUnavailable,
+            })?;
+            let error = match decode::<Claims>(token, &found.key, &validation) {
+                Ok(decoded) => return Ok(decoded.claims),
+                Err(error) => error,
+            };
+            // A token without the id of its key may be signed with a newer one.
+            let may_be_replaced = matches!(error.kind(), ErrorKind::InvalidSignature)
+                && wanted.id.is_none()
+                && wanted.newer_than.is_none();
+            if !may_be_replaced {
+                return invalid(reason(error.kind()));
+            }
+            wanted.newer_than = found.fetched;
+        }
+    }
+
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm.into());
+        validation.leeway = CLOCK_LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[&self.issuer.issuer]);
+        validation.set_audience(&self.issuer.audiences);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation
     }
 }
 
@@ -126,134 +165,4 @@ fn reason(kind: &ErrorKind) -> String {
         _ => "it does not have the form of a signed token",
     }
     .to_owned()
-}
-
-/// Checks that each required claim matches one of its globs.
-fn check_required_claims(
-    required: &[(String, String)],
-    claims: &Map<String, Value>,
-) -> Result<(), JwtError> {
-    let matches = |name: &str, text: &str| {
-        required
-            .iter()
-            .any(|(other, glob)| other == name && glob_matches(glob, text))
-    };
-    for (name, _) in required {
-        let is_met = match claims.get(name) {
-            Some(Value::String(text)) => matches(name, text),
-            Some(Value::Bool(value)) => matches(name, &value.to_string()),
-            Some(Value::Number(number)) => matches(name, &number.to_string()),
-            Some(Value::Array(values)) => values
-                .iter()
-                .filter_map(Value::as_str)
-                .any(|text| matches(name, text)),
-            Some(Value::Null | Value::Object(_)) | None => false,
-        };
-        if !is_met {
-            return invalid(format!("its claim {name} does not match"));
-        }
-    }
-    Ok(())
-}
-
-/// The subject for these claims. Subjects of different issuers differ, because an issuer contains
-/// no space.
-fn subject(issuer: &Issuer, claims: &Map<String, Value>) -> Result<String, JwtError> {
-    let owner = match claims.get(&issuer.owner_claim) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
-    };
-    if owner.is_empty() || owner.len() > MAX_OWNER_BYTES || owner.chars().any(char::is_control) {
-        return invalid(format!(
-            "its claim {} does not identify an owner",
-            issuer.owner_claim
-        ));
-    }
-    Ok(format!("jwt:{} {owner}", issuer.issuer))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::auth::issuer::Algorithm;
-
-    fn claims(value: Value) -> Map<String, Value> {
-        let Value::Object(claims) = value else {
-            panic!("not an object")
-        };
-        claims
-    }
-
-    #[test]
-    fn each_required_claim_must_match_one_of_its_globs() {
-        let required = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs
-                .iter()
-                .map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned()))
-                .collect()
-        };
-        let claims = claims(
-            json!({"repository": "acme/app", "ref": "refs/heads/main", "run": 7, "ok": true,
-            "groups": ["dev", "ops"], "none": null}),
-        );
-        for good in [
-            &[("repository", "acme/*")][..],
-            &[("repository", "other/*"), ("repository", "acme/*")],
-            &[("repository", "acme/*"), ("ref", "refs/heads/main")],
-            &[("run", "7"), ("ok", "true"), ("groups", "ops")],
-        ] {
-            let checked = check_required_claims(&required(good), &claims);
-            assert_eq!(checked, Ok(()), "{good:?}");
-        }
-        for bad in [
-            &[("repository", "other/*")][..],
-            &[("repository", "acme/*"), ("ref", "refs/heads/dev")],
-            &[("groups", "admin")],
-            &[("none", "**")],
-            &[("absent", "**")],
-        ] {
-            assert!(
-                check_required_claims(&required(bad), &claims).is_err(),
-                "{bad:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn subject_is_the_owner_claim_of_one_issuer() {
-        let subject_by = |claim: &str, value: Value| {
-            let issuer = Issuer {
-                issuer: "https://issuer.example".into(),
-                audience: "upload".into(),
-                jwks: None,
-                algorithm: Algorithm::Rs256,
-                claims: vec![("sub".into(), "**".into())],
-                owner_claim: claim.into(),
-            };
-            subject(&issuer, &claims(value))
-        };
-        assert_eq!(
-            subject_by("sub", json!({"sub": "repo:a/b:ref:c"})).unwrap(),
-            "jwt:https://issuer.example repo:a/b:ref:c"
-        );
-        assert_eq!(
-            subject_by("id", json!({"id": 7})).unwrap(),
-            "jwt:https://issuer.example 7"
-        );
-        for without_owner in [
-            json!({}),
-            json!({"sub": ""}),
-            json!({"sub": ["a"]}),
-            json!({"sub": "a\nb"}),
-            json!({"sub": "a".repeat(256)}),
-        ] {
-            assert!(
-                subject_by("sub", without_owner.clone()).is_err(),
-                "{without_owner}"
-            );
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! Not here: permissions. The ledger finds an upload for a caller only if the caller is its owner.
 
 mod authenticator;
+mod claims;
 mod config;
 mod glob;
 mod issuer;

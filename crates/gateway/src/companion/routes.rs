@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{
-    DefaultBodyLimit, Extension, FromRequestParts as _, RawPathParams, RawQuery, Request, State,
-};
+use axum::extract::{Extension, FromRequestParts as _, RawPathParams, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -15,14 +13,14 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use super::format::{self, QueryPairs};
+use super::format::{self, ListedParts, QueryPairs};
 use crate::cors::Origins;
 use crate::json_body::JsonBody;
 use crate::problem::Refusal;
-use crate::routes::{Caller, Gateway, RequestId, add_gateway_headers};
+use crate::routes::{Caller, Gateway, RequestId, add_gateway_headers, run_call};
 use crate::service::UploadRef;
 use upload_types::PartNumber;
-use upload_types::wire::{Code, MAX_JSON_BYTES};
+use upload_types::wire::Code;
 
 /// The maximum size of a body, except in a request to complete.
 const MAX_BODY_BYTES: usize = 100 << 10;
@@ -51,14 +49,10 @@ pub fn router(gateway: Arc<Gateway>, origins: Arc<Origins>, root: &str) -> Route
             .route(&path("/multipart"), post(begin_multipart))
             .route(&path("/multipart/{id}"), get(list).merge(delete(abort)))
             .route(&path("/multipart/{id}/batch"), get(sign_batch))
-            .route(
-                &path("/multipart/{id}/complete"),
-                post(complete).layer(DefaultBodyLimit::max(MAX_JSON_BYTES)),
-            )
+            .route(&path("/multipart/{id}/complete"), post(complete))
             .route(&path("/multipart/{id}/{number}"), get(sign));
     }
     router
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(&state), admit))
         .layer(map_response(add_gateway_headers))
 }
@@ -125,16 +119,12 @@ async fn authenticate_and_run(
             .map_err(|_| Refusal::new(Code::Unauthenticated))?;
         headers.insert(header::AUTHORIZATION, bearer);
     }
-    let (_permit, caller) = state
+    let request = Request::from_parts(parts, body);
+    let call = state
         .gateway
-        .admit(&parts.method, &parts.uri, &headers)
+        .admit(&headers, request, MAX_BODY_BYTES)
         .await?;
-    let owner = caller.owner.clone();
-    parts.extensions.insert(caller);
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    // For the access log.
-    response.extensions_mut().insert(owner);
-    Ok(response)
+    Ok(run_call(call, next).await)
 }
 
 fn path_param(path: &RawPathParams, wanted: &str) -> Option<String> {
@@ -291,11 +281,11 @@ async fn complete(
     Extension(caller): Extension<Caller>,
     path: RawPathParams,
     RawQuery(query): RawQuery,
-    body: Result<JsonBody<Value>, Refusal>,
+    body: Result<JsonBody<ListedParts>, Refusal>,
 ) -> CompanionResult {
     let upload = RequestedUpload::parse(&path, query.as_deref())?;
-    let JsonBody(body) = body?;
-    let parts = format::parse_parts(&body)?;
+    let JsonBody(parts) = body?;
+    let parts = format::part_etags(parts)?;
     let receipt = caller
         .service
         .complete_multipart(&caller.owner, upload.reference(), &parts)

@@ -1,6 +1,7 @@
 //! Uploads from browsers: neither their size nor a SHA-256 is declared when they begin.
 //!
-//! When such an upload becomes `completing`, the parts that the store lists are inserted as rows.
+//! When such an upload becomes `completing`, the parts that the store lists are inserted as rows. They
+//! are deleted when it ends.
 //!
 //! Not here: requests to the store (`service/browser_upload`).
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::parts::delete_parts;
 use super::quota::excess_if_size;
 use super::sql::{TransactionEnd, values};
 use super::transition::{TransitionOutcome, transition};
@@ -72,11 +74,19 @@ impl Ledger {
             }
             let sql = "UPDATE upload SET size = ?2, part_size = ?3, part_count = ?4 WHERE id = ?1";
             let count = u64::try_from(parts.len()).unwrap_or(u64::MAX);
-            tx.execute(sql, values![id.as_str(), plan.size(), plan.part_size(), count])?;
-            tx.execute("DELETE FROM part WHERE upload = ?1", values![id.as_str()])?;
-            let sql = "INSERT INTO part (upload, number, size, etag, state) VALUES (?1, ?2, ?3, ?4, 'stored')";
+            tx.execute(
+                sql,
+                values![id.as_str(), plan.size(), plan.part_size(), count],
+            )?;
+            delete_parts(tx, &id)?;
+            let sql = "INSERT INTO part (upload, number, size, etag) VALUES (?1, ?2, ?3, ?4)";
             let rows = parts.iter().map(|part| {
-                *values![id.as_str(), part.number.get(), part.size, part.etag.as_str()]
+                *values![
+                    id.as_str(),
+                    part.number.get(),
+                    part.size,
+                    part.etag.as_str()
+                ]
             });
             tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
             Ok((Ok(TransitionOutcome::Done), TransactionEnd::Commit))

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::error::{LedgerError, LedgerResult};
 use super::postgres::{Pool, PostgresAddress};
+use super::space::Space;
 use super::sql::{self, SqlError, TransactionEnd};
 use super::sqlite;
 use super::transaction::Transaction;
@@ -31,6 +33,8 @@ pub enum LedgerConfig {
 pub struct Ledger {
     database: Arc<Database>,
     instance_id: String,
+    /// A random name of this gateway.
+    gateway_id: String,
     disk_failure: DiskFailure,
 }
 
@@ -66,6 +70,7 @@ impl Ledger {
         Ok(Self {
             database: Arc::new(database),
             instance_id,
+            gateway_id: Uuid::new_v4().simple().to_string(),
             disk_failure: DiskFailure::default(),
         })
     }
@@ -85,13 +90,8 @@ impl Ledger {
         &self.instance_id
     }
 
-    /// Checks that the database can read the ledger's tables.
-    pub async fn ping(&self) -> LedgerResult<()> {
-        self.read(|tx| {
-            tx.query("SELECT instance_id FROM instance", &[], |_| Ok(()))
-                .map(drop)
-        })
-        .await
+    pub(super) fn gateway_id(&self) -> &str {
+        &self.gateway_id
     }
 
     /// Runs `operation`, which must not write. All rows that it has read are durable when this
@@ -154,6 +154,31 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// The pages of a SQLite file; no pages on PostgreSQL.
+    pub(super) async fn space(&self) -> LedgerResult<Space> {
+        match &*self.database {
+            Database::Sqlite(writer) => {
+                let space = writer.read(sqlite::space).await.map_err(LedgerError::new)?;
+                space.map_err(LedgerError::new)
+            }
+            Database::Postgres(_) => Ok(Space::default()),
+        }
+    }
+
+    /// Releases at most `max` free pages of a SQLite file. Returns the pages that are left.
+    pub(super) async fn release_pages(&self, max: u64) -> LedgerResult<Space> {
+        if let Database::Sqlite(writer) = &*self.database {
+            let release = move |connection: &Connection| {
+                let released = sqlite::release_pages(connection, max);
+                (released, TransactionEnd::Commit)
+            };
+            let released = writer.write(release).await;
+            let released = released.map_err(|error| self.sqlite_failed(error))?;
+            released.map_err(|error| self.sqlite_failed(error))?;
+        }
+        self.space().await
+    }
+
     fn sqlite_failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> LedgerError {
         if upload_sqlite::is_disk_failure(&error) {
             self.disk_failure.report(|| format!("the ledger: {error}"));

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::database::Ledger;
 use super::error::{LedgerError, LedgerResult};
+use super::parts::delete_parts;
 use super::rejection::Rejection;
 use super::sql::{self, Row, SqlError, commit_if, damaged, values};
 use super::stored_bytes::release_held_bytes;
@@ -147,27 +148,32 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload that a hook has rejected from `verified` to `rejected`. Other gateways may
-    /// dispose of its object from `cleanup_at` on. Unless the object is deleted, its bytes are held
-    /// on. Returns false in the same cases as [`Ledger::hold_hooks`].
+    /// Moves an upload that a hook has rejected from `verified` to `rejected`, at `now`. Other
+    /// gateways may dispose of its object from `cleanup_at` on. Unless the object is deleted, its
+    /// bytes are held on. Returns false in the same cases as [`Ledger::hold_hooks`].
     pub async fn mark_rejected(
         &self,
         id: &UploadId,
         epoch: u64,
         rejection: &Rejection,
-        cleanup_at: Timestamp,
+        (now, cleanup_at): (Timestamp, Timestamp),
     ) -> LedgerResult<bool> {
         let is_deleted = rejection.disposal == Disposal::Delete;
+        // The row of an object that stays in the store is never deleted.
+        let ended_at = is_deleted.then_some(now);
         // A kept object cannot be created again at its key.
         let may_land_until = (rejection.disposal != Disposal::Keep)
             .then_some(rejection.until)
             .flatten();
         let (id, rejection) = (id.clone(), json("a rejection", rejection)?);
         self.write_or_roll_back(move |tx| {
-            let sql = "UPDATE upload SET state = 'rejected', rejection = ?2, cleanup_at = ?3, may_land_until = ?4 \
-                       WHERE id = ?1 AND state = 'verified'";
-            let row = values![id.as_str(), &rejection, cleanup_at, may_land_until];
+            let sql = "UPDATE upload SET state = 'rejected', rejection = ?2, cleanup_at = ?3, ended_at = ?4, \
+                       may_land_until = ?5 WHERE id = ?1 AND state = 'verified'";
+            let row = values![id.as_str(), &rejection, cleanup_at, ended_at, may_land_until];
             let succeeded = delete_pending_hooks(tx, &id, epoch)? && tx.execute(sql, row)? == 1;
+            if succeeded {
+                delete_parts(tx, &id)?;
+            }
             if succeeded && is_deleted {
                 release_held_bytes(tx, &id)?;
             }

@@ -1,4 +1,5 @@
-//! The rows of parts. A declared upload has one row for each part of its plan from the start.
+//! The rows of parts. A declared upload has a row for each part that is pinned to a SHA-256, until the
+//! upload ends. Its other parts are known by its plan.
 //!
 //! Not here: listing the parts in the store (`service/read`). This file records such lists.
 
@@ -6,9 +7,10 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::{self, Row, TransactionEnd, damaged, values};
 use super::transaction::Transaction;
-use super::transition::{TransitionOutcome, transition};
+use super::transition::{TransitionOutcome, transition_with_plan};
 use super::uploads::{Upload, find};
 use crate::lease::Renewed;
+use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, PartSpec, StoredPart, UploadState};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
@@ -17,7 +19,7 @@ use upload_types::{ETag, PartNumber, Sha256, UploadId};
 pub struct LedgerPart {
     pub number: PartNumber,
     pub size: u64,
-    /// The SHA-256 to which the part is pinned. `None` before the part is signed.
+    /// The SHA-256 to which the part is pinned. `None` for an upload from a browser.
     pub sha256: Option<Sha256>,
     /// `None` until the store has listed the part, or a request to complete has named it.
     pub etag: Option<ETag>,
@@ -39,19 +41,20 @@ impl Ledger {
         self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Uploading;
-            let outcome = transition(tx, &id, epoch, renewed, &from, to)?;
-            if outcome != TransitionOutcome::Done {
-                return Ok((outcome, TransactionEnd::RollBack));
+            let plan = match transition_with_plan(tx, &id, epoch, renewed, &from, to)? {
+                Ok(plan) => plan,
+                Err(outcome) => return Ok((outcome, TransactionEnd::RollBack)),
+            };
+            let is_planned = |part: &&PartSpec| part_len(&plan, part.number) == Some(part.size);
+            if let Some(part) = parts.iter().find(|part| !is_planned(part)) {
+                return Ok(mismatch(part.number));
             }
-            let sql = "UPDATE part SET sha256 = ?3 \
-                       WHERE upload = ?1 AND number = ?2 AND size = ?4 AND (sha256 IS NULL OR sha256 = ?3)";
+            let sql = "INSERT INTO part (upload, number, size, sha256) VALUES (?1, ?2, ?3, ?4) \
+                       ON CONFLICT (upload, number) DO UPDATE SET sha256 = excluded.sha256 \
+                       WHERE part.sha256 IS NULL OR part.sha256 = excluded.sha256";
             let rows = parts.iter().map(|part| {
-                *values![
-                    id.as_str(),
-                    part.number.get(),
-                    part.sha256.bytes(),
-                    part.size
-                ]
+                let (number, sha256) = (part.number.get(), part.sha256.bytes());
+                *values![id.as_str(), number, part.size, sha256]
             });
             let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
             Ok(outcome_of_rows(&parts, |part| part.number, &changed))
@@ -77,23 +80,28 @@ impl Ledger {
                 UploadState::Completing,
             ];
             let to = UploadState::Completing;
-            let outcome = transition(tx, &id, epoch, renewed, &from, to)?;
-            if outcome != TransitionOutcome::Done {
-                return Ok((outcome, TransactionEnd::RollBack));
+            let plan = match transition_with_plan(tx, &id, epoch, renewed, &from, to)? {
+                Ok(plan) => plan,
+                Err(outcome) => return Ok((outcome, TransactionEnd::RollBack)),
+            };
+            let sql = "INSERT INTO part (upload, number, size, sha256, etag) VALUES (?1, ?2, ?3, ?4, ?5) \
+                       ON CONFLICT (upload, number) DO UPDATE SET sha256 = excluded.sha256, etag = excluded.etag \
+                       WHERE part.sha256 IS NULL OR part.sha256 = excluded.sha256";
+            let mut rows = Vec::with_capacity(parts.len());
+            for part in &parts {
+                let Some(len) = part_len(&plan, part.number) else {
+                    return Ok(mismatch(part.number));
+                };
+                let (number, sha256) = (part.number.get(), part.sha256.bytes());
+                rows.push(*values![id.as_str(), number, len, sha256, part.etag.as_str()]);
             }
-            let sql = "UPDATE part SET sha256 = ?3, etag = ?4 \
-                       WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
-            let rows = parts.iter().map(|part| {
-                let (sha256, etag) = (part.sha256.bytes(), part.etag.as_str());
-                *values![id.as_str(), part.number.get(), sha256, etag]
-            });
-            let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
+            let changed = tx.execute_each(sql, &rows)?;
             Ok(outcome_of_rows(&parts, |part| part.number, &changed))
         })
         .await
     }
 
-    /// Records parts that the store has listed.
+    /// Records the ETags of pinned parts that the store has listed.
     pub async fn record_stored_parts(
         &self,
         id: &UploadId,
@@ -102,8 +110,8 @@ impl Ledger {
         let id = id.clone();
         parts.sort_by_key(|part| part.number);
         self.write(move |tx| {
-            let sql = "UPDATE part SET state = 'stored', etag = ?3 \
-                       WHERE upload = ?1 AND number = ?2 AND (state <> 'stored' OR etag IS DISTINCT FROM ?3)";
+            let sql = "UPDATE part SET etag = ?3 \
+                       WHERE upload = ?1 AND number = ?2 AND etag IS DISTINCT FROM ?3";
             let rows = parts
                 .iter()
                 .map(|part| *values![id.as_str(), part.number.get(), part.etag.as_str()]);
@@ -124,22 +132,34 @@ impl Ledger {
             .await
     }
 
-    /// An upload by its owner and id, with the rows of all its parts.
+    /// An upload by its owner and id, with at most `limit` rows of its parts, in order.
     pub async fn upload_with_parts(
         &self,
         owner: &str,
         id: &UploadId,
+        limit: u32,
     ) -> LedgerResult<Option<(Upload, Vec<LedgerPart>)>> {
         let (owner, id) = (owner.to_owned(), id.clone());
         self.read(move |tx| {
             let Some(upload) = find(tx, &owner, &id)? else {
                 return Ok(None);
             };
-            let parts = query_parts(tx, &id, 0, upload.max_parts())?;
+            let parts = query_parts(tx, &id, 0, limit)?;
             Ok(Some((upload, parts)))
         })
         .await
     }
+}
+
+/// Deletes the rows of all parts of an upload.
+pub(super) fn delete_parts(tx: &Transaction<'_>, id: &UploadId) -> sql::Result<()> {
+    tx.execute("DELETE FROM part WHERE upload = ?1", values![id.as_str()])
+        .map(drop)
+}
+
+/// The size of a part in bytes. `None` if the plan has no such part.
+fn part_len(plan: &Plan, number: PartNumber) -> Option<u64> {
+    plan.range(number).map(|range| range.len)
 }
 
 fn query_parts(
@@ -181,9 +201,11 @@ fn outcome_of_rows<P>(
         .find(|(_, changed)| **changed != 1)
     {
         None => (TransitionOutcome::Done, TransactionEnd::Commit),
-        Some((part, _)) => (
-            TransitionOutcome::PartMismatch(number(part)),
-            TransactionEnd::RollBack,
-        ),
+        Some((part, _)) => mismatch(number(part)),
     }
+}
+
+fn mismatch(number: PartNumber) -> (TransitionOutcome, TransactionEnd) {
+    let outcome = TransitionOutcome::PartMismatch(number);
+    (outcome, TransactionEnd::RollBack)
 }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::schema::SQLITE;
+use super::space::Space;
 use upload_types::error::{Error, Kind, Result};
 
 /// Opens the file, or creates it. Returns the connection and the ledger's instance id, which is
@@ -35,6 +36,28 @@ pub(super) fn open(path: &Path) -> Result<(Connection, String)> {
                 .with_source(error)
         })?;
     Ok((connection, instance_id))
+}
+
+/// The pages of the file.
+pub(super) fn space(connection: &Connection) -> rusqlite::Result<Space> {
+    let number = |name| -> rusqlite::Result<u64> {
+        let value: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        Ok(u64::try_from(value).unwrap_or(0))
+    };
+    Ok(Space {
+        pages: number("page_count")?,
+        free_pages: number("freelist_count")?,
+        page_bytes: number("page_size")?,
+    })
+}
+
+/// Releases at most `max` free pages.
+pub(super) fn release_pages(connection: &Connection, max: u64) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({max})"))?;
+    let mut rows = statement.query([])?;
+    // Each step releases a page.
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 fn check_place(ledger: &Path) -> Result<()> {

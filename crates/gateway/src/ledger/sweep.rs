@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::parts::delete_parts;
 use super::sql::values;
 use super::uploads::{COLUMNS, Upload, read_upload, sql_list};
 use upload_types::UploadId;
@@ -21,6 +22,14 @@ pub const SWEEP_BATCH_ROWS: usize = 100;
 /// The condition for open uploads. SQLite uses the index `open_upload_by_lease` only for exactly
 /// this text, which is the condition of the index.
 const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
+
+/// The states of [`IS_OPEN`].
+const UNFINISHED: [UploadState; 4] = [
+    UploadState::Pending,
+    UploadState::Uploading,
+    UploadState::Completing,
+    UploadState::Aborting,
+];
 
 /// A set of rows that the sweep works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +96,35 @@ pub enum KeyStatus {
     InUse,
 }
 
+/// The remainder of an upload in the store after its cleanup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remainder {
+    Nothing,
+    /// An object that may be complete, and is therefore not deleted.
+    Object,
+}
+
+/// The end of an upload.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    pub now: Timestamp,
+    /// When the sweep has to look for leftovers.
+    pub cleanup_at: Option<Timestamp>,
+    /// Until this time, a request that was signed earlier may create the object.
+    pub may_land_until: Option<Timestamp>,
+}
+
+/// Now, and the time of the cleanup, of an upload whose object cannot land.
+impl From<(Timestamp, Timestamp)> for Ending {
+    fn from((now, cleanup_at): (Timestamp, Timestamp)) -> Self {
+        Self {
+            now,
+            cleanup_at: Some(cleanup_at),
+            may_land_until: None,
+        }
+    }
+}
+
 impl Ledger {
     /// Takes rows of a task until `until`. Expired uploads become `aborting`.
     ///
@@ -148,25 +186,36 @@ impl Ledger {
         .await
     }
 
-    /// Ends an upload: from one of the states `from` to `to`, with a cleanup at `cleanup_at`. A
-    /// request that was signed earlier may create its object until `may_land_until`. Returns false
-    /// if the upload is in none of the states `from`.
+    /// Ends an upload: from one of the states `from` to `to`. Returns false if it is in none of the
+    /// states `from`.
+    ///
+    /// The rows of its parts are deleted. Those of an expired upload stay until its cleanup is
+    /// finished: until then, its object may turn out to be complete.
     pub async fn end(
         &self,
         id: &UploadId,
         from: &'static [UploadState],
         to: UploadState,
-        cleanup_at: Option<Timestamp>,
-        may_land_until: Option<Timestamp>,
+        ending: impl Into<Ending>,
     ) -> LedgerResult<bool> {
         let id = id.clone();
+        let Ending {
+            now,
+            cleanup_at,
+            may_land_until,
+        } = ending.into();
         self.write(move |tx| {
             let from = sql_list(from);
             let sql = format!(
-                "UPDATE upload SET state = ?2, cleanup_at = ?3, may_land_until = ?4 WHERE id = ?1 AND state IN ({from})"
+                "UPDATE upload SET state = ?2, cleanup_at = ?3, ended_at = ?4, may_land_until = ?5 \
+                 WHERE id = ?1 AND state IN ({from})"
             );
-            let row = values![id.as_str(), to.name(), cleanup_at, may_land_until];
-            Ok(tx.execute(&sql, row)? == 1)
+            let row = values![id.as_str(), to.name(), cleanup_at, now, may_land_until];
+            let has_ended = tx.execute(&sql, row)? == 1;
+            if has_ended && to != UploadState::Expired {
+                delete_parts(tx, &id)?;
+            }
+            Ok(has_ended)
         })
         .await
     }
@@ -182,13 +231,13 @@ impl Ledger {
         .await
     }
 
-    /// Schedules the next cleanup of an upload that the caller has taken until `until`; `None` if
-    /// no further cleanup is needed. Returns false if another caller has taken the upload.
+    /// Schedules the next cleanup of an upload that the caller has taken until `until`. Returns
+    /// false if another caller has taken the upload.
     pub async fn reschedule_cleanup(
         &self,
         id: &UploadId,
         until: Timestamp,
-        next: Option<Timestamp>,
+        next: Timestamp,
     ) -> LedgerResult<bool> {
         let id = id.clone();
         self.write(move |tx| {
@@ -204,12 +253,45 @@ impl Ledger {
         &self,
         id: &UploadId,
         until: Timestamp,
-        next: Option<Timestamp>,
+        next: Timestamp,
     ) -> LedgerResult<bool> {
         let id = id.clone();
         self.write(move |tx| {
             let sql = "UPDATE upload SET cleanup_at = ?3, may_land_until = NULL WHERE id = ?1 AND cleanup_at = ?2";
             Ok(tx.execute(sql, values![id.as_str(), until, next])? == 1)
+        })
+        .await
+    }
+
+    /// Finishes the cleanup of an upload that the caller has taken until `until`. Returns false if
+    /// another caller has taken the upload. The rows of the parts of an upload that is complete or
+    /// has ended are deleted. The row of an upload that has left an object in the store is never
+    /// deleted.
+    pub async fn finish_cleanup(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        remainder: Remainder,
+    ) -> LedgerResult<bool> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let ended_at = match remainder {
+                Remainder::Nothing => "ended_at",
+                Remainder::Object => "NULL",
+            };
+            let sql = format!(
+                "UPDATE upload SET cleanup_at = NULL, ended_at = {ended_at} \
+                 WHERE id = ?1 AND cleanup_at = ?2 RETURNING state"
+            );
+            let state = tx.find(&sql, values![id.as_str(), until], |row| row.text(0))?;
+            let Some(state) = state else {
+                return Ok(false);
+            };
+            let is_open = UNFINISHED.iter().any(|open| open.name() == state);
+            if !is_open && remainder == Remainder::Nothing {
+                delete_parts(tx, &id)?;
+            }
+            Ok(true)
         })
         .await
     }

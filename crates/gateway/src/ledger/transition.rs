@@ -2,8 +2,9 @@
 
 use super::sql::{self, Row, SqlError, damaged, values};
 use super::transaction::Transaction;
-use super::uploads::sql_list;
+use super::uploads::{read_plan, sql_list};
 use crate::lease::Renewed;
+use upload_types::plan::Plan;
 use upload_types::wire::UploadState;
 use upload_types::{PartNumber, UploadId};
 
@@ -35,8 +36,23 @@ pub(super) fn transition(
     from: &[UploadState],
     to: UploadState,
 ) -> sql::Result<TransitionOutcome> {
+    let result = transition_with_plan(tx, id, epoch, renewed, from, to)?;
+    Ok(result.err().unwrap_or(TransitionOutcome::Done))
+}
+
+/// Like [`transition`]. Returns the plan of the upload if the transition is done, otherwise its
+/// outcome.
+pub(super) fn transition_with_plan(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    epoch: u64,
+    renewed: Renewed,
+    from: &[UploadState],
+    to: UploadState,
+) -> sql::Result<Result<Plan, TransitionOutcome>> {
     let sql = format!(
-        "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
+        "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 \
+         WHERE id = ?1 AND epoch = ?5 AND state IN ({}) RETURNING size, part_size",
         sql_list(from)
     );
     let row = values![
@@ -47,18 +63,18 @@ pub(super) fn transition(
         epoch
     ];
     for _ in 0..MAX_ATTEMPTS {
-        if tx.execute(&sql, row)? == 1 {
-            return Ok(TransitionOutcome::Done);
+        if let Some(plan) = tx.find(&sql, row, |row| read_plan(row, 0))? {
+            return Ok(Ok(plan));
         }
         let (state, current) = state_and_epoch(tx, id)?;
         if !from.contains(&state) {
-            return Ok(TransitionOutcome::WrongState(state));
+            return Ok(Err(TransitionOutcome::WrongState(state)));
         }
         if current != epoch {
-            return Ok(TransitionOutcome::LeaseLost);
+            return Ok(Err(TransitionOutcome::LeaseLost));
         }
     }
-    Ok(TransitionOutcome::LeaseLost)
+    Ok(Err(TransitionOutcome::LeaseLost))
 }
 
 /// The current state and epoch of an upload that must exist.

@@ -18,7 +18,7 @@ use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
 use upload_types::plan::Plan;
 use upload_types::wire::{Limits, PartSpec, Receipt, UploadState};
-use upload_types::{Key, PartNumber, Sha256, UploadId};
+use upload_types::{Key, Sha256, UploadId};
 
 /// The fields of an upload that are fixed when it begins.
 #[derive(Clone)]
@@ -114,7 +114,7 @@ pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, na
     part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until";
 
 impl Ledger {
-    /// Inserts the upload and a row for each part of its plan, unless its owner has used the
+    /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
     /// idempotency key before. Returns the upload with that key, and whether it is the new one.
     pub async fn begin(&self, new: NewUpload) -> LedgerResult<(Upload, bool)> {
         self.write(move |tx| {
@@ -260,7 +260,7 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
         .join(", ")
 }
 
-/// Inserts the upload and its parts. Returns `None` if its owner has used the idempotency key
+/// Inserts the upload and its pinned parts. Returns `None` if its owner has used the idempotency key
 /// before.
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
@@ -302,25 +302,22 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     let Some(upload) = tx.find(&sql, row, read_upload)? else {
         return Ok(None);
     };
-    if spec.kind == UploadKind::Declared {
-        insert_parts(tx, new)?;
-    }
+    let rows = new.pinned.iter().map(|part| {
+        let sha256 = part.sha256.bytes();
+        *values![spec.id.as_str(), part.number.get(), part.size, sha256]
+    });
+    // The requests of a client may name a part more than once.
+    let sql = "INSERT INTO part (upload, number, size, sha256) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (upload, number) DO NOTHING";
+    tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
     Ok(Some(upload))
 }
 
-fn insert_parts(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<()> {
-    let pinned: BTreeMap<PartNumber, &Sha256> = new
-        .pinned
-        .iter()
-        .map(|part| (part.number, &part.sha256))
-        .collect();
-    let sql =
-        "INSERT INTO part (upload, number, size, sha256, state) VALUES (?1, ?2, ?3, ?4, 'pending')";
-    let rows = new.spec.plan.parts().map(|(number, range)| {
-        let sha256 = pinned.get(&number).map(|sha256| sha256.bytes());
-        *values![new.spec.id.as_str(), number.get(), range.len, sha256]
-    });
-    tx.execute_each(sql, &rows.collect::<Vec<_>>()).map(drop)
+/// Reads the size of an upload from the column `size`, and the size of its parts from the next one.
+pub(super) fn read_plan(row: &Row<'_>, size: usize) -> sql::Result<Plan> {
+    let part_size = size + 1;
+    Plan::pinned(row.number(size)?, row.number(part_size)?)
+        .map_err(|_| damaged(part_size, "not a plan"))
 }
 
 /// Reads a row of [`COLUMNS`].
@@ -337,7 +334,7 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         content_type: row.text(5)?,
         metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,
         kind: UploadKind::from_name(&row.text(7)?).ok_or(damaged(7, "not a kind of upload"))?,
-        plan: Plan::pinned(row.number(8)?, row.number(9)?).map_err(|_| damaged(9, "not a plan"))?,
+        plan: read_plan(row, 8)?,
         key: row
             .text(10)?
             .parse()

@@ -7,15 +7,19 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::{LedgerError, LedgerResult};
-use super::sql::{self, commit_if, values};
+use super::sql::{self, TransactionEnd, commit_if, values};
 use super::transaction::Transaction;
 use super::uploads::{add_stored_bytes, sql_list};
 use upload_types::UploadId;
 use upload_types::wire::{CompletePart, Receipt, UploadState};
 
+/// The condition for uploads whose parts a browser lists. Their rows are deleted by a cleanup.
+const IS_LISTED: &str = "kind = 'multipart'";
+
 impl Ledger {
-    /// Records the receipt of a completing upload, and all its parts as stored. The upload becomes
-    /// `verified` with hooks due at `hooks_due`, or `ready` if that is `None`. Returns false if the
+    /// Records the receipt of a completing upload, and deletes the rows of its parts: the receipt has
+    /// the checksum of the object. The rows of a browser's upload stay until the upload would have
+    /// expired, since a browser that has lost the response lists the parts again. The upload becomes `verified` with hooks due at `hooks_due`, or `ready` if that is `None`. Returns false if the
     /// upload is not completing.
     pub async fn mark_verified(
         &self,
@@ -43,15 +47,13 @@ impl Ledger {
                 UploadState::Uploading,
                 UploadState::Completing,
             ];
-            let sql = "UPDATE part SET state = 'stored', sha256 = ?3, etag = ?4 \
-                       WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
-            let row = values![
-                verified.id.as_str(),
-                part.number.get(),
-                part.sha256.bytes(),
-                part.etag.as_str()
-            ];
-            let succeeded = verified.write(tx, &from, Some(epoch))? && tx.execute(sql, row)? == 1;
+            if !verified.write(tx, &from, Some(epoch))? {
+                return Ok((false, TransactionEnd::RollBack));
+            }
+            let sql = "DELETE FROM part WHERE upload = ?1 RETURNING sha256";
+            let id = values![verified.id.as_str()];
+            let pinned = tx.query(sql, id, |row| row.optional_sha256(0))?;
+            let succeeded = pinned.iter().flatten().all(|sha256| *sha256 == part.sha256);
             Ok((succeeded, commit_if(succeeded)))
         })
         .await
@@ -69,8 +71,10 @@ impl Ledger {
         self.write(move |tx| {
             let succeeded = verified.write(tx, from, None)?;
             if succeeded {
-                let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
-                tx.execute(sql, values![verified.id.as_str()])?;
+                let sql = format!(
+                    "DELETE FROM part WHERE upload = ?1 AND NOT EXISTS (SELECT 1 FROM upload WHERE id = ?1 AND {IS_LISTED})"
+                );
+                tx.execute(&sql, values![verified.id.as_str()])?;
             }
             Ok(succeeded)
         })
@@ -113,7 +117,8 @@ impl Verified {
             UploadState::Ready
         };
         let sql = format!(
-            "UPDATE upload SET state = ?2, receipt = ?3, held_bytes = ?5, may_land_until = NULL \
+            "UPDATE upload SET state = ?2, receipt = ?3, held_bytes = ?5, may_land_until = NULL, ended_at = NULL, \
+             cleanup_at = CASE WHEN cleanup_at IS NULL AND {IS_LISTED} THEN expires_at ELSE cleanup_at END \
              WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
             sql_list(from)
         );

@@ -1,4 +1,4 @@
-//! Limits per owner: the rate of signed URLs, and quotas of uploads and bytes.
+//! Limits per owner: the rate of calls and signed URLs, and quotas of uploads and bytes.
 
 mod quota;
 mod rate;

@@ -1,4 +1,5 @@
-//! The rate limit of signed URLs per owner.
+//! The rate limit of calls and signed URLs per owner. A call that signs costs one permit for each
+//! URL. Any other call that reads or changes an upload, and each entry of a batch, costs one.
 //!
 //! Not here: quotas. Each gateway counts the rate in its own memory, since the limit protects one
 //! machine.
@@ -13,21 +14,21 @@ use governor::state::keyed::HashMapStateStore;
 /// After this many calls, the buckets of inactive owners are dropped.
 const CALLS_BETWEEN_CLEANUPS: u32 = 4096;
 
-/// The rate of signed URLs per owner.
+/// The rate of permits per owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// The number of URLs that may be signed at once after a pause. A call for more URLs is never
+    /// The number of permits that may be taken at once after a pause. A call that needs more is never
     /// granted.
     pub burst: NonZeroU32,
 }
 
-/// The reason that a call for signatures is rejected.
+/// The reason that a call is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateExceeded {
-    /// Enough signatures are available after this many seconds, at least one.
+    /// Enough permits are available after this many seconds, at least one.
     RetryAfter { seconds: u64 },
-    /// The call is for more signatures than the burst.
+    /// The call needs more permits than the burst.
     MoreThanBurst { burst: u32 },
 }
 
@@ -38,7 +39,7 @@ type Buckets<C> = governor::RateLimiter<
     NoOpMiddleware<<C as Clock>::Instant>,
 >;
 
-/// Counts the signatures of each owner in this process.
+/// Counts the permits of each owner in this process.
 pub struct RateLimiter<C: Clock = DefaultClock> {
     /// `None` if there is no limit.
     buckets: Option<Buckets<C>>,
@@ -65,7 +66,7 @@ impl<C: Clock + Clone> RateLimiter<C> {
         }
     }
 
-    /// Takes `count` signatures from the owner's bucket. Takes none if the bucket has fewer.
+    /// Takes `count` permits from the owner's bucket. Takes none if the bucket has fewer.
     pub fn take(&self, owner: &str, count: usize) -> Result<(), RateExceeded> {
         let count = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
         let (Some(buckets), Some(count)) = (&self.buckets, count) else {
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(
             limiter.take("a", 400),
             Ok(()),
-            "a rejected call takes no signatures"
+            "a rejected call takes no permits"
         );
         assert_eq!(limiter.take("a", 250), retry_after(3));
         assert_eq!(limiter.take("b", 1000), Ok(()));

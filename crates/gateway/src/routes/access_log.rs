@@ -62,6 +62,13 @@ pub async fn log_access(mut request: Request, next: Next) -> Response {
     // The most severe level, so that no level of a log filter disables the span.
     let span = tracing::error_span!("request", %id);
     request.extensions_mut().insert(id.clone());
+    // The embedded store names the same id in its responses.
+    let header = HeaderValue::from_str(&id.0);
+    if let Ok(header) = &header {
+        request
+            .headers_mut()
+            .insert(REQUEST_ID_HEADER, header.clone());
+    }
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status().as_u16(), began.elapsed());
     metrics().record_response(method, &route, status, elapsed);
@@ -72,8 +79,8 @@ pub async fn log_access(mut request: Request, next: Next) -> Response {
         .get::<Owner>()
         .map(|owner| owner.0.as_str());
     span.in_scope(|| tracing::info!(target: "upload::access", method, route, status, ms, owner, received, sent));
-    if let Ok(id) = HeaderValue::from_str(&id.0) {
-        response.headers_mut().insert(REQUEST_ID_HEADER, id);
+    if let Ok(header) = header {
+        response.headers_mut().insert(REQUEST_ID_HEADER, header);
     }
     response
 }

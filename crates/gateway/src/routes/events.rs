@@ -2,31 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 
 use super::gateway::Gateway;
 use super::responses::no_such_path;
 use crate::problem::Refusal;
-use upload_types::wire::Code;
 
-/// Accepts a message. Without a configured secret, this path does not exist.
+/// The largest message.
+const MAX_EVENT_BYTES: usize = 256 << 10;
+
+/// Accepts a message. Without a configured secret, this path does not exist. Nothing is received
+/// from a caller without the secret.
 pub async fn push_events(
     State(gateway): State<Arc<Gateway>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<StatusCode, Refusal> {
     let receiver = gateway.event_receiver().ok_or_else(no_such_path)?;
-    receiver.secret.check(&headers)?;
-    let body = body.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Refusal::with_detail(Code::TooLarge, "an event has at most 256 KiB")
-        } else {
-            Refusal::with_detail(Code::InvalidRequest, "the body is incomplete")
-        }
-    })?;
-    receiver.inbox.push(&body)?;
+    receiver.secret.check(request.headers())?;
+    let body = request.into_body();
+    let message = gateway.receive_event(body, MAX_EVENT_BYTES).await?;
+    receiver.inbox.push(&message)?;
     Ok(StatusCode::OK)
 }

@@ -1,4 +1,4 @@
-//! The readiness of a gateway: ledger and store must respond.
+//! The readiness of a gateway: the ledger must accept writes, and the store must respond.
 //!
 //! They are checked at most once per second, even if readiness is requested more often.
 
@@ -52,7 +52,7 @@ impl Health {
             }
         };
         result.map_err(|dependency| match dependency {
-            Dependency::Ledger => not_ready("the ledger does not respond"),
+            Dependency::Ledger => not_ready("the ledger does not accept writes"),
             Dependency::Store => not_ready("the store does not respond"),
         })
     }

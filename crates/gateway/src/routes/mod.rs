@@ -4,6 +4,7 @@
 //! (`companion`).
 
 mod access_log;
+mod batch_calls;
 mod events;
 mod gateway;
 mod health;
@@ -15,4 +16,4 @@ mod uploads;
 pub use access_log::RequestId;
 pub use gateway::{Caller, Gateway};
 pub use responses::{add_gateway_headers, not_found};
-pub use router::{api_router, metrics_router, with_common_layers};
+pub use router::{api_router, metrics_router, run_call, with_common_layers};

@@ -3,28 +3,25 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::access_log::log_access;
 use super::events::push_events;
-use super::gateway::Gateway;
+use super::gateway::{AdmittedCall, Gateway};
 use super::monitoring::{healthz, metrics, readyz};
 use super::responses::{add_gateway_headers, method_not_allowed, not_found};
 use super::uploads::{abort, batch, begin, claim, complete, info, list, parts, sign, status, url};
 use crate::cors::Origins;
 use crate::openapi::openapi;
-use upload_types::wire::MAX_JSON_BYTES;
 
 /// The maximum size of a body, except for complete and batch.
 const MAX_BODY_BYTES: usize = 1 << 20;
-const MAX_EVENT_BYTES: usize = 256 << 10;
 
 /// The routes of the API, without a fallback.
 pub fn api_router(gateway: Arc<Gateway>) -> Router {
-    let large_body = || DefaultBodyLimit::max(MAX_JSON_BYTES);
     let v1 = Router::new()
         .route("/", get(info))
         .route("/uploads", get(list).post(begin))
@@ -32,17 +29,15 @@ pub fn api_router(gateway: Arc<Gateway>) -> Router {
         .route("/uploads/{id}/claim", post(claim))
         .route("/uploads/{id}/sign", post(sign))
         .route("/uploads/{id}/parts", get(parts))
-        .route("/uploads/{id}/complete", post(complete).layer(large_body()))
+        .route("/uploads/{id}/complete", post(complete))
         .route("/uploads/{id}/url", get(url))
-        .route("/batch", post(batch).layer(large_body()))
+        .route("/batch", post(batch))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(&gateway), authenticate));
     // Outside of `v1`, since stores authenticate with another secret than clients.
-    let events = post(push_events).layer(DefaultBodyLimit::max(MAX_EVENT_BYTES));
     Router::new()
-        .route("/v1/events/s3", events)
+        .route("/v1/events/s3", post(push_events))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/openapi.json", get(openapi))
@@ -74,21 +69,27 @@ pub fn with_common_layers(router: Router, origins: Option<&Origins>) -> Router {
 
 async fn authenticate(
     State(gateway): State<Arc<Gateway>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    let admitted = gateway
-        .admit(request.method(), request.uri(), request.headers())
-        .await;
-    match admitted {
+    let headers = request.headers().clone();
+    match gateway.admit(&headers, request, MAX_BODY_BYTES).await {
         Err(refusal) => refusal.into_response(),
-        Ok((_permit, caller)) => {
-            let owner = caller.owner.clone();
-            request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
-            // For the access log.
-            response.extensions_mut().insert(owner);
-            response
-        }
+        Ok(call) => run_call(call, next).await,
     }
+}
+
+/// Runs the handler of a call.
+pub async fn run_call(call: AdmittedCall, next: Next) -> Response {
+    let AdmittedCall {
+        caller,
+        mut request,
+        shares: _shares,
+    } = call;
+    let owner = caller.owner.clone();
+    request.extensions_mut().insert(caller);
+    let mut response = next.run(request).await;
+    // For the access log.
+    response.extensions_mut().insert(owner);
+    response
 }

@@ -7,18 +7,19 @@ use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::join;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use super::batch_calls::{BatchCalls, too_many_calls};
 use super::gateway::Caller;
 use super::responses::ApiResponse;
-use crate::json_body::{JsonBody, invalid_json};
+use crate::json_body::JsonBody;
 use crate::problem::Refusal;
 use crate::service::{BatchCall, Begun, Completion, Finished};
+use upload_types::UploadId;
 use upload_types::wire::{
-    BackendInfo, BatchBegin, BatchOutcome, BatchResponse, BeginRequest, BeginResponse,
-    ClaimRequest, ClaimResponse, Code, CompletePending, CompleteRequest, CompleteResponse,
-    MAX_BATCH_UPLOADS, MAX_SIGN_PARTS, PartList, ReadUrl, SignRequest, SignResponse, UploadList,
-    UploadStatus,
+    BackendInfo, BatchBegin, BatchComplete, BatchOutcome, BatchResponse, BeginRequest,
+    BeginResponse, ClaimRequest, ClaimResponse, Code, CompletePending, CompleteRequest,
+    CompleteResponse, MAX_BATCH_UPLOADS, MAX_SIGN_PARTS, PartList, ReadUrl, SignRequest,
+    SignResponse, UploadList, UploadStatus,
 };
 
 /// Seconds until a client may repeat a complete with unknown outcome.
@@ -100,29 +101,22 @@ fn complete_response(completion: Completion) -> ApiResponse<CompleteResponse> {
     }
 }
 
-/// The unparsed calls of a batch. Each is parsed on its own, so that an invalid call does not fail
-/// the others.
-#[derive(Deserialize)]
-pub struct UnparsedBatch {
-    #[serde(default)]
-    begin: Vec<Value>,
-    #[serde(default)]
-    complete: Vec<Value>,
-    #[serde(default)]
-    status: Vec<Value>,
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ParsedBatch {
+    begin: BatchCalls<BatchBegin>,
+    complete: BatchCalls<BatchComplete>,
+    status: BatchCalls<UploadId>,
 }
 
 pub async fn batch(
     Extension(caller): Extension<Caller>,
-    JsonBody(batch): JsonBody<UnparsedBatch>,
+    JsonBody(batch): JsonBody<ParsedBatch>,
 ) -> JsonResult<BatchResponse> {
-    if batch.begin.len() + batch.complete.len() + batch.status.len() > MAX_BATCH_UPLOADS {
-        return Err(Refusal::with_detail(
-            Code::InvalidRequest,
-            format!("a batch has at most {MAX_BATCH_UPLOADS} uploads"),
-        ));
+    let (begins, completes, ids) = (batch.begin.0, batch.complete.0, batch.status.0);
+    if begins.len() + completes.len() + ids.len() > MAX_BATCH_UPLOADS {
+        return Err(Refusal::with_detail(Code::InvalidRequest, too_many_calls()));
     }
-    let begins: Vec<BatchCall<BatchBegin>> = batch.begin.into_iter().map(parse_call).collect();
     let part_count = |call: &BatchCall<BatchBegin>| {
         let parts = call.as_ref().ok()?.request.parts.as_ref();
         parts.map(Vec::len)
@@ -133,10 +127,6 @@ pub async fn batch(
             format!("a batch has at most {MAX_SIGN_PARTS} parts"),
         ));
     }
-    let completes = batch.complete.into_iter().map(parse_call).collect();
-    // A malformed id is refused like an unknown one.
-    let id = |id| serde_json::from_value(id).map_err(|_| Refusal::new(Code::NotFound));
-    let ids = batch.status.into_iter().map(id).collect();
     let ((begins, completes), statuses) = join(
         caller.service.batch(&caller.owner, begins, completes),
         caller.service.statuses(&caller.owner, ids),
@@ -160,10 +150,6 @@ pub async fn batch(
         complete: complete.collect(),
         status: status.collect(),
     }))
-}
-
-fn parse_call<T: DeserializeOwned>(call: Value) -> BatchCall<T> {
-    serde_json::from_value(call).map_err(|error| invalid_json(&error))
 }
 
 fn batch_outcome<T>(result: Result<ApiResponse<T>, Refusal>) -> BatchOutcome<T> {

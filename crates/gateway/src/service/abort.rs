@@ -8,7 +8,7 @@ use super::lifecycle::{is_complete, is_gone};
 use super::shared_state::Service;
 use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{TransitionOutcome, Upload};
+use crate::ledger::{Ending, TransitionOutcome, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, store_failed};
 use upload_s3::Fault;
@@ -66,8 +66,8 @@ impl Service {
     ///
     /// # Errors
     /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
-    /// complete (see [`Finished`]), `busy` while it is being begun, `not_found`, `store_unavailable` (repeat the
-    /// request).
+    /// complete (see [`Finished`]), `busy` while it is being begun, `rate_limited`, `not_found`,
+    /// `store_unavailable` (repeat the request).
     pub async fn abort(
         &self,
         owner: &Owner,
@@ -75,6 +75,7 @@ impl Service {
         epoch: Option<u64>,
         finished: Finished,
     ) -> Result<(), Refusal> {
+        self.call_rate.take(&owner.0, 1)?;
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
@@ -163,10 +164,8 @@ impl Service {
         to: UploadState,
     ) -> Result<(), Refusal> {
         if to == UploadState::Expired {
-            if self
-                .remove_expired(upload, &[UploadState::Aborting])
-                .await?
-            {
+            let removed = self.remove_expired(upload, &[UploadState::Aborting]);
+            if removed.await? == ExpiredObject::Verified {
                 return Ok(());
             }
         } else {
@@ -191,12 +190,16 @@ impl Service {
         from: &'static [UploadState],
         to: UploadState,
     ) -> Result<bool, Refusal> {
-        let landing = Landing::of(upload, self.config.url_ttl, self.now());
-        let cleanup_at = landing.map(|landing| landing.urls_end);
-        let may_land_until = landing.and_then(|landing| landing.until);
+        let now = self.now();
+        let landing = Landing::of(upload, self.config.url_ttl, now);
+        let ending = Ending {
+            now,
+            cleanup_at: landing.map(|landing| landing.urls_end),
+            may_land_until: landing.and_then(|landing| landing.until),
+        };
         let has_ended = self
             .ledger
-            .end(&upload.id, from, to, cleanup_at, may_land_until)
+            .end(&upload.id, from, to, ending)
             .await
             .map_err(ledger_failed)?;
         if has_ended {
@@ -205,14 +208,14 @@ impl Service {
         Ok(has_ended)
     }
 
-    /// Removes the leftovers of an expired upload from the store. An object that may be complete is
-    /// kept. Returns true if its object matches: the upload is verified now, unless another call
-    /// has moved it from the states `from`.
+    /// Removes the leftovers of an expired upload from the store, and returns the decision about
+    /// its object. An object that may be complete is kept. If it matches, the upload is verified
+    /// now, unless another call has moved it from the states `from`.
     pub(super) async fn remove_expired(
         &self,
         upload: &Upload,
         from: &'static [UploadState],
-    ) -> Result<bool, Refusal> {
+    ) -> Result<ExpiredObject, Refusal> {
         let object = self
             .find_own_object(upload)
             .await
@@ -222,7 +225,7 @@ impl Service {
             None => ExpiredObject::Leftover,
         };
         if decision == ExpiredObject::Verified {
-            return Ok(true);
+            return Ok(decision);
         }
         if !upload.is_single() {
             self.remove_multiparts(upload, NamedMultipart::Abort)
@@ -234,7 +237,7 @@ impl Service {
                 .await
                 .map_err(|fault| removal_failed(&fault))?;
         }
-        Ok(false)
+        Ok(decision)
     }
 
     /// Removes the leftovers of an upload from the store. If the upload is gone, these are its

@@ -52,7 +52,7 @@ impl Service {
         };
         self.check_signable(&parts)?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
-        self.sign_rate.take(&owner.0, parts.len())?;
+        self.call_rate.take(&owner.0, parts.len().max(1))?;
 
         let holder = request.holder.clone();
         let arrival = Arrival {

@@ -50,7 +50,7 @@ impl Service {
     /// Begins an upload in parts. Its multipart upload exists when this returns.
     ///
     /// # Errors
-    /// Those of [`validation::check_begin`]; `idempotency_mismatch`, `busy`, `gone`,
+    /// Those of [`validation::check_begin`]; `rate_limited`, `idempotency_mismatch`, `busy`, `gone`,
     /// `quota_exceeded`, `store_unavailable`.
     pub async fn begin_multipart(
         self: &Arc<Self>,
@@ -58,6 +58,7 @@ impl Service {
         idempotency_key: &str,
         request: BeginRequest,
     ) -> Result<Upload, Refusal> {
+        self.call_rate.take(&owner.0, 1)?;
         // Sizes are unknown until the upload is complete. Until then its plan has one empty part.
         let plan = Plan::pinned(0, self.config.limits.min_part.max(1));
         let plan = plan.map_err(|error| internal_error(&error))?;
@@ -186,7 +187,7 @@ impl Service {
         if min_size > limits.max_size {
             return Err(too_large(limits.max_size));
         }
-        self.sign_rate.take(&owner.0, numbers.len())?;
+        self.call_rate.take(&owner.0, numbers.len())?;
         let upload = self.ensure_multipart(upload, Reuse::SearchFirst).await?;
         let multipart = upload
             .store_upload
@@ -214,8 +215,8 @@ impl Service {
         Ok(signed)
     }
 
-    /// All parts of an upload in the store, or, once it is complete, those with which it was
-    /// completed.
+    /// All parts of an upload in the store, or, for a while after it is complete, those with which
+    /// it was completed.
     ///
     /// # Errors
     /// As [`Service::parts`].
@@ -242,7 +243,7 @@ impl Service {
     ///
     /// # Errors
     /// `invalid_request` without parts, `parts_mismatch` if the store has other parts, `too_large`,
-    /// `quota_exceeded`, `gone`, `busy`, `unavailable` if it takes too long (repeat the request),
+    /// `quota_exceeded`, `rate_limited`, `gone`, `busy`, `unavailable` if it takes too long (repeat the request),
     /// `not_found`, `store_unavailable`.
     pub async fn complete_multipart(
         self: &Arc<Self>,
@@ -250,6 +251,7 @@ impl Service {
         reference: UploadRef<'_>,
         requested: &BTreeMap<PartNumber, ETag>,
     ) -> Result<Receipt, Refusal> {
+        self.call_rate.take(&owner.0, 1)?;
         let deadline = Instant::now() + COMPLETE_TIMEOUT;
         let mut attempts = 0;
         loop {
@@ -260,20 +262,31 @@ impl Service {
             if let Some(receipt) = upload.shown_receipt() {
                 return Ok(receipt);
             }
-            let (upload, source) = if upload.state == UploadState::Completing {
+            let found = if upload.state == UploadState::Completing {
                 let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
                 let rows = rows.map_err(ledger_failed)?;
-                let source = CompletionSource::from_rows(&upload, rows, None)
-                    .ok_or_else(|| Refusal::retry_after(Code::Busy, 1))?;
-                (upload, source)
+                // Another gateway deletes the rows when it has completed the upload.
+                CompletionSource::from_rows(&upload, rows, None).map(|source| (upload, source))
             } else {
-                let stored = self.all_parts(owner, reference).await?;
-                self.measure(upload, select_parts(stored, requested)?)?
+                match self.all_parts(owner, reference).await {
+                    Ok(stored) => Some(self.measure(upload, select_parts(stored, requested)?)?),
+                    Err(refusal) => {
+                        // Another call may have completed the upload since it was read.
+                        let upload = self.find_multipart(owner, reference).await?;
+                        return upload.receipt.ok_or(refusal);
+                    }
+                }
             };
             attempts += 1;
             let delay = COMPLETE_BACKOFF.delay(attempts);
-            let mut completion = self.join_or_spawn(upload, source);
-            match timeout_at(deadline, completion.result()).await {
+            let result = match found {
+                Some((upload, source)) => {
+                    let mut completion = self.join_or_spawn(upload, source);
+                    timeout_at(deadline, completion.result()).await
+                }
+                None => Ok(None),
+            };
+            match result {
                 Ok(Some(Ok(Completion::Receipt(receipt)))) => return Ok(*receipt),
                 // `busy` means that another gateway completes the upload.
                 Ok(Some(Err(refusal))) if refusal.code != Code::Busy => return Err(refusal),

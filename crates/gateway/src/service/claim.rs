@@ -19,7 +19,7 @@ impl Service {
     /// Gives the lease of the upload to a holder.
     ///
     /// # Errors
-    /// `lease_held`, `lease_lost`, `gone`, `not_found`.
+    /// `lease_held`, `lease_lost`, `rate_limited`, `gone`, `not_found`.
     pub async fn claim(
         &self,
         owner: &Owner,
@@ -27,6 +27,7 @@ impl Service {
         request: ClaimRequest,
     ) -> Result<ClaimResponse, Refusal> {
         validation::check_word("the holder", &request.holder)?;
+        self.call_rate.take(&owner.0, 1)?;
         let upload = self.find_upload(owner, id).await?;
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));

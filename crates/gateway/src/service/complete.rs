@@ -21,7 +21,7 @@ use super::shared_state::Service;
 use super::sign::check_declared;
 use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{TransitionOutcome, Upload, UploadKind};
+use crate::ledger::{Ending, TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
@@ -42,8 +42,8 @@ impl Service {
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
-    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost), `not_found`,
-    /// `store_unavailable`.
+    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost),
+    /// `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
         owner: &Owner,
@@ -53,7 +53,11 @@ impl Service {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
         };
-        let found = self.ledger.upload_with_parts(&owner.0, &id).await;
+        self.call_rate.take(&owner.0, 1)?;
+        // A request with fewer parts than the plan is refused, so it needs no more rows than it has
+        // parts.
+        let limit = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
+        let found = self.ledger.upload_with_parts(&owner.0, &id, limit).await;
         let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
         let upload = with_expiry(upload, self.now());
@@ -67,8 +71,9 @@ impl Service {
             return Err(Refusal::new(Code::LeaseLost));
         }
         check_declared(&upload)?;
-        let signed_sha256: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
-        validation::check_complete(&upload.plan, &signed_sha256, &request)?;
+        let pinned = rows.into_iter();
+        let pinned = pinned.filter_map(|row| Some((row.number, row.sha256?)));
+        validation::check_complete(&upload.plan, &pinned.collect(), &request)?;
 
         let mut completion = self.join_or_spawn(upload, CompletionSource::Declared(request));
         match timeout(self.config.complete_timeout, completion.result()).await {
@@ -234,19 +239,41 @@ impl Service {
         upload: &Upload,
         checksum: Option<&Checksum>,
     ) -> (ObjectCheck, Option<Head>) {
-        let expected = ExpectedObject {
-            token: &upload.token,
-            size: upload.plan.size(),
-            checksum,
-        };
         let _permit = self.store_calls.acquire().await;
         match self.store.head(&upload.key).await {
-            Ok(object) => (check_object(object.as_ref(), &expected), object),
+            Ok(object) => {
+                let unsigned = object
+                    .as_ref()
+                    .map(|object| self.unsigned_headers(upload, object));
+                let expected = ExpectedObject {
+                    token: &upload.token,
+                    size: upload.plan.size(),
+                    checksum,
+                    unsigned_headers: unsigned.as_deref().unwrap_or_default(),
+                };
+                (check_object(object.as_ref(), &expected), object)
+            }
             Err(fault) => {
                 report_store_fault("check an object", &fault);
                 (ObjectCheck::Unknown, None)
             }
         }
+    }
+
+    /// The names of headers that the client has added to the object of a single PUT, logged.
+    pub(super) fn unsigned_headers(&self, upload: &Upload, object: &Head) -> Vec<String> {
+        // Parts keep no headers, and the gateway creates their object.
+        if !upload.is_single() || !upload.owns(object) {
+            return Vec::new();
+        }
+        let headers = self.store.header_differences(object).unsigned;
+        if !headers.is_empty() {
+            tracing::warn!(
+                id = %upload.id, key = %upload.key, headers = headers.join(", "),
+                "the object has headers that the gateway did not request"
+            );
+        }
+        headers
     }
 
     /// Verifies an upload of a single PUT in one write. Returns `None` if epoch, state or SHA-256
@@ -311,7 +338,7 @@ impl Service {
             etag: object.etag.clone(),
             checksum: source.checksum().cloned(),
             proof: store.proof(),
-            unproven: store.profile().unproven(upload.is_single()),
+            unproven: store.unproven(object, upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
             finished: in_milliseconds(self.now()),
@@ -357,17 +384,15 @@ impl Service {
         let from = &[UploadState::Completing];
         let now = self.now();
         let landing = Landing::of(upload, self.config.url_ttl, now);
-        let may_land_until = landing.and_then(|landing| landing.until);
         // The sweep removes the object if the deletion below fails.
+        let ending = Ending {
+            now,
+            cleanup_at: Some(now),
+            may_land_until: landing.and_then(|landing| landing.until),
+        };
         let is_rejected = self
             .ledger
-            .end(
-                &upload.id,
-                from,
-                UploadState::Rejected,
-                Some(now),
-                may_land_until,
-            )
+            .end(&upload.id, from, UploadState::Rejected, ending)
             .await
             .map_err(ledger_failed)?;
         if !is_rejected {

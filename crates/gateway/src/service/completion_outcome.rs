@@ -13,6 +13,8 @@ pub struct ExpectedObject<'a> {
     pub size: u64,
     /// `None` if it is unknown.
     pub checksum: Option<&'a Checksum>,
+    /// Headers of the object that its client has added: it must have none.
+    pub unsigned_headers: &'a [String],
 }
 
 /// The comparison of the object in the store with the expected one.
@@ -22,7 +24,7 @@ pub enum ObjectCheck {
     Absent,
     /// Token and size are as expected, and so is the checksum if the store reports one.
     Matches,
-    /// The token is as expected, but size or checksum are not.
+    /// The token is as expected, but size, checksum or headers are not.
     Damaged,
     /// The object has another token, or none.
     Foreign,
@@ -56,21 +58,23 @@ pub enum CompletionOutcome {
 pub enum ExpiredObject {
     /// The object matches: the upload is complete.
     Verified,
-    /// The ledger lacks the checksums of the parts. The object must be kept, since it may be a
-    /// complete one.
+    /// The ledger lacks the checksums of the parts, or the object has headers that this gateway
+    /// does not request. The object must be kept, since it may be a complete one.
     Unknown,
     /// The object does not match, or its bytes were never verified: it may be removed.
     Leftover,
 }
 
 /// Decides about an object that carries the token of an expired upload of `kind`. `checksum` is
-/// `None` if the ledger lacks it.
+/// `None` if the ledger lacks it. A gateway with another configuration may have requested
+/// `unsigned_headers`.
 #[must_use]
 pub fn expired_object(
     object: &Head,
     kind: UploadKind,
     size: u64,
     checksum: Option<&Checksum>,
+    unsigned_headers: &[String],
 ) -> ExpiredObject {
     match kind {
         // The sweep has polled for the object before the form expired.
@@ -82,6 +86,7 @@ pub fn expired_object(
         UploadKind::Declared if differ(object.checksum.as_ref(), checksum) => {
             ExpiredObject::Leftover
         }
+        UploadKind::Declared if !unsigned_headers.is_empty() => ExpiredObject::Unknown,
         UploadKind::Declared => ExpiredObject::Verified,
     }
 }
@@ -94,6 +99,7 @@ pub fn check_object(object: Option<&Head>, expected: &ExpectedObject<'_>) -> Obj
         Some(object) if object.token.as_deref() != Some(expected.token) => ObjectCheck::Foreign,
         Some(object) if object.size != expected.size => ObjectCheck::Damaged,
         Some(object) if differ(object.checksum.as_ref(), expected.checksum) => ObjectCheck::Damaged,
+        Some(_) if !expected.unsigned_headers.is_empty() => ObjectCheck::Damaged,
         Some(_) => ObjectCheck::Matches,
     }
 }
@@ -154,6 +160,7 @@ mod tests {
             token: "t",
             size: 1,
             checksum: Some(&checksum),
+            unsigned_headers: &[],
         };
         let object = Head {
             size: 1,
@@ -163,6 +170,7 @@ mod tests {
             content_type: None,
             modified: None,
             version_id: None,
+            headers: [].into(),
         };
         let check = |change: fn(&mut Head)| {
             let mut object = object.clone();
@@ -175,6 +183,14 @@ mod tests {
         assert_eq!(check(|object| object.size = 2), ObjectCheck::Damaged);
         assert_eq!(
             check(|object| object.checksum = Some(Checksum::whole(&Sha256::of(b"b")))),
+            ObjectCheck::Damaged
+        );
+        let with_headers = ExpectedObject {
+            unsigned_headers: &["content-encoding".to_owned()],
+            ..expected
+        };
+        assert_eq!(
+            check_object(Some(&object), &with_headers),
             ObjectCheck::Damaged
         );
         for token in [None, Some("u".to_owned())] {
@@ -198,11 +214,13 @@ mod tests {
                 content_type: None,
                 modified: None,
                 version_id: None,
+                headers: [].into(),
             };
             let expected = ExpectedObject {
                 token: "t",
                 size: 1,
                 checksum: Some(&composite),
+                unsigned_headers: &[],
             };
             check_object(Some(&object), &expected)
         };

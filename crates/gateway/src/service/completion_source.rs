@@ -34,6 +34,10 @@ impl CompletionSource {
             let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
             return (!parts.is_empty()).then_some(Self::Listed { epoch, parts });
         }
+        // A part without a row is not pinned.
+        if u32::try_from(rows.len()) != Ok(upload.plan.count()) {
+            return None;
+        }
         let part = |row: LedgerPart| {
             Some(CompletePart {
                 number: row.number,

@@ -94,6 +94,10 @@ impl Service {
         upload: &Upload,
         rows: Vec<LedgerPart>,
     ) -> Result<Option<CompletionSource>, Refusal> {
+        // A part without a row is not pinned.
+        if u32::try_from(rows.len()) != Ok(upload.plan.count()) {
+            return Ok(None);
+        }
         let part_sha256: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
         let checksum = part_sha256
             .and_then(|part_sha256| validation::object_checksum(&upload.plan, part_sha256));

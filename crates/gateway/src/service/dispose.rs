@@ -12,7 +12,7 @@ use super::abort::NamedMultipart;
 use super::shared_state::Service;
 use super::url_ttl::{Landing, NextLook, next_look};
 use crate::hooks::{Disposal, Hook, OnReject, Reason};
-use crate::ledger::{LedgerError, PendingHooks, Rejection, Upload};
+use crate::ledger::{LedgerError, PendingHooks, Rejection, Remainder, Upload};
 use crate::metrics::metrics;
 use crate::problem::{report_ledger_error, report_store_fault};
 use upload_s3::Fault;
@@ -54,7 +54,7 @@ impl Service {
         let until = self.config.lease_terms.renewed(now).lease_until;
         let is_rejected = self
             .ledger
-            .mark_rejected(&upload.id, *epoch, &rejection, until)
+            .mark_rejected(&upload.id, *epoch, &rejection, (now, until))
             .await?;
         if !is_rejected {
             return Ok(None);
@@ -87,7 +87,7 @@ impl Service {
                 // A copy may take the store longer than the lease.
                 () = sleep(self.config.lease_terms.lease_ttl / 3) => {
                     let next = self.renewed().lease_until;
-                    match self.ledger.reschedule_cleanup(&upload.id, held.until, Some(next)).await {
+                    match self.ledger.reschedule_cleanup(&upload.id, held.until, next).await {
                         Ok(true) => held.until = next,
                         Ok(false) => return false,
                         Err(error) => report_ledger_error(&error),
@@ -105,7 +105,8 @@ impl Service {
             Disposal::Keep => None,
             _ => upload.may_land_until.or(held.first_landing),
         };
-        self.schedule_next_look(upload, held.until, may_land_until)
+        let remainder = Remainder::Nothing;
+        self.schedule_next_look(upload, held.until, may_land_until, remainder)
             .await
     }
 
@@ -116,12 +117,13 @@ impl Service {
         upload: &Upload,
         until: Timestamp,
         may_land_until: Option<Timestamp>,
+        remainder: Remainder,
     ) -> bool {
         let (id, ledger) = (&upload.id, &self.ledger);
         let scheduled = match next_look(may_land_until, self.now()) {
-            NextLook::WhenLanded(at) => ledger.reschedule_cleanup(id, until, Some(at)).await,
-            NextLook::Landed(at) => ledger.record_landed(id, until, Some(at)).await,
-            NextLook::Never => ledger.reschedule_cleanup(id, until, None).await,
+            NextLook::WhenLanded(at) => ledger.reschedule_cleanup(id, until, at).await,
+            NextLook::Landed(at) => ledger.record_landed(id, until, at).await,
+            NextLook::Never => ledger.finish_cleanup(id, until, remainder).await,
         };
         match scheduled {
             Ok(_) => true,

@@ -44,7 +44,7 @@ impl Service {
                 "this gateway accepts uploads in parts only (Uppy: shouldUseMultipart: true)";
             return Err(Refusal::with_detail(Code::InvalidRequest, detail));
         }
-        self.sign_rate.take(&owner.0, 1)?;
+        self.call_rate.take(&owner.0, 1)?;
         let quota = self.config.quota;
         let max_size = [quota.outstanding, quota.total]
             .into_iter()

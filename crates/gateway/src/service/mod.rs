@@ -18,6 +18,7 @@ mod completion_outcome;
 mod completion_source;
 mod confirm;
 mod dispose;
+mod ended_uploads;
 mod form_upload;
 mod hooks;
 mod lifecycle;

@@ -33,7 +33,8 @@ pub struct Arrival {
 
 impl NewUpload {
     /// # Errors
-    /// None in practice: `unavailable` if an id, a key or JSON cannot be made.
+    /// `invalid_request` for a content type that is not a media type. Otherwise none in practice:
+    /// `unavailable` if an id, a key or JSON cannot be made.
     pub(super) fn from_request(
         owner: &Owner,
         idempotency_key: &str,
@@ -53,7 +54,7 @@ impl NewUpload {
             idempotency_key: idempotency_key.to_owned(),
             request_sha256,
             name: request.name,
-            content_type: request.content_type,
+            content_type: validation::media_type(&request.content_type)?.to_string(),
             metadata: with_mtime(request.metadata, modified),
             kind: arrival.kind,
             plan: arrival.plan,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::lifecycle::{is_complete, is_gone, with_expiry};
+use super::lifecycle::{is_complete, is_gone, refuse_parts, with_expiry};
 use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::ledger::{LedgerPart, Upload, UploadKind};
@@ -34,8 +34,9 @@ impl Service {
     /// The status of an upload. If it is complete, its object is checked in the store.
     ///
     /// # Errors
-    /// `not_found`, `store_unavailable`.
+    /// `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn status(&self, owner: &Owner, id: &str) -> Result<UploadStatus, Refusal> {
+        self.call_rate.take(&owner.0, 1)?;
         let upload = self.find_upload(owner, id).await?;
         let object = if is_complete(upload.state) {
             Some(self.object_state(&upload).await?)
@@ -63,7 +64,12 @@ impl Service {
         }
         Ok(match object {
             None => ObjectState::Missing,
-            Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
+            Some(object)
+                if is_recorded(upload, object.size, &object.etag)
+                    && self.unsigned_headers(upload, &object).is_empty() =>
+            {
+                ObjectState::Present
+            }
             Some(_) => ObjectState::Replaced,
         })
     }
@@ -71,13 +77,15 @@ impl Service {
     /// A page of the owner's uploads, newest first, that begins after the upload `after`.
     ///
     /// # Errors
-    /// `invalid_request` for an unknown state; `not_found` if the owner has no upload `after`.
+    /// `invalid_request` for an unknown state; `not_found` if the owner has no upload `after`;
+    /// `rate_limited`.
     pub async fn list(
         &self,
         owner: &Owner,
         state: Option<&str>,
         after: Option<&str>,
     ) -> Result<UploadList, Refusal> {
+        self.call_rate.take(&owner.0, 1)?;
         let unknown = || Refusal::with_detail(Code::InvalidRequest, "there is no such state");
         let state = state
             .map(|name| UploadState::from_name(name).ok_or_else(unknown))
@@ -102,19 +110,21 @@ impl Service {
         Ok(UploadList { uploads, next })
     }
 
-    /// A page of the upload's parts that begins after part `after`: those in the store, or, once
-    /// the upload is complete, those with which it was completed.
+    /// A page of the parts that the store has of an unfinished upload. It begins after part
+    /// `after`. Most complete uploads have no list of parts.
     ///
     /// # Errors
     /// `gone`, `busy` while the upload is being completed and its parts cannot be listed,
-    /// `not_found`, `store_unavailable`.
+    /// `invalid_request` for a complete upload of several parts, `rate_limited`, `not_found`,
+    /// `store_unavailable`.
     pub async fn parts(&self, owner: &Owner, id: &str, after: u32) -> Result<PartList, Refusal> {
+        self.call_rate.take(&owner.0, 1)?;
         let upload = self.find_upload(owner, id).await?;
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
         if is_complete(upload.state) {
-            return self.recorded_parts(&upload, after).await;
+            return self.parts_of_complete(&upload, after).await;
         }
         let page = match (&upload.store_upload, upload.is_single()) {
             (_, true) => self
@@ -170,7 +180,14 @@ impl Service {
         let object = self.find_own_object(upload).await;
         let object = object.map_err(|fault| store_failed("check an object", &fault))?;
         if object.is_some() {
-            return self.recorded_parts(upload, after).await;
+            let recorded = self.recorded_parts(upload, after).await?;
+            // Another call may have completed the upload, and deleted the rows of its parts.
+            let upload = self.reload(upload).await?;
+            return if is_complete(upload.state) {
+                self.parts_of_complete(&upload, after).await
+            } else {
+                Ok(recorded)
+            };
         }
         let is_completing = lock(&self.completions).contains_key(&upload.id);
         if !is_completing && self.end(upload, UNFINISHED, UploadState::Expired).await? {
@@ -180,7 +197,34 @@ impl Service {
         Err(Refusal::retry_after(Code::Busy, 1))
     }
 
-    /// A page of the parts in the ledger.
+    /// The parts of a complete upload. The only part of a single PUT is its object. The rows of a
+    /// browser's parts are in the ledger for a while; those of other uploads are not.
+    ///
+    /// # Errors
+    /// `invalid_request` if the ledger has no parts of the upload.
+    async fn parts_of_complete(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
+        let receipt = upload.receipt.as_ref();
+        if let Some(receipt) = receipt.filter(|_| upload.is_single()) {
+            let part = StoredPart {
+                number: PartNumber::FIRST,
+                size: receipt.size,
+                etag: receipt.etag.clone(),
+                sha256: receipt.sha256,
+            };
+            return Ok(PartList {
+                parts: Some(part).filter(|_| after == 0).into_iter().collect(),
+                next: None,
+            });
+        }
+        let recorded = self.recorded_parts(upload, after).await?;
+        if recorded.parts.is_empty() && after == 0 {
+            return Err(refuse_parts(upload.state));
+        }
+        Ok(recorded)
+    }
+
+    /// A page of the parts in the ledger that were in the store when they were listed, or that a
+    /// request to complete has named.
     async fn recorded_parts(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
         let rows = self.ledger.parts(&upload.id, after, PARTS_PER_PAGE).await;
         let rows = rows.map_err(ledger_failed)?;
@@ -237,7 +281,7 @@ impl Service {
                 return Err(Refusal::with_detail(Code::NotReady, detail));
             }
         }
-        self.sign_rate.take(&owner.0, 1)?;
+        self.call_rate.take(&owner.0, 1)?;
         if self.object_state(&upload).await? != ObjectState::Present {
             return Err(Refusal::with_detail(
                 Code::Gone,

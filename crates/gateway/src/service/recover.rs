@@ -37,7 +37,9 @@ impl Service {
         // Without a proof, only the store's checksum shows which bytes the object has.
         let checksum =
             checksum.filter(|_| object.checksum.is_some() || self.store.proof() != Proof::None);
-        let decision = expired_object(object, upload.kind, upload.plan.size(), checksum);
+        let size = upload.plan.size();
+        let unsigned = self.unsigned_headers(upload, object);
+        let decision = expired_object(object, upload.kind, size, checksum, &unsigned);
         match (decision, &source) {
             (ExpiredObject::Verified, Some(source)) => {
                 let receipt = self.receipt(upload, source, object);
@@ -56,7 +58,8 @@ impl Service {
             }
             (ExpiredObject::Unknown, _) => tracing::error!(
                 id = %upload.id, key = %upload.key,
-                "object of an expired upload is kept: the ledger lacks the checksums of its parts"
+                "object of an expired upload is kept: the ledger lacks the checksums of its parts, \
+                 or the object has other headers"
             ),
             _ => {}
         }

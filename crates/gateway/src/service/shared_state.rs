@@ -40,12 +40,14 @@ pub struct ServiceConfig {
     /// The limits of the store, with the gateway's own maximum size.
     pub limits: Limits,
     pub allow_types: Vec<String>,
-    /// The rate of signed URLs per owner.
+    /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
     /// Minimum lifetime of a signed URL.
     pub url_ttl: Duration,
     pub lease_terms: LeaseTerms,
+    /// How long the rows of ended uploads are kept; forever if `None`.
+    pub keep_ended: Option<Duration>,
     /// How long a complete waits for its outcome before it responds that the outcome is unknown.
     pub complete_timeout: Duration,
     /// The name of this backend in receipts: its public URL.
@@ -68,7 +70,7 @@ pub struct Service {
     /// The same store without any proof, for uploads with unknown SHA-256.
     pub(super) unproven_store: Store,
     pub(super) config: ServiceConfig,
-    pub(super) sign_rate: RateLimiter,
+    pub(super) call_rate: RateLimiter,
     /// Owner and idempotency key of every begin and abort that runs in this process.
     begin_locks: Mutex<HashSet<(String, String)>>,
     /// The completions that run in this process. A repeated complete waits for the first one.
@@ -85,7 +87,7 @@ impl Service {
             ledger,
             unproven_store: store.clone().with_proof(Proof::None),
             store,
-            sign_rate: RateLimiter::new(config.rate),
+            call_rate: RateLimiter::new(config.rate),
             config,
             begin_locks: Mutex::default(),
             completions: Mutex::default(),
@@ -108,7 +110,7 @@ impl Service {
         }
     }
 
-    /// Checks that ledger and store respond.
+    /// Checks that the ledger accepts writes, and that the store responds.
     ///
     /// # Errors
     /// The dependency that does not respond in time.
@@ -117,7 +119,7 @@ impl Service {
             let head = async { self.store.head(&READINESS_KEY.parse().ok()?).await.ok() };
             timeout(READINESS_TIMEOUT, head).await
         };
-        let ledger = timeout(READINESS_TIMEOUT, self.ledger.ping());
+        let ledger = timeout(READINESS_TIMEOUT, self.ledger.check_writes(self.now()));
         match join(ledger, store).await {
             // The object need not exist.
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
@@ -129,7 +131,15 @@ impl Service {
             (ledger, _) => {
                 metrics().record_ledger_error();
                 let timed_out = ledger.is_err();
-                tracing::error!(timed_out, "not ready: the ledger does not respond");
+                let error = ledger
+                    .ok()
+                    .and_then(Result::err)
+                    .map(tracing::field::display);
+                tracing::error!(
+                    timed_out,
+                    error,
+                    "not ready: the ledger does not accept writes"
+                );
                 Err(Dependency::Ledger)
             }
         }

@@ -40,7 +40,7 @@ impl Service {
         check_declared(&upload)?;
         validation::check_parts(&upload.plan, &request.parts)?;
         self.check_signable(&request.parts)?;
-        self.sign_rate.take(&owner.0, request.parts.len())?;
+        self.call_rate.take(&owner.0, request.parts.len())?;
         if request.credentials_rejected {
             // The credentials that the gateway has may still be valid.
             if let Err(fault) = self.store.renew_credentials().await {

@@ -27,9 +27,11 @@ impl Service {
         owner: &Owner,
         ids: Vec<BatchCall<UploadId>>,
     ) -> Vec<Result<UploadStatus, Refusal>> {
-        let uploads = ids
-            .into_iter()
-            .map(async |id| self.find_upload(owner, id?.as_str()).await);
+        let uploads = ids.into_iter().map(async |id| {
+            let id = id?;
+            self.call_rate.take(&owner.0, 1)?;
+            self.find_upload(owner, id.as_str()).await
+        });
         let uploads = join_all(uploads).await;
         let complete = uploads.iter().flatten();
         let complete = complete.filter(|upload| is_complete(upload.state));

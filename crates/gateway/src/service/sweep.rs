@@ -14,11 +14,12 @@ use futures_util::stream::iter;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::completion_outcome::ExpiredObject;
 use super::completion_source::CompletionSource;
 use super::dispose::HeldRejection;
 use super::shared_state::Service;
 use super::survey::SURVEY_PAGES_PER_SWEEP;
-use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, Upload};
+use crate::ledger::{Remainder, SWEEP_BATCH_ROWS, SweepTask, Upload};
 use crate::metrics::{Abandoned, metrics};
 use crate::problem::{
     Refusal, ledger_failed, report_ledger_error, report_store_fault, store_failed,
@@ -137,7 +138,7 @@ impl Service {
                 }
             }
         }
-        Ok(())
+        self.delete_ended().await
     }
 
     /// Processes an upload that was taken at `now` and is held until `until`.
@@ -191,7 +192,11 @@ impl Service {
             Err(error) => return report_ledger_error(&error),
         };
         let Some(source) = CompletionSource::from_rows(&upload, rows, None) else {
-            tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
+            // The rows are deleted when the upload becomes complete.
+            let row = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
+            if row.is_some_and(|row| row.state == UploadState::Completing) {
+                tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
+            }
             return;
         };
         tracing::info!(id = %upload.id, "finishing an abandoned complete");
@@ -223,20 +228,20 @@ impl Service {
                 )
                 .await;
         }
+        let mut remainder = Remainder::Nothing;
         if upload.state == UploadState::Expired {
-            // A failure is logged.
-            if self
-                .remove_expired(&upload, &[UploadState::Expired])
-                .await
-                .is_err()
-            {
-                return false;
+            match self.remove_expired(&upload, &[UploadState::Expired]).await {
+                Ok(ExpiredObject::Unknown) => remainder = Remainder::Object,
+                Ok(ExpiredObject::Verified | ExpiredObject::Leftover) => {}
+                // It is logged.
+                Err(_) => return false,
             }
         } else if let Err(fault) = self.remove_leftovers(&upload).await {
             report_store_fault("clean up", &fault);
             return false;
         }
-        self.schedule_next_look(&upload, until, upload.may_land_until)
+        let may_land_until = upload.may_land_until;
+        self.schedule_next_look(&upload, until, may_land_until, remainder)
             .await
     }
 

@@ -2,6 +2,8 @@
 //! decides: if it fails, its failure is the error, and no other source is asked.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqsign_aws_v4::Credential;
 
@@ -17,11 +19,16 @@ use crate::fault::Fault;
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
     http: HttpClient,
+    /// The metadata service of an instance has given keys to this process.
+    instance_has_responded: Arc<AtomicBool>,
 }
 
 impl Chain {
     pub(crate) fn new(http: HttpClient) -> Self {
-        Self { http }
+        Self {
+            http,
+            instance_has_responded: Arc::default(),
+        }
     }
 
     /// Reads the configuration again, and returns the credential of the first source that is
@@ -34,8 +41,11 @@ impl Chain {
         let loaded = tokio::task::spawn_blocking(SharedConfig::of_process).await;
         let config = loaded.map_err(|_| Fault::NoCredentials("a task ended".to_owned()))?;
         let http = &self.http;
+        let name = config.profile_name();
         // The keys of a profile that is named do not matter then.
-        if let Some(keys) = static_keys::of_environment(&config)? {
+        if !profile::assumes_with_environment(&config, &name)
+            && let Some(keys) = static_keys::of_environment(&config)?
+        {
             return Ok(keys);
         }
         if let Some(reason) = config.unreadable().first() {
@@ -44,7 +54,6 @@ impl Chain {
                 "make the file readable for this user",
             ));
         }
-        let name = config.profile_name();
         if (config.named_profile().is_some() || config.profile(&name).is_some())
             && let Some(credential) = profile::credential(http, &config, &name).await?
         {
@@ -57,8 +66,19 @@ impl Chain {
             return Ok(credential);
         }
         match instance::credential(http, &config).await? {
-            Instance::Keys(credential) => Ok(credential),
-            Instance::None(reason) => Err(nothing_found(&config, &name, &reason)),
+            Instance::Keys(credential) => {
+                self.instance_has_responded.store(true, Ordering::Relaxed);
+                Ok(credential)
+            }
+            Instance::Silent(reason)
+                if self.instance_has_responded.load(Ordering::Relaxed)
+                    || instance::is_expected(&config) =>
+            {
+                Err(instance::silent(&reason))
+            }
+            Instance::None(reason) | Instance::Silent(reason) => {
+                Err(nothing_found(&config, &name, &reason))
+            }
         }
     }
 

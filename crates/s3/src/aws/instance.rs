@@ -14,6 +14,9 @@ use crate::transport;
 
 const ENDPOINT: &str = "http://169.254.169.254";
 const IPV6_ENDPOINT: &str = "http://[fd00:ec2::254]";
+/// Names the maker of a machine on Linux.
+const VENDOR_FILE: &str = "/sys/devices/virtual/dmi/id/sys_vendor";
+const EC2_VENDOR: &str = "Amazon EC2";
 const SERVICE: &str = "the instance metadata service";
 const ROLES: &str = "latest/meta-data/iam/security-credentials/";
 /// A session is used for one search only.
@@ -26,6 +29,26 @@ pub(super) enum Instance {
     Keys(Credential),
     /// The reason why it gives none; this machine may not be an EC2 instance.
     None(String),
+    /// It does not respond, or responds with a temporary failure, for this reason. On an EC2
+    /// instance it will respond later.
+    Silent(String),
+}
+
+/// Whether the service is expected to respond: this machine is an EC2 instance, or the
+/// configuration names the service.
+pub(super) fn is_expected(config: &SharedConfig) -> bool {
+    let is_named = config
+        .variable("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+        .or_else(|| config.setting("ec2_metadata_service_endpoint"))
+        .is_some();
+    is_named || std::fs::read_to_string(VENDOR_FILE).is_ok_and(|vendor| vendor.trim() == EC2_VENDOR)
+}
+
+/// The error if a service that is expected to respond is silent.
+pub(super) fn silent(reason: &str) -> Fault {
+    Fault::NoCredentials(format!(
+        "could not get AWS credentials from {SERVICE}: {reason}"
+    ))
 }
 
 /// Asks the metadata service for the credential of the instance's role.
@@ -47,10 +70,14 @@ pub(super) async fn credential(
     let session = match transport::send(http, request, FIRST_TIMEOUT).await {
         Ok(response) if response.status.is_success() => response.body,
         Ok(response) => {
-            let status = response.status.as_u16();
-            return Ok(Instance::None(format!("it responds with HTTP {status}")));
+            let reason = format!("it responds with HTTP {}", response.status.as_u16());
+            return Ok(if service_call::is_temporary(response.status) {
+                Instance::Silent(reason)
+            } else {
+                Instance::None(reason)
+            });
         }
-        Err(_) => return Ok(Instance::None("it does not respond".to_owned())),
+        Err(_) => return Ok(Instance::Silent("it does not respond".to_owned())),
     };
     let session = String::from_utf8_lossy(&session).into_owned();
     let get = async |path: &str| {

@@ -15,6 +15,8 @@ use super::sts::{Role, Sts};
 use super::{container, process, static_keys};
 use crate::fault::Fault;
 
+/// The `credential_source` of the keys in environment variables.
+const ENVIRONMENT: &str = "Environment";
 /// The maximum number of profiles in a chain of roles.
 const MAX_CHAIN: usize = 10;
 
@@ -66,6 +68,29 @@ pub(super) async fn credential(
         credential = Sts { http, config }.assume(role, &credential).await?;
     }
     Ok(Some(credential))
+}
+
+/// Whether a profile assumes a role with the keys in the environment. Then these are not the keys
+/// to use.
+pub(super) fn assumes_with_environment(config: &SharedConfig, name: &str) -> bool {
+    let mut name = name;
+    for _ in 0..MAX_CHAIN {
+        let Some(profile) = config
+            .profile(name)
+            .filter(|it| it.contains_key("role_arn"))
+        else {
+            return false;
+        };
+        match (
+            profile.get("credential_source"),
+            profile.get("source_profile"),
+        ) {
+            (Some(source), None) => return source == ENVIRONMENT,
+            (None, Some(source)) => name = source,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// The keys with which a profile assumes its role.
@@ -201,7 +226,7 @@ async fn of_credential_source(
         )
     };
     match source {
-        "Environment" => static_keys::of_environment(config)?
+        ENVIRONMENT => static_keys::of_environment(config)?
             .ok_or_else(|| without("AWS_ACCESS_KEY_ID is not set")),
         "EcsContainer" => container::credential(http, config).await?.ok_or_else(|| {
             without("neither AWS_CONTAINER_CREDENTIALS_FULL_URI nor _RELATIVE_URI is set")
@@ -211,6 +236,7 @@ async fn of_credential_source(
             Instance::None(reason) => {
                 Err(without(&format!("the instance metadata service: {reason}")))
             }
+            Instance::Silent(reason) => Err(instance::silent(&reason)),
         },
         _ => Err(Fault::config(
             format!("the AWS profile {name} has the unknown credential_source {source}"),

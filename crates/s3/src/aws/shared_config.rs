@@ -73,7 +73,12 @@ impl SharedConfig {
         match fs::read(&path) {
             Ok(bytes) => sections::parse(&String::from_utf8_lossy(&bytes)),
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
+                // Without a home directory, `HOME` may name a file, such as `/dev/null`.
+                let is_absent = matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                );
+                if !is_absent {
                     self.unreadable.push(format!("{}: {error}", path.display()));
                 }
                 BTreeMap::new()
@@ -220,6 +225,12 @@ mod tests {
             "c"
         );
         assert_eq!(config.profile("s"), None);
+    }
+
+    #[test]
+    fn home_that_is_a_file_has_no_configuration() {
+        let config = SharedConfig::load(|_| None, Some("/dev/null".into()));
+        assert_eq!(config.unreadable(), &[] as &[String]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use upload_types::{Checksum, ETag, Key, PartNumber, Sha256};
 use super::fixture::{
     PROBE_OBJECT, SIGNED_BODY, SOURCE_BODY, URL_TTL, object_key, part_number, part_spec,
 };
+use super::headers;
 use super::reaction::{self, Reaction, finding_of};
 use crate::fault::Fault;
 use crate::multipart::CompleteConditions;
@@ -76,7 +77,7 @@ async fn put_source(
     headers.extend(condition.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let url = store.object_url(key, &[])?;
     let presigned = store.presign(Method::PUT, &url, headers, URL_TTL).await?;
-    reaction::put(store, presigned, SOURCE_BODY, None).await
+    reaction::put(store, presigned, SOURCE_BODY, &[]).await
 }
 
 /// The checks that need a proof.
@@ -91,6 +92,9 @@ pub(super) struct Checks<'a> {
 impl Checks<'_> {
     /// The checks that need a few small requests.
     pub(super) async fn small(&self, profile: &mut Profile) {
+        if let Err(fault) = headers::check(self.store, self.key, profile).await {
+            debug!(%fault, "the checks of headers were not finished");
+        }
         let expiry = self.check_expiry().await;
         profile.record(Capability::Expiry, finding_of(expiry));
         let listing = self.check_listing().await;
@@ -123,7 +127,7 @@ impl Checks<'_> {
         let number = part_number(EXPIRY_PART);
         let headers = body_headers(store.proof(), &part_spec(number, SIGNED_BODY))?;
         let presigned = part_urls.sign(number, headers, EXPIRED_URL_TTL);
-        let response = reaction::put(store, presigned, SIGNED_BODY, None).await?;
+        let response = reaction::put(store, presigned, SIGNED_BODY, &[]).await?;
         Ok(Reaction::of(&response).to_wrong_request())
     }
 
@@ -296,7 +300,7 @@ impl Checks<'_> {
         let presigned = store
             .presign_internal_part(key, upload_id, number, headers, URL_TTL)
             .await?;
-        let response = reaction::put(store, presigned, body, None).await?;
+        let response = reaction::put(store, presigned, body, &[]).await?;
         let response = response::check("UploadPart", response)?;
         let etag = response
             .header("etag")

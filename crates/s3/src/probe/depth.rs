@@ -17,7 +17,7 @@ impl ProbeDepth {
     pub(super) fn objects(self) -> &'static [&'static str] {
         match self {
             Self::Proofs => &["source"],
-            Self::Start => &["source", "whole"],
+            Self::Start => &["source", "headers", "whole"],
             Self::Full => &super::fixture::OBJECT_NAMES,
         }
     }

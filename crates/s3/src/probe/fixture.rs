@@ -32,7 +32,7 @@ pub(super) static PROBE_OBJECT: NewObject<'static> = NewObject {
 };
 
 /// The names of all objects that a probe may create, each at [`object_key`].
-pub(super) const OBJECT_NAMES: [&str; 5] = ["source", "whole", "empty", "large", "copy"];
+pub(super) const OBJECT_NAMES: [&str; 6] = ["source", "headers", "whole", "empty", "large", "copy"];
 
 /// The key of a probe's multipart upload.
 pub(super) fn probe_key(id: Uuid) -> Result<Key, Fault> {

@@ -21,6 +21,7 @@ mod checks;
 mod cleanup;
 mod depth;
 mod fixture;
+mod headers;
 mod proofs;
 mod reaction;
 mod run;

@@ -160,7 +160,8 @@ impl ProofChecks<'_> {
                 .store
                 .presign_internal_part(self.key, self.upload_id, number, headers.clone(), URL_TTL)
                 .await?;
-            let result = reaction::put(self.store, presigned, body, copy_source).await;
+            let unsigned = copy_source.map(|source| ("x-amz-copy-source", source));
+            let result = reaction::put(self.store, presigned, body, unsigned.as_slice()).await;
             let observed = result.as_ref().map(observed).unwrap_or_default();
             // The rejection of an unsigned header is final, even with the code of a temporary
             // failure.

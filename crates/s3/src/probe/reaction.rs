@@ -12,20 +12,20 @@ use crate::store::Store;
 use crate::xml;
 
 /// Sends a body as a client would: the HTTP library sets `content-length` to the true length.
-/// `copy_source` is sent as an unsigned `x-amz-copy-source`.
+/// `unsigned` are further headers, which the signature does not cover.
 pub(super) async fn put(
     store: &Store,
     presigned: Presigned,
     body: &[u8],
-    copy_source: Option<&str>,
+    unsigned: &[(&str, &str)],
 ) -> Result<Response, Fault> {
     let mut request = http::Request::put(presigned.url.expose());
     let headers = presigned.headers.iter();
     for (name, value) in headers.filter(|(name, _)| *name != "content-length") {
         request = request.header(name, value);
     }
-    if let Some(source) = copy_source {
-        request = request.header("x-amz-copy-source", source);
+    for (name, value) in unsigned {
+        request = request.header(*name, *value);
     }
     let request = request
         .body(body.to_vec())

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use reqsign_aws_v4::Credential;
 use reqsign_core::time::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use upload_net::HttpClient;
 
+use super::ttl::CREDENTIAL_EXPIRY_MARGIN;
 use crate::aws::{Chain, Fingerprint, SharedConfig};
 use crate::fault::Fault;
 
@@ -31,7 +32,10 @@ pub(crate) struct Credentials(Arc<Source>);
 
 enum Source {
     Fixed(Credential),
-    Chain { chain: Chain, state: Mutex<State> },
+    Chain {
+        chain: Chain,
+        state: Arc<Mutex<State>>,
+    },
 }
 
 #[derive(Default)]
@@ -76,7 +80,7 @@ impl Credentials {
     pub(crate) fn chain(http: HttpClient) -> Self {
         Self(Arc::new(Source::Chain {
             chain: Chain::new(http),
-            state: Mutex::default(),
+            state: Arc::default(),
         }))
     }
 
@@ -91,32 +95,18 @@ impl Credentials {
             Source::Fixed(credential) => return Ok(credential.clone()),
             Source::Chain { chain, state } => (chain, state),
         };
-        let mut state = state.lock().await;
+        let state = Arc::clone(state).lock_owned().await;
         let fingerprint = SharedConfig::fingerprint_of_process();
-        if let Some(found) = &state.found {
-            let is_recent = found.fingerprint == fingerprint && found.is_valid_for(MIN_TTL);
-            let has_searched = found.fingerprint == fingerprint
-                && found.searched_at.elapsed() < SEARCH_PAUSE
-                || state.has_failed_within(SEARCH_PAUSE);
-            if is_recent || has_searched && found.is_valid_for(Duration::ZERO) {
-                return Ok(found.credential.clone());
+        if let Some(known) = state.known(fingerprint) {
+            return known;
+        }
+        let (result, state) = search(state, chain.clone(), fingerprint).await?;
+        match (result, &state.found) {
+            (Err(fault), Some(found)) if found.is_valid_for(Duration::ZERO) => {
+                tracing::warn!(%fault, "could not renew the AWS credentials");
+                Ok(found.credential.clone())
             }
-        }
-        // Requests that waited for a search that failed share its result.
-        if let Some((at, fault)) = &state.failed
-            && at.elapsed() < FAILURE_PAUSE
-        {
-            return Err(Fault::clone(fault));
-        }
-        match state.search(chain, fingerprint).await {
-            Ok(credential) => Ok(credential),
-            Err(fault) => match &state.found {
-                Some(found) if found.is_valid_for(Duration::ZERO) => {
-                    tracing::warn!(%fault, "could not renew the AWS credentials");
-                    Ok(found.credential.clone())
-                }
-                _ => Err(fault),
-            },
+            (result, _) => result,
         }
     }
 
@@ -133,7 +123,7 @@ impl Credentials {
         let Source::Chain { chain, state } = &*self.0 else {
             return Ok(false);
         };
-        let mut state = state.lock().await;
+        let state = Arc::clone(state).lock_owned().await;
         let fingerprint = SharedConfig::fingerprint_of_process();
         if let Some(found) = &state.found {
             if !is_same(&found.credential, rejected) {
@@ -143,8 +133,8 @@ impl Credentials {
                 return Ok(false);
             }
         }
-        let credential = state.search(chain, fingerprint).await?;
-        Ok(!is_same(&credential, rejected))
+        let (credential, _) = search(state, chain.clone(), fingerprint).await?;
+        Ok(!is_same(&credential?, rejected))
     }
 
     /// Searches the chain again because the store has rejected a credential in a URL, unless that
@@ -156,14 +146,47 @@ impl Credentials {
         let Source::Chain { chain, state } = &*self.0 else {
             return Ok(());
         };
-        let mut state = state.lock().await;
+        let state = Arc::clone(state).lock_owned().await;
         let is_recent = |found: &Found| found.searched_at.elapsed() < pause;
         if state.found.as_ref().is_some_and(is_recent) || state.has_failed_within(pause) {
             return Ok(());
         }
         let fingerprint = SharedConfig::fingerprint_of_process();
-        state.search(chain, fingerprint).await.map(drop)
+        let (result, _) = search(state, chain.clone(), fingerprint).await?;
+        result.map(drop)
     }
+}
+
+type Locked = OwnedMutexGuard<State>;
+
+/// Searches the chain, and keeps the result in the state.
+///
+/// # Errors
+/// [`Fault::NoCredentials`] if the runtime has ended the search.
+async fn search(
+    state: Locked,
+    chain: Chain,
+    fingerprint: Fingerprint,
+) -> Result<(Result<Credential, Fault>, Locked), Fault> {
+    let credential = async move { chain.credential().await };
+    finish_search(state, credential, fingerprint).await
+}
+
+/// Runs a search to its end, also if the caller is cancelled: a service may have replaced a token
+/// that is valid once, and the new one must be kept.
+async fn finish_search(
+    mut state: Locked,
+    credential: impl Future<Output = Result<Credential, Fault>> + Send + 'static,
+    fingerprint: Fingerprint,
+) -> Result<(Result<Credential, Fault>, Locked), Fault> {
+    let searched = tokio::spawn(async move {
+        let result = credential.await;
+        state.keep(&result, fingerprint);
+        (result, state)
+    });
+    searched
+        .await
+        .map_err(|_| Fault::NoCredentials("the search for AWS credentials has ended".to_owned()))
 }
 
 impl State {
@@ -173,24 +196,42 @@ impl State {
             .is_some_and(|(at, _)| at.elapsed() < pause)
     }
 
-    async fn search(
-        &mut self,
-        chain: &Chain,
-        fingerprint: Fingerprint,
-    ) -> Result<Credential, Fault> {
-        // Every call of the store has this future as a part of its own.
-        let result = Box::pin(chain.credential()).await;
+    /// The credential, or the failure of the last search. Returns `None` if a search is due.
+    fn known(&self, fingerprint: Fingerprint) -> Option<Result<Credential, Fault>> {
+        if let Some(found) = &self.found {
+            let is_recent = found.fingerprint == fingerprint && found.is_valid_for(MIN_TTL);
+            let has_searched = found.fingerprint == fingerprint
+                && found.searched_at.elapsed() < SEARCH_PAUSE
+                || self.has_failed_within(SEARCH_PAUSE);
+            // In its last seconds, a credential must be replaced, not used up.
+            if is_recent || has_searched && found.is_valid_for(CREDENTIAL_EXPIRY_MARGIN) {
+                return Some(Ok(found.credential.clone()));
+            }
+        }
+        // Requests that waited for a search that failed share its result.
+        match &self.failed {
+            Some((at, fault)) if at.elapsed() < FAILURE_PAUSE => match &self.found {
+                Some(found) if found.is_valid_for(Duration::ZERO) => {
+                    Some(Ok(found.credential.clone()))
+                }
+                _ => Some(Err(Fault::clone(fault))),
+            },
+            _ => None,
+        }
+    }
+
+    fn keep(&mut self, result: &Result<Credential, Fault>, fingerprint: Fingerprint) {
         self.failed = result
             .as_ref()
             .err()
             .map(|fault| (Instant::now(), Box::new(fault.clone())));
-        let credential = result?;
-        self.found = Some(Found {
-            credential: credential.clone(),
-            fingerprint,
-            searched_at: Instant::now(),
-        });
-        Ok(credential)
+        if let Ok(credential) = result {
+            self.found = Some(Found {
+                credential: credential.clone(),
+                fingerprint,
+                searched_at: Instant::now(),
+            });
+        }
     }
 }
 
@@ -206,4 +247,52 @@ fn is_same(a: &Credential, b: &Credential) -> bool {
     a.access_key_id == b.access_key_id
         && a.secret_access_key == b.secret_access_key
         && a.session_token == b.session_token
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn credential(left: Duration) -> Credential {
+        Credential {
+            access_key_id: "a".to_owned(),
+            secret_access_key: "b".to_owned(),
+            session_token: None,
+            expires_in: Some(Timestamp::now() + left),
+        }
+    }
+
+    #[tokio::test]
+    async fn search_continues_after_its_caller_was_cancelled() {
+        let state = Arc::<Mutex<State>>::default();
+        let fingerprint = SharedConfig::fingerprint_of_process();
+        let response = Arc::new(Notify::new());
+        let waiting = Arc::clone(&response);
+        let renewed = async move {
+            waiting.notified().await;
+            Ok(credential(Duration::from_hours(1)))
+        };
+        let locked = Arc::clone(&state).lock_owned().await;
+        let caller = finish_search(locked, renewed, fingerprint);
+        let cancelled = tokio::time::timeout(Duration::ZERO, caller).await;
+        assert!(cancelled.is_err());
+        response.notify_one();
+        let state = state.lock().await;
+        assert!(state.found.is_some(), "the renewed token is lost");
+    }
+
+    #[test]
+    fn credential_in_its_last_seconds_is_replaced() {
+        let fingerprint = SharedConfig::fingerprint_of_process();
+        let after_a_search = |left| {
+            let mut state = State::default();
+            state.keep(&Ok(credential(Duration::from_secs(left))), fingerprint);
+            state.known(fingerprint).is_some()
+        };
+        assert!(after_a_search(600), "it is valid for long");
+        assert!(after_a_search(60), "the search has just ended");
+        assert!(!after_a_search(5));
+    }
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -171,7 +172,7 @@ async fn lost_connections_are_replaced() {
             .await
             .unwrap();
         end_connections(&address).await;
-        ledger.ping().await.unwrap();
+        ledger.check_writes(Timestamp::now()).await.unwrap();
     }
 }
 
@@ -325,13 +326,13 @@ async fn unreachable_database_fails_fast_and_recovers() {
     end_connections(&address).await;
     let began = Instant::now();
     for _ in 0..20 {
-        ledger.ping().await.unwrap_err();
+        ledger.check_writes(Timestamp::now()).await.unwrap_err();
     }
     let elapsed = began.elapsed();
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     allow_connections(true).await;
     let began = Instant::now();
-    while ledger.ping().await.is_err() {
+    while ledger.check_writes(Timestamp::now()).await.is_err() {
         assert!(
             began.elapsed() < Duration::from_secs(20),
             "the ledger does not recover"

@@ -51,10 +51,14 @@ CREATE TABLE upload (
     -- Of an ended upload: until this time, a request that was signed earlier may create its object.
     -- NULL once the sweep has looked for the object after that time.
     may_land_until BIGINT,
+    -- When it ended. The row is deleted some time later. NULL if it is open or complete, or if an
+    -- object of it stays in the store.
+    ended_at BIGINT,
     UNIQUE (owner, idempotency_key)
 );
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
@@ -62,13 +66,14 @@ CREATE INDEX open_upload_by_owner ON upload (owner, size)
 CREATE INDEX landing_upload_by_owner ON upload (owner, size) WHERE may_land_until IS NOT NULL;
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
+-- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a
+-- browser's upload.
 CREATE TABLE part (
     upload TEXT COLLATE "C" NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
     number BIGINT NOT NULL,
     size BIGINT NOT NULL,
     sha256 BYTEA,
     etag TEXT COLLATE "C",
-    state TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (upload, number)
 );
 
@@ -93,6 +98,12 @@ CREATE TABLE object_survey (
     due_at BIGINT NOT NULL
 );
 INSERT INTO object_survey (after_key, due_at) VALUES ('', 0);
+
+-- Written by each gateway when its readiness is checked.
+CREATE TABLE readiness (
+    gateway TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    checked_at BIGINT NOT NULL
+);
 
 -- Keys that the store's events named and that no upload has.
 CREATE TABLE unknown_key (

@@ -50,10 +50,14 @@ CREATE TABLE upload (
     -- Of an ended upload: until this time, a request that was signed earlier may create its object.
     -- NULL once the sweep has looked for the object after that time.
     may_land_until INTEGER,
+    -- When it ended. The row is deleted some time later. NULL if it is open or complete, or if an
+    -- object of it stays in the store.
+    ended_at INTEGER,
     UNIQUE (owner, idempotency_key)
 ) STRICT;
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
@@ -61,13 +65,14 @@ CREATE INDEX open_upload_by_owner ON upload (owner, size)
 CREATE INDEX landing_upload_by_owner ON upload (owner, size) WHERE may_land_until IS NOT NULL;
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
+-- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a
+-- browser's upload.
 CREATE TABLE part (
     upload TEXT NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
     size INTEGER NOT NULL,
     sha256 BLOB,
     etag TEXT,
-    state TEXT NOT NULL,
     PRIMARY KEY (upload, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -92,6 +97,12 @@ CREATE TABLE object_survey (
     due_at INTEGER NOT NULL
 ) STRICT;
 INSERT INTO object_survey (after_key, due_at) VALUES ('', 0);
+
+-- Written by each gateway when its readiness is checked.
+CREATE TABLE readiness (
+    gateway TEXT NOT NULL PRIMARY KEY,
+    checked_at INTEGER NOT NULL
+) STRICT;
 
 -- Keys that the store's events named and that no upload has.
 CREATE TABLE unknown_key (

@@ -81,6 +81,14 @@ impl Fixture {
             .0
     }
 
+    pub async fn count_rows(&self, table: &'static str) -> u64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let count = self
+            .ledger
+            .read(move |tx| tx.find(&sql, &[], |row| row.number(0)));
+        count.await.unwrap().unwrap()
+    }
+
     pub async fn state(&self, upload: &Upload) -> UploadState {
         self.ledger
             .upload(&self.owner, &upload.id)

@@ -4,6 +4,7 @@
 //! `scripts/test` starts and names in the environment.
 
 mod counts;
+mod ended_uploads;
 mod fixture;
 mod leases;
 mod owners;
@@ -42,6 +43,8 @@ test_on_both! {
     uploads::concurrent_begins_create_one_upload
     uploads::upload_is_invisible_to_other_owners
     uploads::pages_of_uploads_are_complete_and_ordered
+    parts::begin_writes_no_row_for_a_part_that_is_not_pinned
+    parts::rows_of_parts_are_deleted_with_the_end_of_their_upload
     parts::parts_are_pinned_all_or_none
     parts::repeated_complete_keeps_its_epoch
     parts::old_epoch_is_rejected
@@ -61,4 +64,8 @@ test_on_both! {
     survey::survey_continues_after_the_last_page
     survey::held_bytes_are_freed_once
     survey::removed_upload_is_counted_as_open_until_it_has_ended
+    ended_uploads::ended_uploads_are_deleted_after_the_retention_time
+    ended_uploads::upload_with_an_object_in_the_store_is_kept
+    ended_uploads::pruned_ready_uploads_stay_in_the_quota
+    ended_uploads::readiness_check_writes_one_row_for_each_gateway
 }

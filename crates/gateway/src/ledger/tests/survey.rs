@@ -1,7 +1,7 @@
 //! Tests of the walk over the objects and of the bytes that are counted, on both databases.
 
 use super::fixture::{Fixture, PART, at, receipt, until};
-use crate::ledger::Upload;
+use crate::ledger::{Ending, Upload};
 use crate::limits::Quota;
 use upload_types::wire::UploadState;
 
@@ -81,11 +81,15 @@ pub async fn removed_upload_is_counted_as_open_until_it_has_ended(fixture: Fixtu
     assert!(removed.await.unwrap());
     assert!(!fits(&fixture, "a", 1).await, "it is aborting");
     let from = &[UploadState::Aborting];
-    let landing = Some(at(50));
-    let ended = ledger.end(id, from, UploadState::Aborted, Some(at(50)), landing);
+    let ending = Ending {
+        now: at(40),
+        cleanup_at: Some(at(50)),
+        may_land_until: Some(at(50)),
+    };
+    let ended = ledger.end(id, from, UploadState::Aborted, ending);
     assert!(ended.await.unwrap());
     assert!(!fits(&fixture, "a", 1).await, "its object may still land");
-    let landed = ledger.record_landed(id, at(50), None);
+    let landed = ledger.record_landed(id, at(50), at(99));
     assert!(landed.await.unwrap());
     assert!(fits(&fixture, "a", 1).await);
 }

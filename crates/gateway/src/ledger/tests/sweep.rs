@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at, until};
-use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, TransitionOutcome};
+use crate::ledger::{Remainder, SWEEP_BATCH_ROWS, SweepTask, TransitionOutcome};
 use upload_types::wire::UploadState;
 
 /// Several gateways sweep at the same time.
@@ -118,8 +118,7 @@ pub async fn ended_upload_is_cleaned_up_when_due(fixture: Fixture) {
             &ended.id,
             &[UploadState::Aborting],
             UploadState::Aborted,
-            Some(at(50)),
-            None,
+            (at(40), at(50)),
         )
         .await
         .unwrap();
@@ -146,13 +145,13 @@ pub async fn ended_upload_is_cleaned_up_when_due(fixture: Fixture) {
     ledger.schedule_cleanup(&ended.id, at(70)).await.unwrap();
     ledger.schedule_cleanup(&ended.id, at(80)).await.unwrap();
     ledger
-        .reschedule_cleanup(&ended.id, at(99), None)
+        .finish_cleanup(&ended.id, at(99), Remainder::Nothing)
         .await
         .unwrap();
     assert!(take(69, 75).await.is_empty());
     assert_eq!(take(70, 75).await.len(), 1);
     ledger
-        .reschedule_cleanup(&ended.id, at(75), None)
+        .finish_cleanup(&ended.id, at(75), Remainder::Nothing)
         .await
         .unwrap();
     assert!(take(1000, 1001).await.is_empty());

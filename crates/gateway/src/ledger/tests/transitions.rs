@@ -62,14 +62,14 @@ pub async fn each_transition_succeeds_once(fixture: Fixture) {
     assert!(
         fixture
             .ledger
-            .end(&aborted.id, from, UploadState::Aborted, Some(at(95)), None)
+            .end(&aborted.id, from, UploadState::Aborted, (at(90), at(95)))
             .await
             .unwrap()
     );
     assert!(
         !fixture
             .ledger
-            .end(&aborted.id, from, UploadState::Expired, Some(at(95)), None)
+            .end(&aborted.id, from, UploadState::Expired, (at(90), at(95)))
             .await
             .unwrap()
     );

@@ -192,6 +192,7 @@ impl Fixture {
                 lease_ttl: Duration::from_mins(1),
                 upload_ttl: Duration::from_hours(1),
             },
+            keep_ended: None,
             complete_timeout: Duration::from_secs(10),
             backend_url: "http://gateway".to_owned(),
             hooks: Hooks::default(),

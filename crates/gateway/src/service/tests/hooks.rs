@@ -100,7 +100,7 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
     );
     assert!(
         !ledger
-            .mark_rejected(id, old_epoch, &rejection, now)
+            .mark_rejected(id, old_epoch, &rejection, (now, now))
             .await
             .unwrap()
     );
@@ -114,7 +114,7 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
     assert!(ledger.mark_ready(id, current_epoch).await.unwrap());
     assert!(
         !ledger
-            .mark_rejected(id, current_epoch, &rejection, now)
+            .mark_rejected(id, current_epoch, &rejection, (now, now))
             .await
             .unwrap(),
         "the upload is decided"

@@ -152,7 +152,7 @@ impl StateFixture {
         execute(&format!(
             "UPDATE upload SET state = '{name}', receipt = NULL, store_upload = NULL, kind = 'declared'"
         ));
-        execute("UPDATE part SET sha256 = NULL, etag = NULL");
+        execute("DELETE FROM part");
         execute("DELETE FROM pending_hooks");
         if state == UploadState::Verified {
             execute(&format!(
@@ -276,7 +276,7 @@ impl StateFixture {
     /// Applies an event that ends the upload, or that a sweep or a hook causes.
     async fn apply_end(&self, event: &str) -> Option<bool> {
         let (ledger, id, now) = (&self.ledger, &self.id, Timestamp::now());
-        let end = async |from, to| ledger.end(id, from, to, Some(now), None).await;
+        let end = async |from, to| ledger.end(id, from, to, (now, now)).await;
         let completing = &[UploadState::Completing];
         let aborting = &[UploadState::Aborting];
         let is_accepted = match event {
@@ -307,7 +307,9 @@ impl StateFixture {
                     disposal: Disposal::Delete,
                     until: Some(now),
                 };
-                ledger.mark_rejected(id, EPOCH, &rejection, now).await
+                ledger
+                    .mark_rejected(id, EPOCH, &rejection, (now, now))
+                    .await
             }
             _ => return None,
         };

@@ -28,14 +28,19 @@ impl Fixture {
     }
 
     /// As if the ledger were restored from a backup that is older than the complete.
-    fn forget_complete(&self) {
+    fn forget_complete(&self, upload: &BeginResponse, request: &CompleteRequest) {
         for sql in [
             "UPDATE upload SET state = 'uploading', receipt = NULL",
-            "UPDATE part SET etag = NULL",
             "UPDATE owner SET stored_bytes = 0",
             EXPIRE,
         ] {
             self.execute_sql(sql);
+        }
+        for part in &request.parts {
+            let (id, number, sha256) = (&upload.id, part.number, part.sha256);
+            self.execute_sql(&format!(
+                "INSERT INTO part (upload, number, size, sha256) VALUES ('{id}', {number}, 1, x'{sha256}')"
+            ));
         }
     }
 
@@ -190,7 +195,7 @@ async fn verified_object_is_kept_if_the_ledger_was_restored_from_a_backup() {
         let fixture = Fixture::new().await;
         let (upload, request) = fixture.send_parts(size).await;
         let before = receipt(fixture.complete(&upload, &request).await);
-        fixture.forget_complete();
+        fixture.forget_complete(&upload, &request);
         fixture.sweep().await;
         assert!(fixture.has_object(&upload).await, "{size}");
         assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
@@ -211,7 +216,7 @@ async fn verified_object_is_kept_if_the_restored_ledger_has_ended_its_upload() {
     let fixture = Fixture::new().await;
     let (upload, request) = fixture.send_parts(PART + 1).await;
     receipt(fixture.complete(&upload, &request).await);
-    fixture.forget_complete();
+    fixture.forget_complete(&upload, &request);
     fixture.execute_sql("UPDATE upload SET state = 'expired', cleanup_at = 1");
     fixture.sweep().await;
     assert!(fixture.has_object(&upload).await);
@@ -224,7 +229,7 @@ async fn whole_object_is_kept_if_the_restored_ledger_lacks_its_checksums() {
         let fixture = Fixture::new().await;
         let (upload, request) = fixture.send_parts(size).await;
         receipt(fixture.complete(&upload, &request).await);
-        fixture.forget_complete();
+        fixture.forget_complete(&upload, &request);
         fixture.execute_sql("UPDATE part SET sha256 = NULL");
         fixture.sweep().await;
         fixture.execute_sql(MAKE_CLEANUP_DUE);
@@ -250,7 +255,7 @@ async fn object_of_an_expired_upload_is_kept_while_the_store_is_unavailable() {
     let fixture = Fixture::new().await;
     let (upload, request) = fixture.send_parts(PART + 1).await;
     receipt(fixture.complete(&upload, &request).await);
-    fixture.forget_complete();
+    fixture.forget_complete(&upload, &request);
     fixture.interfere(Method::HEAD, "", Interference::Unavailable);
     fixture.sweep().await;
     assert_eq!(fixture.row(&upload).await.state, UploadState::Uploading);
@@ -283,7 +288,7 @@ async fn verified_object_is_kept_if_a_sweep_ends_before_it_has_decided() {
     let fixture = Fixture::new().await;
     let (upload, request) = fixture.send_parts(3).await;
     receipt(fixture.complete(&upload, &request).await);
-    fixture.forget_complete();
+    fixture.forget_complete(&upload, &request);
     let now = Timestamp::now();
     let ledger = &fixture.service.ledger;
     let taken = ledger.take_sweep_task(SweepTask::Expired, now, now).await;
