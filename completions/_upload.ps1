@@ -362,6 +362,8 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--jwt-owner-claim', '--jwt-owner-claim', [CompletionResultType]::ParameterName, 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch')
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]')
             [CompletionResult]::new('--quota', '--quota', [CompletionResultType]::ParameterName, 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]')
+            [CompletionResult]::new('--limits', '--limits', [CompletionResultType]::ParameterName, 'Limits of some owners, as a TOML table; repeatable')
+            [CompletionResult]::new('--subjects', '--subjects', [CompletionResultType]::ParameterName, 'Where the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file in addition to the system''s [env: AWS_CA_BUNDLE]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]')
             [CompletionResult]::new('--s3-endpoint', '--s3-endpoint', [CompletionResultType]::ParameterName, 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon''s for the region]')
@@ -371,6 +373,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
+            [CompletionResult]::new('--store-presigned-puts', '--store-presigned-puts', [CompletionResultType]::ParameterName, 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check flags and configuration file, open nothing, and exit')
             [CompletionResult]::new('--probe', '--probe', [CompletionResultType]::ParameterName, 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]')
@@ -382,6 +385,9 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make, list and revoke API tokens')
+            [CompletionResult]::new('uploads', 'uploads', [CompletionResultType]::ParameterValue, 'List the uploads of all owners, in the order in which they began')
+            [CompletionResult]::new('usage', 'usage', [CompletionResultType]::ParameterValue, 'List each owner''s uploads and bytes: unfinished, stored and ended')
+            [CompletionResult]::new('owners', 'owners', [CompletionResultType]::ParameterValue, 'List owners: segment, first and last use, subject')
             [CompletionResult]::new('sweep', 'sweep', [CompletionResultType]::ParameterValue, 'Sweep once, print what was done, and exit; running gateways need not be stopped')
             break
         }
@@ -399,12 +405,14 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Make a token and print it; it cannot be printed again')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, validity, name')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, last use, validity, name')
             [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token')
             break
         }
         'upload;serve;token;add' {
             [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long the token is valid, such as 90d [default: until it is revoked]')
+            [CompletionResult]::new('--quota', '--quota', [CompletionResultType]::ParameterName, 'Limits for requests with this token instead of those of the gateway, as for `serve --quota`; all tokens of the owner count together [default: those of the gateway]')
+            [CompletionResult]::new('--allow-type', '--allow-type', [CompletionResultType]::ParameterName, 'A content type that this token may upload, as a glob; repeatable [default: those of the gateway]')
             [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
@@ -437,6 +445,57 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;serve;token;revoke' {
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON lines on standard output, and nothing else there')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show errors and warnings only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show errors and warnings only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'upload;serve;uploads' {
+            [CompletionResult]::new('--owner', '--owner', [CompletionResultType]::ParameterName, 'Only uploads of this owner: its segment, its subject, or the name of its tokens')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'Only uploads in this state')
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Only uploads that began in this time: a duration such as 24h, or a time such as 2026-11-30 or 2026-11-30T08:00Z')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON lines on standard output, and nothing else there')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show errors and warnings only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show errors and warnings only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'upload;serve;usage' {
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON lines on standard output, and nothing else there')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show errors and warnings only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show errors and warnings only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'upload;serve;owners' {
             [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
@@ -490,6 +549,8 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--jwt-owner-claim', '--jwt-owner-claim', [CompletionResultType]::ParameterName, 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch')
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]')
             [CompletionResult]::new('--quota', '--quota', [CompletionResultType]::ParameterName, 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]')
+            [CompletionResult]::new('--limits', '--limits', [CompletionResultType]::ParameterName, 'Limits of some owners, as a TOML table; repeatable')
+            [CompletionResult]::new('--subjects', '--subjects', [CompletionResultType]::ParameterName, 'Where the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file in addition to the system''s [env: AWS_CA_BUNDLE]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]')
             [CompletionResult]::new('--s3-endpoint', '--s3-endpoint', [CompletionResultType]::ParameterName, 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon''s for the region]')
@@ -500,6 +561,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be done, and change nothing')
+            [CompletionResult]::new('--store-presigned-puts', '--store-presigned-puts', [CompletionResultType]::ParameterName, 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check flags and configuration file, open nothing, and exit')
             [CompletionResult]::new('--probe', '--probe', [CompletionResultType]::ParameterName, 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]')

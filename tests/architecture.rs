@@ -116,7 +116,7 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ),
     (
         "tokio_postgres_rustls",
-        &["crates/gateway/src/ledger/postgres/connector.rs"],
+        &["crates/gateway/src/ledger/postgres/target.rs"],
     ),
     ("upload_lease", &["src/source/"]),
     (

@@ -31,7 +31,8 @@ pub async fn run() -> anyhow::Result<u8> {
     };
     #[cfg(feature = "gateway")]
     let command_line = serve::config_file::apply(command_line)?;
-    let result = run_verb(&command_line).await;
+    // The caller keeps a small future.
+    let result = Box::pin(run_verb(&command_line)).await;
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) =
         (&result, &command_line.verb, command_line.global.json)
     {
@@ -69,7 +70,7 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         Verb::Url(flags) => url::run(settings, flags).await.map(done),
         Verb::Config(flags) => config::run(settings, flags).map(done),
         #[cfg(feature = "gateway")]
-        Verb::Serve(flags) => serve::run(settings, flags).await.map(done),
+        Verb::Serve(flags) => Box::pin(serve::run(settings, flags)).await.map(done),
         Verb::Completions(flags) => completions::run(flags).map(done),
         Verb::Man(flags) => man::run(flags).map(done),
         Verb::Version => print_version(settings).map(done),

@@ -9,7 +9,7 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::Target;
 use upload_gateway::{
-    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig, SubjectUse,
 };
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
@@ -40,7 +40,7 @@ impl LocalGateway {
             uuid::Uuid::new_v4().simple()
         ));
         let config = config(target, token.clone(), lock_timeout)?;
-        let running = upload_gateway::start(config).await?;
+        let running = Box::pin(upload_gateway::start(config)).await?;
         Ok(Self { running, token })
     }
 
@@ -86,6 +86,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
                 endpoint: s3.endpoint,
+                public_endpoint: None,
                 region: s3.region,
                 path_style: s3.path_style,
             };
@@ -108,6 +109,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
+        limit_rules: Vec::new(),
+        subjects: SubjectUse::default(),
         allow_types: vec!["*/*".into()],
         max_size: None,
         url_ttl: URL_TTL,

@@ -1,9 +1,13 @@
 //! The standard streams, the exit code, and the log on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::log_queue::{self, LogQueue};
@@ -23,6 +27,18 @@ pub fn print(text: &str) -> Result<()> {
         flush(&mut stdout)?;
     }
     Ok(())
+}
+
+/// Writes a page of a longer text to standard output.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_page(text: &str) -> Result<Reader> {
+    let mut stdout = io::stdout().lock();
+    match write_out(&mut stdout, text.as_bytes())? {
+        Reader::Open => flush(&mut stdout),
+        Reader::Closed => Ok(Reader::Closed),
+    }
 }
 
 /// Whether standard output still has a reader.
@@ -139,18 +155,42 @@ pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter
         // The library would print them to standard error, and panic if that is closed.
         .log_internal_errors(false)
         .with_writer(move || queue.clone());
-    let filter = log_filter(log_of, verbose);
+    match format {
+        LogFormat::Json => {
+            let json = subscriber.json().flatten_event(true).with_span_list(false);
+            install(json.finish(), log_of, verbose);
+        }
+        LogFormat::Text => install(subscriber.finish(), log_of, verbose),
+    }
+}
+
+/// The filter of the log of this process.
+struct InstalledFilter {
+    log_of: LogOf,
+    verbose: AtomicU8,
+    replace: Box<dyn Fn(Targets) -> bool + Send + Sync>,
+}
+
+static FILTER: OnceLock<InstalledFilter> = OnceLock::new();
+
+fn install(subscriber: impl Subscriber + Send + Sync + 'static, log_of: LogOf, verbose: u8) {
+    let (filter, handle) = reload::Layer::new(log_filter(log_of, verbose));
     // Initialising twice fails; only tests do that.
-    let _ = match format {
-        LogFormat::Json => subscriber
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .finish()
-            .with(filter)
-            .try_init(),
-        LogFormat::Text => subscriber.finish().with(filter).try_init(),
-    };
+    if subscriber.with(filter).try_init().is_ok() {
+        let _ = FILTER.set(InstalledFilter {
+            log_of,
+            verbose: AtomicU8::new(verbose),
+            replace: Box::new(move |filter| handle.reload(filter).is_ok()),
+        });
+    }
+}
+
+/// Changes the verbosity of the log. Returns false if it has this verbosity already.
+pub fn set_verbosity(verbose: u8) -> bool {
+    FILTER.get().is_some_and(|filter| {
+        filter.verbose.swap(verbose, Ordering::Relaxed) != verbose
+            && (filter.replace)(log_filter(filter.log_of, verbose))
+    })
 }
 
 fn log_filter(log_of: LogOf, verbose: u8) -> Targets {
@@ -163,6 +203,12 @@ fn log_filter(log_of: LogOf, verbose: u8) -> Targets {
     let filter = Targets::new()
         .with_default(libraries)
         .with_target("upload", program);
+    // The audit log of a gateway is for its operator.
+    let audit = match log_of {
+        LogOf::Gateway => LevelFilter::INFO,
+        LogOf::Client => LevelFilter::OFF,
+    };
+    let filter = filter.with_target("upload_audit", audit);
     if log_of == LogOf::Gateway || verbose > 0 {
         return filter;
     }
@@ -201,6 +247,10 @@ mod tests {
             assert!(logs(LogOf::Client, 0, target, Level::ERROR), "{target}");
             assert!(logs(LogOf::Client, 1, target, Level::WARN), "{target}");
             assert!(logs(LogOf::Gateway, 0, target, Level::WARN), "{target}");
+        }
+        for verbose in [0, 3] {
+            let is_logged = |log_of| logs(log_of, verbose, "upload_audit", Level::INFO);
+            assert!(is_logged(LogOf::Gateway) && !is_logged(LogOf::Client));
         }
         for target in ["upload::journal", "upload_sqlite"] {
             assert!(logs(LogOf::Client, 0, target, Level::WARN), "{target}");

@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::{Span, SpanRelativeTo};
+#[cfg(feature = "gateway")]
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::backend::StoreHost;
 use upload_types::MediaType;
+#[cfg(feature = "gateway")]
+use upload_types::wire::UploadState;
 
 const MIN_PART_SIZE: u64 = 5 << 20;
 const MAX_PART_SIZE: u64 = 5 << 30;
@@ -67,6 +71,52 @@ pub fn part_size(text: &str) -> Result<u64> {
         size @ MIN_PART_SIZE..=MAX_PART_SIZE => Ok(size),
         _ => Err("a part must have 5MiB to 5GiB".to_owned()),
     }
+}
+
+/// The beginning of a period: a time, or this long before now.
+#[cfg(feature = "gateway")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+#[cfg(feature = "gateway")]
+impl Since {
+    pub fn time(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(duration) => now.saturating_sub(duration).unwrap_or(Timestamp::MIN),
+            Self::At(time) => time,
+        }
+    }
+}
+
+/// A [`duration`], a time with its offset (RFC 3339), or a date or time in UTC.
+#[cfg(feature = "gateway")]
+pub fn since(text: &str) -> Result<Since> {
+    let text = text.trim();
+    if let Ok(duration) = duration(text) {
+        return Ok(Since::Ago(duration));
+    }
+    let in_utc = || {
+        let time: DateTime = text.parse().ok()?;
+        time.to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|time| time.timestamp())
+    };
+    let time = text.parse().ok().or_else(in_utc);
+    time.map(Since::At).ok_or_else(|| {
+        format!("`{text}` is not a time; write 24h, 2026-11-30 or 2026-11-30T08:00Z")
+    })
+}
+
+/// The name of a state of an upload.
+#[cfg(feature = "gateway")]
+pub fn upload_state(text: &str) -> Result<UploadState> {
+    UploadState::from_name(text).ok_or_else(|| {
+        let names = UploadState::ALL.map(UploadState::name).join(", ");
+        format!("it must be one of {names}")
+    })
 }
 
 /// A duration in jiff's friendly format or in ISO 8601 (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`);

@@ -16,20 +16,34 @@ const NOTICE_TIMEOUT: Duration = Duration::from_millis(100);
 /// The longest wait for the last report, for the same reason.
 const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first`, and the receiver then
-/// gets its number. At a second signal, or if the process is still running `time_limit` after the
-/// first, `on_exit` reports the end, and the process exits; journal and ledger stay intact.
+/// The effect of SIGHUP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// It ends the run, as SIGTERM does.
+    Ends,
+    /// The caller listens for it.
+    Ignored,
+}
+
+/// Listens from now on. The first SIGINT or SIGTERM, or SIGHUP if that ends the run, calls
+/// `on_first`, and the receiver then gets its number. At a second signal, or if the process is still
+/// running `time_limit` after the first, `on_exit` reports the end, and the process exits; journal
+/// and ledger stay intact.
 ///
 /// # Errors
 /// [`Kind::Other`] if the process cannot listen for signals.
 pub fn listen(
+    on_hangup: Hangup,
     time_limit: Duration,
     on_first: impl FnOnce() + Send + 'static,
     on_exit: impl FnOnce(u8) + Clone + Send + 'static,
 ) -> Result<watch::Receiver<Option<u8>>> {
     let mut interrupt = subscribe(SignalKind::interrupt())?;
     let mut terminate = subscribe(SignalKind::terminate())?;
-    let mut hangup = subscribe(SignalKind::hangup())?;
+    let mut hangup = match on_hangup {
+        Hangup::Ends => subscribe(SignalKind::hangup())?,
+        Hangup::Ignored => None,
+    };
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         let mut on_first = Some(on_first);

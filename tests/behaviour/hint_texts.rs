@@ -22,6 +22,9 @@ const LEDGER_USERS: &[&str] = &[
     "serve token add",
     "serve token list",
     "serve token revoke",
+    "serve uploads",
+    "serve usage",
+    "serve owners",
 ];
 
 /// The verbs that print the texts of a file. The longest prefix that matches its path applies.

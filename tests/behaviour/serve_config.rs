@@ -107,6 +107,60 @@ fn variables_override_the_file_and_flags_override_them() {
 }
 
 #[test]
+fn variables_of_serve_override_other_variables_and_the_file() {
+    let serve = Serve::new();
+    let wrong = ("UPLOAD_SERVE_RATE", "fast");
+    let file = "rate = \"fast\"\n";
+    let check = |text: &str, args: &[&str], envs: &[(&str, &str)]| {
+        serve.run(text, &[&["--check"], args].concat(), envs)
+    };
+    check(file, &[], &[]).exits(2);
+    check(file, &[], &[("UPLOAD_SERVE_RATE", "5/s")]).succeeds();
+    check("", &[], &[wrong]).exits(2);
+    check("", &["--rate", "5/s"], &[wrong]).succeeds();
+    check(file, &[], &[("UPLOAD_SERVE_RATE", "")]).exits(2);
+    let bucket = "store = \"s3://media\"\n";
+    let endpoints = [
+        ("AWS_ENDPOINT_URL_S3", "not a url"),
+        ("UPLOAD_SERVE_S3_ENDPOINT", "http://a.test"),
+    ];
+    check(bucket, &[], &endpoints[..1]).exits(78);
+    check(bucket, &[], &endpoints).succeeds();
+    // Of verbs below `serve` too.
+    let ledger = format!("sqlite:{}", serve.sandbox.path("own.db").display());
+    let envs = [
+        ("UPLOAD_SERVE_LEDGER", ledger.as_str()),
+        ("UPLOAD_LEDGER", "sqlite:x"),
+    ];
+    serve.run("", &["token", "add", "me"], &envs).succeeds();
+    assert!(serve.sandbox.path("own.db").exists());
+}
+
+#[test]
+fn error_names_the_place_of_a_wrong_value() {
+    let serve = Serve::new();
+    let check = |text: &str, envs: &[(&str, &str)]| serve.run(text, &["--check"], envs);
+    check("listen = \"127.0.0.1:1\"\nquota = \"many\"\n", &[])
+        .exits(2)
+        .stderr_contains("serve.toml, line 2");
+    check("", &[("UPLOAD_SERVE_QUOTA", "many")])
+        .exits(2)
+        .stderr_contains("UPLOAD_SERVE_QUOTA");
+    check("", &[("UPLOAD_SERVE_LISTEN", "here")])
+        .exits(78)
+        .stderr_contains("UPLOAD_SERVE_LISTEN");
+    check("", &[("UPLOAD_SERVE_EVENTS", "webhook")])
+        .exits(78)
+        .stderr_contains("UPLOAD_SERVE_EVENTS");
+    check("", &[("UPLOAD_SERVE_LISTN", "x")])
+        .succeeds()
+        .stderr_contains("UPLOAD_SERVE_LISTN");
+    check("[[limits]]\nowner = \"a\"\n", &[])
+        .exits(78)
+        .stderr_contains("serve.toml, line 1");
+}
+
+#[test]
 fn profile_of_the_environment_applies_to_the_file_of_serve() {
     let serve = Serve::new();
     let text = "[profile.open]\nlisten = \"0.0.0.0:0\"\nauth = \"none\"\n\

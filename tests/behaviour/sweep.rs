@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::support::PART;
 use crate::support::command::Command;
+use crate::support::commit_proxy::{CommitProxy, Loss};
 use crate::support::gateway::{Gateway, store_args};
 use crate::support::postgres::Database;
 use crate::support::s3::S3;
@@ -179,6 +180,39 @@ fn sweep_does_what_its_dry_run_printed() {
 #[test]
 fn sweep_on_postgresql_does_what_its_dry_run_printed() {
     dry_run_then_sweep(Some(&Database::new()));
+}
+
+/// Each sweep loses its connection at a later COMMIT than the previous one.
+#[test]
+fn sweep_on_postgresql_that_loses_its_connection_is_repeated() {
+    for loss in [Loss::Commit, Loss::Response] {
+        let database = Database::new();
+        let uploads = AbandonedUploads::new(Some(&database));
+        wait::until("an expired upload", || {
+            let lines = uploads.sweep_json(&["--dry-run"]);
+            (!with_action(&lines, "expire").is_empty()).then_some(())
+        });
+        let commits = CommitProxy::start(database.url());
+        let mut lost = 0;
+        for nth in 1.. {
+            commits.lose(nth, loss);
+            let sweep = uploads.sweep(&[]);
+            sweep
+                .env("UPLOAD_LEDGER", commits.url(database.url()))
+                .run();
+            if !commits.has_lost() {
+                break;
+            }
+            lost += 1;
+        }
+        assert!(lost >= 2, "a sweep has only {lost} commits");
+        // A sweep that was interrupted protects an upload for a while.
+        wait::until("the end of the upload", || {
+            uploads.sweep(&[]).run().succeeds();
+            (uploads.bucket.open_uploads().len() == 1).then_some(())
+        });
+        assert!(with_action(&uploads.sweep_json(&["--dry-run"]), "expire").is_empty());
+    }
 }
 
 #[test]

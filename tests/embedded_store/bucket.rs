@@ -15,8 +15,17 @@ async fn clients_find_the_bucket_that_there_is() {
     for method in [Method::PUT, Method::HEAD] {
         store.call(method, &bucket, &[], b"").await.assert_ok();
     }
+    // rclone sends this header.
+    let headers = [("x-amz-bucket-object-lock-enabled", "false")];
+    let created = store.call(Method::PUT, &bucket, &headers, b"").await;
+    created.assert_ok();
     let other = store.call(Method::PUT, "/other", &[], b"").await;
     other.assert_error(400, "TooManyBuckets");
+    let deleted = store.call(Method::DELETE, &bucket, &[], b"").await;
+    deleted.assert_error(403, "AccessDenied");
+    store.put("k", &[], b"x").await.assert_ok();
+    let deleted = store.call(Method::DELETE, &bucket, &[], b"").await;
+    deleted.assert_error(409, "BucketNotEmpty");
     let missing = store.call(Method::HEAD, "/other", &[], b"").await;
     assert_eq!(missing.status, 404);
     let versioning = get(&format!("{bucket}?versioning")).await.assert_ok();
@@ -73,6 +82,15 @@ async fn attributes_of_objects_and_parts_are_told() {
     let whole = attributes("whole", "ObjectSize").await.assert_ok();
     assert_eq!(whole.element("ObjectSize"), "5");
     assert_eq!(whole.elements("ETag").len(), 0);
+    // Without quotes, as in S3.
+    let etag = attributes("whole", "ETag")
+        .await
+        .assert_ok()
+        .element("ETag");
+    assert_eq!(
+        etag,
+        store.head("whole").await.header("etag").trim_matches('"')
+    );
     let response = attributes("whole", "Other").await;
     response.assert_error(400, "InvalidArgument");
     let response = attributes("missing", all).await;

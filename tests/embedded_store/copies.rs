@@ -95,6 +95,13 @@ async fn conditions_and_names_of_a_source_are_checked() {
         let response = copy(&store, "k", "copy", &[header]).await;
         response.assert_error(412, "PreconditionFailed");
     }
+    // A plus sign is an encoded space.
+    for (key, source) in [("a%20b", "a+b"), ("a%2Bb", "a%2Bb")] {
+        store.put(key, &[], source.as_bytes()).await.assert_ok();
+        copy(&store, source, "named", &[]).await.assert_ok();
+        let copied = store.get("named", &[]).await.assert_ok();
+        assert_eq!(copied.body, source.as_bytes());
+    }
     let response = copy(&store, "missing", "copy", &[]).await;
     response.assert_error(404, "NoSuchKey");
     let response = copy(&store, "k?versionId=other", "copy", &[]).await;

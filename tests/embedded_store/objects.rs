@@ -48,6 +48,7 @@ async fn read_conditions_and_ranges_are_checked() {
     let etag = store.get("k", &[]).await.header("etag").to_owned();
     let not_modified = store.get("k", &[("if-none-match", &etag)]).await;
     assert_eq!(not_modified.status, 304);
+    assert_eq!(not_modified.header("etag"), etag);
     let response = store.get("k", &[("if-match", "\"other\"")]).await;
     response.assert_error(412, "PreconditionFailed");
     assert_eq!(store.get("empty", &[]).await.assert_ok().body, b"");

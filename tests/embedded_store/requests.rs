@@ -13,7 +13,6 @@ async fn sub_resources_never_concern_the_object() {
     let store = TestStore::new().await;
     store.put("k", &[], b"hello").await.assert_ok();
     for query in [
-        "acl",
         "legal-hold",
         "retention",
         "torrent",
@@ -33,6 +32,17 @@ async fn sub_resources_never_concern_the_object() {
         let response = store.call(Method::PUT, &target, &[], b"other").await;
         response.assert_error(400, "InvalidArgument");
     }
+    let acl = format!("{}?acl", path("k"));
+    let private = store.call(Method::GET, &acl, &[], b"").await.assert_ok();
+    store
+        .call(Method::PUT, &acl, &[], &private.body)
+        .await
+        .assert_ok();
+    let public = private.text().replace("000000000000", "other");
+    let response = store.call(Method::PUT, &acl, &[], public.as_bytes()).await;
+    response.assert_error(501, "NotImplemented");
+    let response = store.call(Method::DELETE, &acl, &[], b"").await;
+    response.assert_error(501, "NotImplemented");
     let target = format!("{}?versionId=other", path("k"));
     let response = store.call(Method::DELETE, &target, &[], b"").await;
     response.assert_error(404, "NoSuchVersion");
@@ -84,6 +94,18 @@ async fn every_response_names_its_request() {
         let id = response.header("x-amz-request-id");
         assert_eq!(response.element("RequestId"), id);
         assert_ne!(id, first.header("x-amz-request-id"));
+    }
+}
+
+#[tokio::test]
+async fn id_of_a_request_cannot_change_the_xml_of_an_error() {
+    let store = TestStore::new().await;
+    for (id, is_kept) in [("abc-1", true), ("</RequestId><Code>x</Code>", false)] {
+        let request = store.presign(Method::GET, &path("missing"), &[]).await;
+        let headers = [("x-request-id", id)];
+        let response = store.send(request, &headers, Vec::new()).await;
+        assert_eq!(response.elements("Code"), ["NoSuchKey"]);
+        assert_eq!(response.element("RequestId") == id, is_kept);
     }
 }
 

@@ -281,6 +281,7 @@ async fn invalid_configuration_is_rejected_and_creates_nothing() {
             bucket: "bucket".into(),
             prefix: String::new(),
             endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+            public_endpoint: None,
             region: Some("us-east-1".into()),
             path_style: true,
         };
@@ -298,7 +299,7 @@ async fn tokens_of_one_owner_share_uploads_until_revoked_or_expired() {
         .unwrap();
     let old = ledger.add_token("ci").await.unwrap();
     let new = ledger
-        .add_expiring_token("ci", Duration::from_hours(2))
+        .add_limited_token("ci", Some(Duration::from_hours(2)), OwnerLimits::default())
         .await
         .unwrap();
     gateway.token = Some(old.expose().to_owned());

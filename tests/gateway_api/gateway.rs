@@ -10,8 +10,8 @@ pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
 pub use upload_embedded_store::{BUCKET, REGION};
 pub use upload_gateway::{
-    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, OnReject, ProbePolicy, Quota, Rate,
-    Running, StoreConfig,
+    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, LimitRule, OnReject, OwnerLimits,
+    ProbePolicy, Quota, Rate, RateLimit, Running, StoreConfig, SubjectUse,
 };
 pub use upload_s3::{NewObject, Settings, Store};
 pub use upload_types::error::Kind;
@@ -61,6 +61,8 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
+        limit_rules: Vec::new(),
+        subjects: SubjectUse::default(),
         allow_types: vec!["*/*".to_owned()],
         max_size: None,
         url_ttl: Duration::from_mins(15),

@@ -1,5 +1,5 @@
-//! The size of the ledger: parts cost nothing before they are pinned, and nothing after their upload
-//! has ended. Ended uploads are deleted after a while.
+//! The size of the ledger: parts cost nothing before they are pinned, and nothing after their
+//! upload has ended. Ended uploads are deleted after a while.
 //!
 //! Not here: the deletion on request (`behaviour::serve_prune`).
 
@@ -106,7 +106,7 @@ async fn parts_of_a_complete_upload_are_those_of_its_receipt() {
 }
 
 #[tokio::test]
-async fn ended_upload_is_deleted_and_begun_anew() {
+async fn ended_upload_is_deleted_and_begins_again() {
     let gateway = TestGateway::with_config(|config| {
         (config.keep_ended, config.sweep_interval) =
             (Some(Duration::ZERO), Some(Duration::from_millis(20)));

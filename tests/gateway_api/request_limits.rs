@@ -1,12 +1,11 @@
-//! Limits of requests: pages of long lists, sizes of bodies, concurrent calls.
+//! Limits of requests: pages of long lists, sizes of bodies.
 //!
-//! Not here: slow requests (unit tests of the listener and the body reader).
+//! Not here: slow requests (unit tests of the listener and the body reader), and the limits that
+//! owners share (`fairness`).
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 use crate::gateway::*;
 
@@ -260,38 +259,6 @@ async fn hostile_names_are_only_data() {
     }
     let listed: UploadList = expect_json(gateway.get("/v1/uploads").await, 200).await;
     assert_eq!(listed.uploads.len(), names.len());
-}
-
-#[tokio::test]
-async fn excess_concurrent_calls_are_rejected_with_503() {
-    let gateway = TestGateway::new().await;
-    let address = gateway.running.url().socket_addrs(|| None).unwrap()[0];
-    let head = format!(
-        "POST /v1/uploads HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
-    );
-    let mut waiting = Vec::new();
-    for _ in 0..256 {
-        let mut connection = TcpStream::connect(address).await.unwrap();
-        connection.write_all(head.as_bytes()).await.unwrap();
-        waiting.push(connection);
-    }
-    let response = loop {
-        let response = gateway.get("/v1").await;
-        if response.status() != 200 {
-            break response;
-        }
-    };
-    assert_eq!(
-        (
-            response.status().as_u16(),
-            response.headers()["retry-after"].to_str().unwrap()
-        ),
-        (503, "1")
-    );
-    assert_eq!(problem_code(response).await, "unavailable");
-    assert_eq!(gateway.get("/healthz").await.status(), 200);
-    drop(waiting);
-    while gateway.get("/v1").await.status() != 200 {}
 }
 
 #[tokio::test]

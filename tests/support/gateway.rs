@@ -4,6 +4,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rustix::process::Signal;
+
 use super::command::Running;
 use super::s3::S3;
 use super::sandbox::Sandbox;
@@ -89,6 +91,11 @@ impl Gateway {
         format!("http://{}", self.addr)
     }
 
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("the gateway runs").pid()
+    }
+
     pub fn stderr(&self) -> String {
         self.running
             .as_ref()
@@ -101,6 +108,20 @@ impl Gateway {
     pub fn kill9(&mut self) -> String {
         let output = self.running.take().expect("the gateway runs").kill9();
         output.stderr().to_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.running
+            .as_ref()
+            .expect("the gateway runs")
+            .signal(signal);
+    }
+
+    /// Ends it with SIGTERM.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        self.wait();
     }
 
     /// Starts it with the same port, ledger and store.

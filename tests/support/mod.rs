@@ -6,6 +6,7 @@
 
 pub mod aws;
 pub mod command;
+pub mod commit_proxy;
 pub mod companion;
 pub mod emulator;
 pub mod events;

@@ -1,5 +1,5 @@
-//! A ledger database on the PostgreSQL server that `scripts/test` starts, and a separate server for
-//! the test that stops it.
+//! A ledger database on the PostgreSQL server that `scripts/test` starts, and separate servers for
+//! the tests that stop them.
 
 use std::env;
 use std::fs;
@@ -166,6 +166,26 @@ impl Server {
         );
     }
 
+    /// Starts a standby that follows it: a transaction is committed when the standby has it too.
+    #[track_caller]
+    pub fn start_standby(&self) -> Standby {
+        let standby = Standby::start(self);
+        // From now on, commits wait for it.
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let config: Config = self.url.parse().unwrap();
+            let (client, connection) = config.connect(NoTls).await.unwrap();
+            tokio::spawn(connection);
+            for sql in [
+                "ALTER SYSTEM SET synchronous_standby_names = '*'",
+                "SELECT pg_reload_conf()",
+            ] {
+                client.batch_execute(sql).await.unwrap();
+            }
+        });
+        standby
+    }
+
     /// The options that it was started with.
     fn options(&self) -> String {
         let options = fs::read_to_string(self.data.join("postmaster.opts")).unwrap();
@@ -173,29 +193,105 @@ impl Server {
         options.to_owned()
     }
 
-    /// Runs `pg_ctl` as the server's user, because PostgreSQL must not run as root. Returns true on
-    /// success.
+    /// Runs `pg_ctl` for its data. Returns true on success.
     fn control(&self, args: &[&str]) -> bool {
-        let mut command = if rustix::process::geteuid().is_root() {
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
-                .arg(&self.pg_ctl);
-            command
-        } else {
-            Command::new(&self.pg_ctl)
-        };
-        command
-            .args(["-w", "-s", "-D"])
-            .arg(&self.data)
-            .args(args)
-            .current_dir("/");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command.status().unwrap().success()
+        control(&self.pg_ctl, &self.data, args)
     }
+}
+
+/// A copy of a server that follows it, until it is promoted. Dropping the value stops it.
+pub struct Standby {
+    _directory: TempDir,
+    url: String,
+    pg_ctl: PathBuf,
+    data: PathBuf,
+}
+
+impl Standby {
+    #[track_caller]
+    fn start(primary: &Server) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        drop(socket);
+        let (server, database) = primary.url.rsplit_once('/').unwrap();
+        let (before, _) = server.rsplit_once(':').unwrap();
+        let standby = Self {
+            url: format!("{before}:{port}/{database}"),
+            pg_ctl: primary.pg_ctl.clone(),
+            data: directory.path().join("db"),
+            _directory: directory,
+        };
+        let parent = standby.data.parent().unwrap();
+        if rustix::process::geteuid().is_root() {
+            let chown = Command::new("chown").arg("postgres:").arg(parent).status();
+            assert!(chown.unwrap().success());
+        }
+        let mut copy = as_server_user(&primary.pg_ctl.with_file_name("pg_basebackup"));
+        copy.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d"])
+            .arg(&primary.url)
+            .arg("-D")
+            .arg(&standby.data);
+        assert!(copy.status().unwrap().success(), "pg_basebackup failed");
+        let options = format!(
+            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200",
+            parent.display()
+        );
+        let log = parent.join("log");
+        let start = ["start", "-l", log.to_str().unwrap(), "-o", &options];
+        assert!(
+            control(&standby.pg_ctl, &standby.data, &start),
+            "the standby does not start: {}",
+            fs::read_to_string(&log).unwrap_or_default()
+        );
+        standby
+    }
+
+    /// Its URL, including the password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes it accept writes.
+    #[track_caller]
+    pub fn promote(&self) {
+        assert!(
+            control(&self.pg_ctl, &self.data, &["promote"]),
+            "the standby is not promoted"
+        );
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        control(&self.pg_ctl, &self.data, &["stop", "-m", "immediate"]);
+    }
+}
+
+/// Runs `pg_ctl` for a directory of data. Returns true on success.
+fn control(pg_ctl: &Path, data: &Path, args: &[&str]) -> bool {
+    let mut command = as_server_user(pg_ctl);
+    command.args(["-w", "-s", "-D"]).arg(data).args(args);
+    command.status().unwrap().success()
+}
+
+/// A program that runs as the server's user, because PostgreSQL must not run as root.
+fn as_server_user(program: &Path) -> Command {
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 impl Drop for Server {

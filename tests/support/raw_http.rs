@@ -36,6 +36,29 @@ pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Res
     read(connection)
 }
 
+/// Sends a request with a body.
+#[track_caller]
+pub fn request(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Response {
+    let mut connection = TcpStream::connect(addr).unwrap();
+    connection
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .unwrap();
+    let headers: String = headers.iter().flat_map(|line| [line, "\r\n"]).collect();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    connection.write_all(body).unwrap();
+    read(connection).unwrap()
+}
+
 /// Reads a connection to its end as a response.
 ///
 /// # Errors

@@ -199,6 +199,13 @@ impl S3 {
 
     /// Puts an object, replacing one at the same key.
     #[track_caller]
+    pub fn create_upload(&self, key: &str) {
+        let path = format!("/{}/{key}?uploads=", self.bucket);
+        let response = self.request(&Method::POST, &path);
+        assert!(response.status.is_success(), "{}", response.text());
+    }
+
+    #[track_caller]
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let path = format!("/{}/{key}", self.bucket);
         let response = self.runtime.block_on(self.send(&Method::PUT, &path, bytes));

@@ -5,12 +5,15 @@
     reason = "called like the operations that do wait"
 )]
 
+use std::ops::ControlFlow;
+
 use s3s::dto::{
-    Bucket, CreateBucketInput, CreateBucketOutput, GetBucketAclInput, GetBucketAclOutput,
-    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput, GetObjectTaggingInput,
-    GetObjectTaggingOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, Permission, Type,
+    Bucket, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput,
+    GetObjectTaggingInput, GetObjectTaggingOutput, Grant, Grantee, HeadBucketInput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Permission, PutObjectAclInput,
+    PutObjectAclOutput, Type,
 };
 use s3s::{S3Result, s3_error};
 
@@ -57,6 +60,30 @@ impl Store {
         })
     }
 
+    /// # Errors
+    /// `NoSuchBucket`; `BucketNotEmpty`; `AccessDenied` for the empty bucket.
+    pub async fn delete_bucket(&self, input: DeleteBucketInput) -> S3Result<DeleteBucketOutput> {
+        check_bucket(&input.bucket)?;
+        let has_objects = self
+            .manifest()
+            .read(|queries| {
+                let mut has_objects = false;
+                queries.visit_objects("", "", |_| {
+                    has_objects = true;
+                    ControlFlow::Break(())
+                })?;
+                Ok(has_objects)
+            })
+            .await?;
+        if has_objects {
+            return Err(s3_error!(BucketNotEmpty));
+        }
+        Err(s3_error!(
+            AccessDenied,
+            "The bucket of this store cannot be deleted"
+        ))
+    }
+
     /// The location is absent for us-east-1, as in S3.
     pub async fn get_bucket_location(
         &self,
@@ -92,6 +119,29 @@ impl Store {
             owner: Some(owner()),
             ..GetObjectAclOutput::default()
         })
+    }
+
+    /// Accepts an access list that leaves the object private: some clients copy it with the object.
+    ///
+    /// # Errors
+    /// `NoSuchKey`; `NotImplemented` for another access list.
+    pub async fn put_object_acl(&self, input: PutObjectAclInput) -> S3Result<PutObjectAclOutput> {
+        check_bucket(&input.bucket)?;
+        check_version(input.version_id.as_deref())?;
+        self.require_object(input.key).await?;
+        let is_owner = |grant: &Grant| {
+            let grantee = grant.grantee.as_ref();
+            grantee.and_then(|grantee| grantee.id.as_deref()) == Some(OWNER)
+        };
+        let policy = input.access_control_policy.unwrap_or_default();
+        let grants = policy.grants.unwrap_or_default();
+        if !grants.iter().all(is_owner) {
+            return Err(s3_error!(
+                NotImplemented,
+                "Objects of this store are private"
+            ));
+        }
+        Ok(PutObjectAclOutput::default())
     }
 
     /// Objects have no tags.

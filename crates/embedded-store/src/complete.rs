@@ -70,7 +70,7 @@ impl CompleteRequest {
                 .and_then(|upload| upload.parts)
                 .unwrap_or_default(),
             size: input.mpu_object_size,
-            checksum: only_checksum(checksums)?,
+            checksum: only_checksum(&checksums)?,
             checksum_type: input.checksum_type,
             conditions: WriteConditions {
                 if_match: input.if_match,
@@ -171,7 +171,7 @@ impl CompleteRequest {
 ///
 /// # Errors
 /// `InvalidRequest` for several.
-fn only_checksum(checksums: dto::Checksum) -> S3Result<Option<Checksum>> {
+fn only_checksum(checksums: &dto::Checksum) -> S3Result<Option<Checksum>> {
     let mut found = Algorithm::ALL.into_iter().filter_map(|algorithm| {
         let value = algorithm.value_in(checksums.clone())?;
         Some(Checksum { algorithm, value })

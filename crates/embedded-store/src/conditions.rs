@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use http::{HeaderMap, HeaderValue, header};
 use s3s::dto::{ETagCondition, Timestamp};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 
 /// The conditions of a write, on the object that it replaces.
 #[derive(Debug, Clone, Default)]
@@ -73,9 +74,18 @@ impl ReadConditions {
         if is_modified {
             Ok(())
         } else {
-            Err(s3_error!(NotModified))
+            Err(not_modified(etag))
         }
     }
+}
+
+/// The error `NotModified`, with the ETag that RFC 9110 requires.
+fn not_modified(etag: &str) -> S3Error {
+    let mut error = s3_error!(NotModified);
+    if let Ok(value) = HeaderValue::try_from(format!("\"{etag}\"")) {
+        error.set_headers(HeaderMap::from_iter([(header::ETAG, value)]));
+    }
+    error
 }
 
 /// Parses `x-amz-copy-source-range: bytes=FIRST-LAST` for an object of `size` bytes.

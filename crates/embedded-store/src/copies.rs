@@ -5,11 +5,12 @@
 use std::io;
 
 use futures_util::StreamExt as _;
+use http::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
     MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
 };
-use s3s::{S3Result, s3_error};
+use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
 use crate::body_headers::BodyHeaders;
@@ -20,7 +21,7 @@ use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
 use crate::manifest::{Attributes, Digests, Object};
 use crate::multipart::check_part_number;
-use crate::object_fields::{attributes_of, with_checksum};
+use crate::object_fields::{attributes_of, only_with_checksum};
 use crate::objects::{ReadableObject, check_version};
 use crate::part_files::NewPartFile;
 use crate::receive_body::receive_body;
@@ -45,9 +46,13 @@ macro_rules! source_conditions_of {
 impl Store {
     /// Copies an object. The copy shares the bytes of its source on the disk, unless it needs
     /// another checksum.
-    pub async fn copy_object(&self, input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
+    pub async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<CopyObjectOutput> {
+        let source_key = source_key(&request.headers)?;
+        let input = request.input;
         check_bucket(&input.bucket)?;
-        let source_key = source_key(&input.copy_source)?.to_owned();
         let replaces = replaces_attributes(input.metadata_directive.as_ref())?;
         let algorithm = input.checksum_algorithm.as_ref();
         let algorithm = algorithm
@@ -62,12 +67,12 @@ impl Store {
             ));
         }
         let key = input.key.clone();
-        let replaced = attributes_of!(input)?;
+        let from_request = attributes_of!(input)?;
         let source = self
             .source(&source_key, &source_conditions_of!(input))
             .await?;
         let attributes = if replaces {
-            replaced
+            from_request
         } else {
             source.object.attributes.clone()
         };
@@ -76,7 +81,7 @@ impl Store {
         let checksum = checksum.unwrap_or_default();
         let checksum_type = checksum.checksum_type.clone();
         Ok(CopyObjectOutput {
-            copy_object_result: Some(with_checksum!(CopyObjectResult {
+            copy_object_result: Some(only_with_checksum!(CopyObjectResult {
                 checksum,
                 checksum_type: checksum_type,
                 e_tag: Some(strong(&object.etag)),
@@ -108,20 +113,19 @@ impl Store {
         } else {
             None
         };
-        let parts = match linked {
-            Some(parts) => parts,
-            None => {
-                let algorithm =
-                    algorithm.or_else(|| Some(source.object.checksum.as_ref()?.algorithm));
-                let size = source.object.size;
-                check_copy_size(size)?;
-                let headers = BodyHeaders::none().requiring(algorithm)?;
-                let body = source.read(0..size).map(|bytes| bytes.map_err(Into::into));
-                let received = receive_body(self.files(), &object.key, body.boxed(), headers).await?;
-                object.etag = part_etag(&received.digests);
-                object.checksum = Some(received.digests.main_checksum());
-                vec![(1, received.file, received.digests)]
-            }
+        let parts = if let Some(parts) = linked {
+            parts
+        } else {
+            let of_source = source.object.checksum.as_ref();
+            let algorithm = algorithm.or_else(|| Some(of_source?.algorithm));
+            let size = source.object.size;
+            check_copy_size(size)?;
+            let headers = BodyHeaders::none().requiring(algorithm)?;
+            let body = source.read(0..size).map(|bytes| bytes.map_err(Into::into));
+            let received = receive_body(self.files(), &object.key, body.boxed(), headers).await?;
+            object.etag = part_etag(&received.digests);
+            object.checksum = Some(received.digests.main_checksum());
+            vec![(1, received.file, received.digests)]
         };
         let copied = object.clone();
         self.manifest()
@@ -164,11 +168,12 @@ impl Store {
 
     pub async fn upload_part_copy(
         &self,
-        input: UploadPartCopyInput,
+        request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<UploadPartCopyOutput> {
+        let source_key = source_key(&request.headers)?;
+        let input = request.input;
         check_bucket(&input.bucket)?;
         let number = check_part_number(input.part_number)?;
-        let source_key = source_key(&input.copy_source)?.to_owned();
         let upload = self.open_upload(&input.upload_id, &input.key).await?;
         let source = self
             .source(&source_key, &source_conditions_of!(input))
@@ -183,7 +188,7 @@ impl Store {
         let body = source.read(range).map(|bytes| bytes.map_err(Into::into));
         let received = receive_body(self.files(), &input.key, body.boxed(), headers).await?;
         let checksum = received.digests.main_checksum();
-        let result = with_checksum!(CopyPartResult {
+        let result = only_with_checksum!(CopyPartResult {
             checksum.to_dto(),
             e_tag: Some(strong(&part_etag(&received.digests))),
             last_modified: Some(timestamp(now())),
@@ -209,7 +214,15 @@ impl Store {
     }
 }
 
-fn source_key(source: &CopySource) -> S3Result<&str> {
+/// The key in `x-amz-copy-source`. As in S3, a plus sign is an encoded space there.
+fn source_key(headers: &HeaderMap) -> S3Result<String> {
+    let header = headers
+        .get("x-amz-copy-source")
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default()
+        .replace('+', "%20");
+    let source = CopySource::parse(&header)
+        .map_err(|_| s3_error!(InvalidArgument, "Invalid copy source object key"))?;
     let CopySource::Bucket {
         bucket,
         key,
@@ -221,9 +234,9 @@ fn source_key(source: &CopySource) -> S3Result<&str> {
             "Only objects of this store can be copied"
         ));
     };
-    check_bucket(bucket)?;
+    check_bucket(&bucket)?;
     check_version(version_id.as_deref())?;
-    Ok(key)
+    Ok(key.into())
 }
 
 /// Returns true if the copy gets the headers of the request, not those of its source.

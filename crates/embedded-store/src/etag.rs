@@ -25,12 +25,11 @@ pub fn part_etag(digests: &Digests) -> String {
 pub fn object_etag<'p>(parts: impl ExactSizeIterator<Item = &'p Digests> + Clone) -> String {
     let count = parts.len();
     let md5s: Option<Vec<[u8; 16]>> = parts.clone().map(|part| part.md5).collect();
-    let digits = match md5s {
-        Some(md5s) => hex(&Md5::digest(md5s.concat())),
-        None => {
-            let sha256s: Vec<u8> = parts.flat_map(|part| *part.sha256.bytes()).collect();
-            prefix(&Sha256::of(&sha256s))
-        }
+    let digits = if let Some(md5s) = md5s {
+        hex(&Md5::digest(md5s.concat()))
+    } else {
+        let sha256s: Vec<u8> = parts.flat_map(|part| *part.sha256.bytes()).collect();
+        prefix(&Sha256::of(&sha256s))
     };
     format!("{digits}-{count}")
 }

@@ -3,10 +3,10 @@
 //!
 //! Not here: the comparison of the fields with their policy, by s3s.
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use http::HeaderMap;
 use http::header;
@@ -44,40 +44,65 @@ const IMPLEMENTED: [&str; 21] = [
 const PARSE_INTERVAL_BYTES: usize = 1 << 10;
 
 /// Names in lower case, and values.
-type Fields = Vec<(String, String)>;
+pub type Fields = Vec<(String, String)>;
 
-/// Reads and checks the fields before the file. Returns a body with the same bytes.
+/// A form whose file begins to arrive.
+pub struct FormHead {
+    pub boundary: String,
+    pub fields: Fields,
+    /// The fields, the head of the file, and the bytes of the file that have arrived.
+    pub received: BytesMut,
+    /// The index of the first byte of the file in `received`.
+    pub file_start: usize,
+    pub rest: BodyDataStream,
+}
+
+impl FormHead {
+    /// The value of a field, by its name in lower case.
+    pub fn field(&self, wanted: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        let field = fields.find(|(name, _)| name == wanted);
+        field.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads and checks the fields before the file.
 ///
 /// # Errors
 /// `MalformedPOSTRequest`; those of [`check`].
-pub async fn read(headers: &HeaderMap, body: Body, max_bytes: usize) -> S3Result<Body> {
+pub async fn read(headers: &HeaderMap, body: Body, max_bytes: usize) -> S3Result<FormHead> {
     let malformed = || s3_error!(MalformedPOSTRequest, "The form is not valid");
     let boundary = boundary(headers).ok_or_else(malformed)?;
-    let mut frames = body.into_data_stream();
-    let mut buffer = Vec::new();
+    let mut rest = body.into_data_stream();
+    let mut received = BytesMut::new();
     let mut parse_at = PARSE_INTERVAL_BYTES;
-    let fields = loop {
-        let is_end = match frames.next().await {
-            Some(Ok(frame)) if buffer.len() <= max_bytes => {
-                buffer.extend_from_slice(&frame);
+    let (fields, file_start) = loop {
+        let is_end = match rest.next().await {
+            Some(Ok(frame)) if received.len() <= max_bytes => {
+                received.extend_from_slice(&frame);
                 false
             }
             Some(_) => return Err(malformed()),
             None => true,
         };
-        if !is_end && buffer.len() < parse_at {
+        if !is_end && received.len() < parse_at {
             continue;
         }
-        parse_at = buffer.len() + PARSE_INTERVAL_BYTES;
-        match parse(&buffer, &boundary)? {
-            Some(fields) => break fields,
+        parse_at = received.len() + PARSE_INTERVAL_BYTES;
+        match parse(&received, &boundary)? {
+            Some(parsed) => break parsed,
             None if is_end => return Err(malformed()),
             None => {}
         }
     };
     check(&fields)?;
-    let start = futures_util::stream::once(async { Ok(Bytes::from(buffer)) });
-    Ok(Body::from_stream(start.chain(frames)))
+    Ok(FormHead {
+        boundary,
+        fields,
+        received,
+        file_start,
+        rest,
+    })
 }
 
 fn boundary(headers: &HeaderMap) -> Option<String> {
@@ -92,14 +117,16 @@ fn boundary(headers: &HeaderMap) -> Option<String> {
     (!boundary.is_empty()).then(|| boundary.to_owned())
 }
 
-/// Parses the fields up to the file. Returns `None` if more bytes are needed.
+/// Parses the fields up to the file; returns them and the index of the first byte of the file.
+/// Returns `None` if more bytes are needed.
 ///
 /// # Errors
 /// `MalformedPOSTRequest`.
-fn parse(bytes: &[u8], boundary: &str) -> S3Result<Option<Fields>> {
+fn parse(bytes: &[u8], boundary: &str) -> S3Result<Option<(Fields, usize)>> {
     let malformed = || s3_error!(MalformedPOSTRequest, "The form is not valid");
     let first = format!("--{boundary}\r\n");
     let next = format!("\r\n--{boundary}\r\n");
+    let length = bytes.len();
     let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
     if bytes.len() < first.len() {
         return Ok(None);
@@ -112,7 +139,7 @@ fn parse(bytes: &[u8], boundary: &str) -> S3Result<Option<Fields>> {
         };
         let name = field_name(head).ok_or_else(malformed)?;
         if name == "file" {
-            return Ok(Some(fields));
+            return Ok(Some((fields, length - after.len())));
         }
         let Some((value, after)) = split(after, next.as_bytes()) else {
             return Ok(None);
@@ -237,9 +264,10 @@ mod tests {
             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nbytes";
         let expected = [("key", "a\r\nb"), ("acl", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let end = form.len() - b"bytes".len();
+        let expected = (expected.to_vec(), end);
         assert_eq!(parse(form, "b").unwrap().unwrap(), expected);
         // Ends within the file.
-        let end = form.len() - b"bytes".len();
         assert_eq!(parse(&form[..end], "b").unwrap().unwrap(), expected);
         for end in 0..end {
             assert_eq!(parse(&form[..end], "b").unwrap(), None, "{end}");

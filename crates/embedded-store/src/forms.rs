@@ -9,14 +9,15 @@ use s3s::{S3Request, S3Result, s3_error};
 use crate::body_headers::BodyHeaders;
 use crate::bucket::{BUCKET, check_bucket};
 use crate::etag::strong;
+use crate::form_body::FormFile;
 use crate::listing::url_encode;
 use crate::object_fields::attributes_of;
 use crate::receive_body::receive_body;
 use crate::store::Store;
 
 impl Store {
-    /// Stores the file of a form. s3s has checked its policy. Returns its ETag and its path on this
-    /// host.
+    /// Stores the file of a form, which begins to arrive now. s3s has checked its policy. Returns
+    /// its ETag and its path on this host.
     ///
     /// An existing object is kept: a form permits one object, even if it is posted repeatedly.
     /// Posting the same bytes again succeeds.
@@ -24,6 +25,9 @@ impl Store {
         &self,
         request: S3Request<PostObjectInput>,
     ) -> S3Result<(ETag, String)> {
+        let file = request.extensions.get::<FormFile>();
+        let file = file.and_then(FormFile::take);
+        let file = file.ok_or_else(|| s3_error!(MalformedPOSTRequest))?;
         let input = request.input;
         check_bucket(&input.bucket)?;
         let headers = BodyHeaders::of_form(
@@ -38,8 +42,7 @@ impl Store {
             },
         )?;
         let attributes = attributes_of!(input)?;
-        let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let received = receive_body(self.files(), &input.key, body, headers).await?;
+        let received = receive_body(self.files(), &input.key, file, headers).await?;
         let path = format!("/{BUCKET}/{}", url_encode(&input.key));
         let sha256 = received.digests.sha256;
         let etag = self

@@ -64,6 +64,7 @@
 //! | `etag` | the ETags of parts and objects |
 //! | `complete` | decides a `CompleteMultipartUpload` |
 //! | `object_fields` | fields of S3's inputs and outputs |
+//! | `form_body` | splits a form into its fields and its file |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
 //! | `listing`, `objects`, `forms`, `multipart` | the operations |
@@ -86,6 +87,7 @@ mod copies;
 mod deletions;
 mod error;
 mod etag;
+mod form_body;
 mod form_fields;
 mod forms;
 mod listing;

@@ -109,7 +109,8 @@ impl Store {
         );
         Ok(ListObjectsOutput {
             name: Some(input.bucket),
-            prefix: Some(encode_key(&input.prefix.unwrap_or_default(), encoding)),
+            // SDKs do not decode it in version 1.
+            prefix: Some(input.prefix.unwrap_or_default()),
             delimiter: shown_delimiter(input.delimiter, encoding),
             marker: Some(encode_key(&input.marker.unwrap_or_default(), encoding)),
             max_keys: i32::try_from(page.max_keys).ok(),

@@ -22,7 +22,7 @@ use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
 use crate::listing::{encode_key, page_size, url_encode};
 use crate::manifest::{Changes, Object, Queries, Upload};
-use crate::object_fields::{attributes_of, with_checksum};
+use crate::object_fields::{attributes_of, only_with_checksum, with_checksum};
 use crate::receive_body::{ReceivedBody, receive_body};
 use crate::store::Store;
 use crate::time::{now, timestamp};
@@ -163,7 +163,7 @@ impl Store {
                 algorithm,
                 value: part.digests.checksum(algorithm).unwrap_or_default(),
             };
-            with_checksum!(ListedPart {
+            only_with_checksum!(ListedPart {
                 checksum.to_dto(),
                 part_number: Some(part.number),
                 size: i64::try_from(part.digests.size).ok(),

@@ -11,7 +11,7 @@ use crate::checksums::{Checksum, Coverage};
 use crate::etag::strong;
 use crate::listing::page_size;
 use crate::manifest::{Object, Part};
-use crate::object_fields::with_checksum;
+use crate::object_fields::only_with_checksum;
 use crate::objects::check_version;
 use crate::store::Store;
 use crate::time::timestamp;
@@ -96,7 +96,7 @@ fn shown_parts(
             let value = part.digests.checksum(algorithm)?;
             Some(Checksum { algorithm, value }.to_dto())
         });
-        with_checksum!(ObjectPart {
+        only_with_checksum!(ObjectPart {
             checksum.unwrap_or_default(),
             part_number: Some(part.number),
             size: i64::try_from(part.digests.size).ok(),

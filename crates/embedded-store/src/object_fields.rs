@@ -24,7 +24,7 @@ macro_rules! attributes_of {
                 ..Default::default()
             },
             $input.metadata,
-            $input.expires,
+            $input.expires.as_ref(),
         )
     };
 }
@@ -82,7 +82,24 @@ macro_rules! with_checksum {
     }};
 }
 
-pub(crate) use {attributes_of, object_output, read_conditions_of, with_checksum};
+/// As [`with_checksum`], for a type whose other fields are all given.
+macro_rules! only_with_checksum {
+    ($output:ident { $checksum:expr, $($field:ident: $value:expr),* $(,)? }) => {{
+        let checksum: s3s::dto::Checksum = $checksum;
+        $output {
+            checksum_crc32: checksum.checksum_crc32,
+            checksum_crc32c: checksum.checksum_crc32c,
+            checksum_crc64nvme: checksum.checksum_crc64nvme,
+            checksum_sha1: checksum.checksum_sha1,
+            checksum_sha256: checksum.checksum_sha256,
+            $($field: $value,)*
+        }
+    }};
+}
+
+pub(crate) use {
+    attributes_of, object_output, only_with_checksum, read_conditions_of, with_checksum,
+};
 
 /// Adds the user's metadata and the date of expiry, and removes `aws-chunked` from the encoding:
 /// that is only the encoding of the request.
@@ -92,7 +109,7 @@ pub(crate) use {attributes_of, object_output, read_conditions_of, with_checksum}
 pub fn checked_attributes(
     attributes: Attributes,
     metadata: Option<Metadata>,
-    expires: Option<Expires>,
+    expires: Option<&Expires>,
 ) -> S3Result<Attributes> {
     let metadata = metadata.unwrap_or_default();
     let bytes: usize = metadata
@@ -109,8 +126,8 @@ pub fn checked_attributes(
         .filter(|name| !name.is_empty() && *name != "aws-chunked")
         .collect();
     Ok(Attributes {
-        content_encoding: (!encodings.is_empty()).then(|| encodings.join(",")),
-        expires: expires.as_ref().and_then(http_date),
+        content_encoding: (!encodings.is_empty()).then(|| encodings.join(", ")),
+        expires: expires.and_then(http_date),
         metadata: metadata.into_iter().collect(),
         ..attributes
     })

@@ -19,6 +19,7 @@ use upload_types::Sha256;
 use crate::body_headers::BodyHeaders;
 use crate::checksums::{Algorithm, Checksum};
 use crate::error::StoreError;
+use crate::form_body::form_error;
 use crate::manifest::Digests;
 use crate::part_files::{Draft, NewPartFile, PartFiles};
 use crate::xml_body::payload_hash_mismatch;
@@ -105,7 +106,10 @@ where
                 }
                 Frame::Data(bytes)
             }
-            Some(Err(error)) => return Err(stream_error(error.as_ref())),
+            Some(Err(error)) => {
+                let error = error.as_ref();
+                return Err(form_error(error).unwrap_or_else(|| stream_error(error)));
+            }
             None => Frame::End(headers.checksum_after_body()?),
         };
         let is_end = matches!(frame, Frame::End(_));

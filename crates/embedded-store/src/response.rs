@@ -36,6 +36,7 @@ impl RequestFacts {
         Self {
             id: headers
                 .get(GATEWAY_REQUEST_ID)
+                .filter(|id| is_id(id.as_bytes()))
                 .cloned()
                 .unwrap_or_else(new_id),
             is_head: request.method == Method::HEAD,
@@ -55,7 +56,7 @@ impl RequestFacts {
         let mut response = if status.is_client_error() || status.is_server_error() {
             change_body(response, |text| self.add_id(text)).await
         } else if self.is_attributes {
-            change_body(response, without_quotes).await
+            change_body(response, |text| Some(without_quotes(text))).await
         } else {
             response
         };
@@ -86,10 +87,20 @@ impl RequestFacts {
     }
 }
 
+/// Returns true for an id that can stand in XML. Without a gateway, a client may choose it.
+fn is_id(bytes: &[u8]) -> bool {
+    let is_valid = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
+    !bytes.is_empty() && bytes.iter().all(is_valid)
+}
+
 /// Removes the quotes of an ETag.
-fn without_quotes(text: &str) -> Option<String> {
-    let text = text.replace("<ETag>&quot;", "<ETag>");
-    Some(text.replace("&quot;</ETag>", "</ETag>"))
+fn without_quotes(text: &str) -> String {
+    let mut text = text.to_owned();
+    for quote in ["&quot;", "\""] {
+        text = text.replace(&format!("<ETag>{quote}"), "<ETag>");
+        text = text.replace(&format!("{quote}</ETag>"), "</ETag>");
+    }
+    text
 }
 
 /// Changes the text of an XML body, which s3s has in memory.

@@ -1,4 +1,4 @@
-//! The HTTP service of the store: checks signed headers, limits forms, and calls s3s.
+//! The HTTP service of the store: checks signed headers, splits forms, and calls s3s.
 //!
 //! Not here: the operations, in [`crate::operations`].
 
@@ -16,7 +16,6 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
@@ -24,6 +23,7 @@ use url::{Url, form_urlencoded};
 
 use crate::access_keys::AccessKeys;
 use crate::error::{INTERNAL_CAUSE, InternalCause};
+use crate::form_body::split_form;
 use crate::form_fields;
 use crate::response::RequestFacts;
 use crate::signed_headers::{self, UnsignedLength};
@@ -36,13 +36,12 @@ use upload_types::DiskFailure;
 const DISK_LOG: &str = "upload_disk";
 const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
-/// s3s keeps the file of a form in memory until the form is complete.
-const MAX_CONCURRENT_FORMS: usize = 6;
-/// The longest wait of a form until another one ends.
-const FORM_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
-const FORM_TIMEOUT: Duration = Duration::from_mins(15);
 /// The longest time until the file of a form begins.
 const FORM_FIELDS_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The largest body of a rejected request that is read, and the longest time for it.
+const MAX_DRAINED_BYTES: usize = 64 << 10;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store as a service for `Router::fallback_service`: path style, at the root of its host.
 #[derive(Clone)]
@@ -68,7 +67,6 @@ impl Disk {
 
 /// Present if browsers may post forms, and may send parts with a signature of `host` only.
 struct Browsers {
-    form_permits: Semaphore,
     /// The origin of the store for clients, without a slash at its end.
     public_url: String,
 }
@@ -95,7 +93,6 @@ impl Service {
     #[must_use]
     pub fn for_browsers(self, public_url: &Url) -> Self {
         let browsers = Browsers {
-            form_permits: Semaphore::new(MAX_CONCURRENT_FORMS),
             public_url: public_url.as_str().trim_end_matches('/').to_owned(),
         };
         let parts = UnsignedLength {
@@ -139,29 +136,23 @@ impl tower::Service<Request<Body>> for Service {
 }
 
 /// What a request needs besides its head, after it was checked.
-struct Admitted<'a> {
-    /// For a form, to be kept until the response.
-    permit: Option<SemaphorePermit<'a>>,
+struct Admitted {
+    is_form: bool,
     /// Headers that are parameters of the URL.
     headers: Vec<(HeaderName, HeaderValue)>,
     xml: Option<ExpectedXml>,
 }
 
 impl Service {
-    async fn admit(&self, request: &Parts) -> S3Result<Admitted<'_>> {
-        if let Some(browsers) = &self.browsers
-            && signed_headers::is_form(request)
-        {
+    fn admit(&self, request: &Parts) -> S3Result<Admitted> {
+        if self.browsers.is_some() && signed_headers::is_form(request) {
             let max_bytes = MAX_FORM_FILE_BYTES + MAX_FORM_FIELDS_BYTES as u64;
             signed_headers::check_form(request, max_bytes)?;
-            return match timeout(FORM_QUEUE_TIMEOUT, browsers.form_permits.acquire()).await {
-                Ok(Ok(permit)) => Ok(Admitted {
-                    permit: Some(permit),
-                    headers: Vec::new(),
-                    xml: None,
-                }),
-                _ => Err(s3_error!(SlowDown, "Too many concurrent forms")),
-            };
+            return Ok(Admitted {
+                is_form: true,
+                headers: Vec::new(),
+                xml: None,
+            });
         }
         let query = request.uri.query().unwrap_or_default();
         let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
@@ -170,7 +161,7 @@ impl Service {
         let headers = signed_headers::check(request, &query, self.unsigned_length)?;
         sub_resources::check(request, &query)?;
         Ok(Admitted {
-            permit: None,
+            is_form: false,
             headers,
             xml: ExpectedXml::of_request(request, &query)?,
         })
@@ -179,38 +170,31 @@ impl Service {
     async fn respond(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let facts = RequestFacts::new(&parts);
-        let response = match self.admit(&parts).await {
+        let response = match self.admit(&parts) {
+            Ok(admitted) if admitted.is_form => self.forward_form(parts, body).await,
             Ok(admitted) => self.forward(admitted, parts, body).await,
-            Err(rejection) => rejection.to_http_response().ok(),
-        };
-        let response = match response {
-            Some(response) => self.with_location(response.map(Body::new)),
-            None => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
+            Err(rejection) => {
+                drain(&parts, body).await;
+                rejection.to_http_response().ok()
             }
+        };
+        let response = if let Some(response) = response {
+            self.with_location(response.map(Body::new))
+        } else {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
         };
         facts.apply(response).await
     }
 
-    /// Calls s3s. Returns `None` after a time-out, or if s3s fails.
+    /// Calls s3s. Returns `None` if s3s fails.
     async fn forward(
         &self,
-        admitted: Admitted<'_>,
+        admitted: Admitted,
         mut parts: Parts,
         body: Body,
     ) -> Option<s3s::HttpResponse> {
-        let (limit, body) = if admitted.permit.is_some() {
-            let fields = form_fields::read(&parts.headers, body, MAX_FORM_FIELDS_BYTES);
-            match timeout(FORM_FIELDS_TIMEOUT, fields).await {
-                Ok(Ok(body)) => (FORM_TIMEOUT, body),
-                Ok(Err(rejection)) => return rejection.to_http_response().ok(),
-                Err(_) => return s3_error!(RequestTimeout).to_http_response().ok(),
-            }
-        } else {
-            (Duration::MAX, body)
-        };
         parts.headers.extend(admitted.headers);
         let rejection = XmlRejection::default();
         let body = match admitted.xml {
@@ -218,10 +202,27 @@ impl Service {
             None => body,
         };
         let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-        let response = call(&self.s3, &self.disk, request, limit).await;
+        let response = call(&self.s3, &self.disk, request).await;
         match rejection.take() {
             Some(rejection) => rejection.to_http_response().ok(),
             None => response,
+        }
+    }
+
+    /// Calls s3s with the fields of a form; its file arrives afterwards. Returns `None` if s3s
+    /// fails.
+    async fn forward_form(&self, parts: Parts, body: Body) -> Option<s3s::HttpResponse> {
+        let split = async {
+            let form = form_fields::read(&parts.headers, body, MAX_FORM_FIELDS_BYTES).await?;
+            split_form(parts, form, MAX_FORM_FILE_BYTES)
+        };
+        let split = timeout(FORM_FIELDS_TIMEOUT, split).await;
+        match split.unwrap_or_else(|_| Err(s3_error!(RequestTimeout))) {
+            Ok(request) => {
+                let request = request.map(s3s::Body::http_body_unsync);
+                call(&self.s3, &self.disk, request).await
+            }
+            Err(rejection) => rejection.to_http_response().ok(),
         }
     }
 
@@ -242,21 +243,27 @@ impl Service {
     }
 }
 
-/// Calls s3s, and logs the cause of an internal error. Returns `None` after `limit`, or if s3s
-/// fails.
-async fn call(
-    s3: &S3Service,
-    disk: &Disk,
-    request: s3s::HttpRequest,
-    limit: Duration,
-) -> Option<s3s::HttpResponse> {
+/// Reads the small body of a rejected request: a client that still sends it when the connection is
+/// closed may not read the response.
+async fn drain(request: &Parts, body: Body) {
+    let headers = &request.headers;
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    // With `Expect`, the client does not send the body before the response.
+    let is_small = length.is_some_and(|length| length <= MAX_DRAINED_BYTES);
+    if is_small && !headers.contains_key(header::EXPECT) {
+        let _ = timeout(DRAIN_TIMEOUT, axum::body::to_bytes(body, MAX_DRAINED_BYTES)).await;
+    }
+}
+
+/// Calls s3s, and logs the cause of an internal error. Returns `None` if s3s fails.
+async fn call(s3: &S3Service, disk: &Disk, request: s3s::HttpRequest) -> Option<s3s::HttpResponse> {
     let call = async {
         // s3s logs whole requests with their signatures: its log is disabled.
-        let response = timeout(limit, s3.call(request))
-            .with_subscriber(Dispatch::none())
-            .await;
+        let response = s3.call(request).with_subscriber(Dispatch::none()).await;
         let cause = INTERNAL_CAUSE.with(RefCell::take);
-        (response.ok().and_then(Result::ok), cause)
+        (response.ok(), cause)
     };
     let (response, cause) = INTERNAL_CAUSE.scope(RefCell::default(), call).await;
     if let Some(InternalCause {

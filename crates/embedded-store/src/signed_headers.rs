@@ -208,7 +208,8 @@ fn check_value(name: &str, value: &HeaderValue) -> S3Result<()> {
     let is_implemented = IMPLEMENTED.contains(&name)
         || is_checksum
         || name.starts_with("x-amz-meta-")
-        || name == "x-amz-storage-class" && value == Some("STANDARD");
+        || name == "x-amz-storage-class" && value == Some("STANDARD")
+        || name == "x-amz-bucket-object-lock-enabled" && value == Some("false");
     if is_implemented {
         Ok(())
     } else {

@@ -70,7 +70,7 @@ pub fn check(request: &Parts, query: &[(String, String)]) -> S3Result<()> {
         (&Method::GET, Target::Bucket) => GET_BUCKET,
         (&Method::POST, Target::Bucket) => &["delete"],
         (&Method::GET | &Method::HEAD, Target::Object) => GET_OBJECT,
-        (&Method::PUT, Target::Object) => &["partNumber", "uploadId"],
+        (&Method::PUT, Target::Object) => &["acl", "partNumber", "uploadId"],
         (&Method::POST, Target::Object) => &["uploads", "uploadId"],
         (&Method::DELETE, Target::Object) => &["uploadId", "versionId"],
         _ => &[],
@@ -136,7 +136,6 @@ mod tests {
     fn sub_resources_are_not_taken_for_the_object() {
         let not_implemented = Err("NotImplemented".to_owned());
         for name in [
-            "acl",
             "legal-hold",
             "retention",
             "torrent",
@@ -152,6 +151,8 @@ mod tests {
             }
         }
         for (method, target) in [
+            (Method::DELETE, "/embedded/k?acl"),
+            (Method::POST, "/embedded/k?acl"),
             (Method::GET, "/embedded/k?torrent"),
             (Method::HEAD, "/embedded/k?future=1"),
             (Method::PUT, "/embedded/k?versionId=x"),

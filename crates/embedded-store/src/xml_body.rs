@@ -45,12 +45,16 @@ impl ExpectedXml {
     /// Returns `None` for a request without an XML body.
     ///
     /// # Errors
-    /// `MalformedXML` for a body that is too large; `InvalidDigest`; `InvalidRequest` for a
-    /// `DeleteObjects` without a digest.
+    /// `MalformedXML` for a body that is too large; `InvalidDigest`.
     pub fn of_request(request: &Parts, query: &[(String, String)]) -> S3Result<Option<Self>> {
         let has = |wanted: &str| query.iter().any(|(name, _)| name == wanted);
         let is_complete = has("uploadId");
-        if request.method != Method::POST || !(is_complete || has("delete")) {
+        let has_xml = match request.method {
+            Method::POST => is_complete || has("delete"),
+            Method::PUT => has("acl"),
+            _ => false,
+        };
+        if !has_xml {
             return Ok(None);
         }
         let headers = &request.headers;

@@ -11,7 +11,7 @@ use axum::Router;
 use url::Url;
 
 use crate::background_task::BackgroundTask;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, StoreConfig, SubjectUse};
 use crate::connection_limiter::INTERNAL_LIMITS;
 use crate::hooks::Hooks;
 use crate::lease::LeaseTerms;
@@ -50,7 +50,7 @@ impl Resources {
             StoreConfig::S3 { .. } => None,
         };
         crash::point("gateway.start.store_opened");
-        let ledger = Ledger::open(&config.ledger).await?;
+        let ledger = Box::pin(Ledger::open(&config.ledger)).await?;
         let ledger = ledger.reporting(disk_failure.clone());
         crash::point("gateway.start.ledger_opened");
         Ok(Self {
@@ -121,13 +121,14 @@ fn store_settings(
             bucket,
             prefix,
             endpoint,
+            public_endpoint,
             region,
             path_style,
         } => Settings {
             bucket: bucket.clone(),
             prefix: prefix.trim_matches('/').to_owned(),
             endpoint: endpoint.clone(),
-            public_endpoint: None,
+            public_endpoint: public_endpoint.clone(),
             region: region.clone(),
             path_style: *path_style,
             keys: None,
@@ -170,6 +171,8 @@ pub fn service_config(
         allow_types: config.allow_types.clone(),
         rate: config.rate,
         quota: config.quota,
+        log_subjects: config.subjects == SubjectUse::LogsAndHooks,
+        hook_subjects: config.subjects != SubjectUse::Nowhere,
         url_ttl: config.url_ttl,
         lease_terms: LeaseTerms {
             lease_ttl: config.lease_ttl,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::auth::{Auth, Issuer};
+use crate::auth::{Auth, Issuer, LimitRule};
 use crate::cors;
 use crate::hooks::{Hook, OnReject};
 use crate::ledger::LedgerConfig;
@@ -56,6 +56,9 @@ pub struct Config {
     /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
+    /// Limits of some owners instead of `rate`, `quota` and `allow_types`.
+    pub limit_rules: Vec<LimitRule>,
+    pub subjects: SubjectUse,
     /// Globs of content types.
     pub allow_types: Vec<String>,
     /// Maximum size of an upload in bytes. By default the limit of the store.
@@ -106,6 +109,8 @@ pub enum StoreConfig {
         bucket: String,
         prefix: String,
         endpoint: Option<Url>,
+        /// The endpoint in URLs for clients, if it differs from `endpoint`.
+        public_endpoint: Option<Url>,
         region: Option<String>,
         path_style: bool,
     },
@@ -116,6 +121,16 @@ impl StoreConfig {
     pub fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded { .. })
     }
+}
+
+/// The places outside of the ledger at which the subjects of owners appear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SubjectUse {
+    /// In logs and in the documents of hooks.
+    #[default]
+    LogsAndHooks,
+    Hooks,
+    Nowhere,
 }
 
 /// The source of the store's events.
@@ -150,12 +165,17 @@ impl Config {
         self.validate_hooks()?;
         let is_invalid_origin = |text: &&String| cors::parse_origin(text).is_none();
         if let Some(text) = self.allow_origins.iter().find(is_invalid_origin) {
-            return Err(config_error(format!("{text:?} is not the origin of a page")).with_hint(
-                "use scheme://host[:port] without a path, and one --allow-origin for each origin",
-            ));
+            return Err(
+                config_error(format!("{text:?} is not the origin of a page")).with_hint(
+                    "use scheme://host[:port] without a path, such as https://app.example or \
+                 capacitor://localhost, and one --allow-origin for each origin",
+                ),
+            );
         }
         let is_invalid_glob = |glob: &&String| !validation::is_type_glob(glob);
-        if let Some(glob) = self.allow_types.iter().find(is_invalid_glob) {
+        let own = self.limit_rules.iter();
+        let own = own.flat_map(|rule| rule.limits.allow_types.iter().flatten());
+        if let Some(glob) = self.allow_types.iter().chain(own).find(is_invalid_glob) {
             return Err(
                 config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
                     .with_hint("use one --allow-type for each content type"),
@@ -218,6 +238,15 @@ impl Config {
                     "the {name} must have the form http(s)://host[:port][/path]"
                 )));
             }
+        }
+        let has_path = |url: &Url| url.path() != "/";
+        if self.store.is_embedded() && self.public_url.as_ref().is_some_and(has_path) {
+            // Signatures cover the path, which a proxy would remove or the store would not know.
+            return Err(
+                config_error("the public URL of an embedded store must not have a path").with_hint(
+                    "give the gateway a host name or a port of its own: --public-url https://HOST",
+                ),
+            );
         }
         Ok(())
     }

@@ -36,14 +36,23 @@ pub struct Origins {
     gateway: String,
 }
 
-/// Normalizes `scheme://host[:port]` to the form that browsers send. Returns `None` for other
-/// texts.
+/// Normalizes `scheme://host[:port]` to the form that browsers send, also for the schemes of apps
+/// (`capacitor://localhost`, `tauri://localhost`, `app://.`, `chrome-extension://ID`). Returns
+/// `None` for other texts.
 #[must_use]
 pub fn parse_origin(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    let origin = url.origin().ascii_serialization();
-    let is_single = origin != "null" && !text.contains('*');
-    (is_single && origin.eq_ignore_ascii_case(text.trim_end_matches('/'))).then_some(origin)
+    let text = text.trim_end_matches('/');
+    if matches!(url.scheme(), "http" | "https" | "ws" | "wss" | "ftp") {
+        let origin = url.origin().ascii_serialization();
+        let is_single = !text.contains('*');
+        return (is_single && origin.eq_ignore_ascii_case(text)).then_some(origin);
+    }
+    // The origin of another scheme is opaque in the URL standard; app frameworks send it as it is.
+    let (_, authority) = text.split_once("://")?;
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    let is_app = !authority.is_empty() && authority.bytes().all(is_name);
+    (is_app && url.scheme() != "file").then(|| text.to_ascii_lowercase())
 }
 
 impl Origins {
@@ -124,6 +133,11 @@ mod tests {
             "http://127.0.0.1:3000",
             "http://[::1]:80/",
             "HTTPS://app.example.com",
+            "capacitor://localhost",
+            "ionic://localhost",
+            "tauri://localhost",
+            "app://.",
+            "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
         ] {
             let parsed = parse_origin(good);
             assert!(parsed.is_some() || good.ends_with(":80/"), "{good}");
@@ -137,6 +151,12 @@ mod tests {
             "a.example",
             "",
             "file:///a",
+            "file://a",
+            "capacitor://",
+            "capacitor://a/b",
+            "capacitor://*",
+            "capacitor://u@a",
+            "data:text/html,x",
         ] {
             assert!(parse_origin(bad).is_none(), "{bad}");
         }
@@ -145,7 +165,10 @@ mod tests {
     #[test]
     fn only_pages_of_allowed_origins_are_admitted() {
         let origins = Origins::new(
-            &["https://app.example".to_owned()],
+            &[
+                "https://app.example".to_owned(),
+                "capacitor://localhost".to_owned(),
+            ],
             &"https://gw.example/base".parse().unwrap(),
         );
         let is_admitted = |pairs: &[(&'static str, &'static str)]| {
@@ -159,6 +182,8 @@ mod tests {
             is_admitted(&[])
                 && is_admitted(&[("origin", "https://app.example")])
                 && is_admitted(&[("origin", "https://gw.example")])
+                && is_admitted(&[("origin", "capacitor://localhost")])
+                && !is_admitted(&[("origin", "ionic://localhost")])
         );
         assert!(is_admitted(&[
             ("origin", "http://127.0.0.1:8080"),

@@ -25,8 +25,8 @@
 //!
 //! Each module imports modules of its own layer and of lower layers only:
 //!
-//! 1. processes: `server`, `sweep_once`, `removal`, `store_check`, `bootstrap`, `store_credentials`,
-//!    `config`
+//! 1. processes: `server`, `reload`, `sweep_once`, `removal`, `store_check`, `bootstrap`,
+//!    `store_credentials`, `config`
 //! 2. HTTP: `companion`, `routes`, `openapi`
 //! 3. operations: `events`, `service`
 //! 4. requests: `auth`, `cors`, `json_body`, `request_body`, `validation`, `problem`
@@ -53,6 +53,7 @@ mod listener;
 mod metrics;
 mod openapi;
 mod problem;
+mod reload;
 mod removal;
 mod request_body;
 mod routes;
@@ -66,13 +67,15 @@ mod tracked_stream;
 mod transfer_progress;
 pub mod validation;
 
-pub use auth::{Algorithm, Auth, Issuer};
-pub use config::{Config, EventSource, ProbePolicy, StoreConfig};
+pub use auth::{Algorithm, Auth, Issuer, LimitRule};
+pub use config::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 pub use hooks::{Hook, HookKind, OnReject};
 pub use ledger::{
-    ApiToken, Ledger, LedgerConfig, PostgresAddress, PruneScope, PrunedUploads, Upload,
+    AddressOrigin, Amount, ApiToken, Ledger, LedgerConfig, ListedUpload, OwnerUsage,
+    PostgresAddress, PruneScope, PrunedUploads, Upload, UploadFilter, write_log_into_file,
 };
-pub use limits::{Quota, Rate};
+pub use limits::{OwnerLimits, Quota, Rate, RateLimit};
+pub use reload::Reloaded;
 pub use removal::remove_uploads;
 pub use server::{Running, STOP_TIMEOUT, start};
 pub use service::{StoreLeftovers, SweepAction, SweptItem};

@@ -33,8 +33,10 @@ use upload_types::error::{Error, Kind, Result};
 /// The pause after `accept` has failed, for example because the process has no free file
 /// descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// Room for a token of 32 KiB.
-const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
+
+/// The bytes of a connection that the kernel keeps because the client does not read them.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT_BYTES: u32 = 256 << 10;
 
 /// A socket that listens for HTTP connections.
 pub struct Listener {
@@ -96,7 +98,6 @@ impl Listener {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout);
-        builder.http2().max_header_list_size(MAX_HEADER_LIST_BYTES);
         let mut shutdown = pin!(shutdown);
         loop {
             let next = async {
@@ -146,9 +147,7 @@ async fn serve_connection(
                 .map(|response| response.map(|body| active.until_sent(body)))
         }
     });
-    // Without TCP_NODELAY, responses may wait for an acknowledgement; if it cannot be set, they are
-    // only slower.
-    let _ = TcpStream::set_nodelay(&stream, true);
+    set_options(&stream);
     let stream = TokioIo::new(TrackedStream::new(stream, Arc::clone(state)));
     let connection = pin!(watcher.watch(builder.serve_connection(stream, service)));
     tokio::select! {
@@ -156,6 +155,15 @@ async fn serve_connection(
         _ = connection => {}
         () = state.evicted() => {}
     }
+}
+
+/// Sets the options of a connection. Without them, it is only slower or takes more memory.
+fn set_options(stream: &TcpStream) {
+    // Responses must not wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    // By default, the kernel would keep some MiB for each client that does not read.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
 }
 
 /// A connection that is counted in the metrics until it is dropped.

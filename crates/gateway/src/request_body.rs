@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn chunks(count: usize, pause: Duration) -> Body {
-        let chunks = stream::iter(0..count).then(async move |_| {
+        let chunks = stream::iter(0..count).then(move |_| async move {
             tokio::time::sleep(pause).await;
             Ok::<_, Infallible>(Bytes::from_static(&[0; 100]))
         });

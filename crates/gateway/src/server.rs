@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, LastUses};
 use crate::background_task::BackgroundTask;
 use crate::bootstrap::{self, Resources};
 use crate::companion;
@@ -23,6 +23,7 @@ use crate::connection_limiter::{API_LIMITS, METRICS_LIMITS};
 use crate::cors::Origins;
 use crate::events::{self, EventQueue};
 use crate::listener::{Listener, reachable_address};
+use crate::reload::{Reloaded, Reloader};
 use crate::routes::{self, Gateway};
 use crate::service::{Service, SweepSchedule};
 use crate::{store_check, store_credentials};
@@ -45,7 +46,10 @@ pub struct Running {
     shutdown: oneshot::Sender<()>,
     /// Makes the gateway report that it is not ready.
     is_stopping: Arc<AtomicBool>,
+    reloader: Reloader,
     drain_time: Duration,
+    /// Writes the uses of tokens that are not in the ledger yet.
+    last_uses: Arc<LastUses>,
     tasks: Vec<BackgroundTask>,
     metrics_task: Option<BackgroundTask>,
     /// Serves the embedded store to the gateway itself.
@@ -72,6 +76,16 @@ impl Running {
         &self.disk_failure
     }
 
+    /// Applies another configuration, as far as it can change while the gateway runs.
+    ///
+    /// # Errors
+    /// As [`Config::validate`], and for hooks that cannot be used. Then nothing has changed.
+    pub fn reload(&mut self, config: Config) -> Result<Reloaded> {
+        let reloaded = self.reloader.reload(config)?;
+        self.drain_time = self.reloader.config().drain_time;
+        Ok(reloaded)
+    }
+
     /// Waits for the server to end on its own, which is always an error.
     ///
     /// # Errors
@@ -95,6 +109,7 @@ impl Running {
             tasks,
             metrics_task,
             internal_task,
+            last_uses,
             ..
         } = self;
         is_stopping.store(true, Ordering::Relaxed);
@@ -104,6 +119,7 @@ impl Running {
         if timeout(STOP_TIMEOUT, &mut server).await.is_err() {
             server.abort();
         }
+        last_uses.write_last_batch().await;
         drop((metrics_task, internal_task));
     }
 }
@@ -118,6 +134,11 @@ impl Running {
 /// in use; [`Kind::Temporary`] for a store that does not respond; [`Kind::Incompatible`] for a
 /// store with an untrusted certificate.
 pub async fn start(config: Config) -> Result<Running> {
+    // The callers keep a small future.
+    Box::pin(start_boxed(config)).await
+}
+
+async fn start_boxed(config: Config) -> Result<Running> {
     config.validate()?;
     let hooks = bootstrap::hooks(&config)?;
     let resources = Resources::open(&config).await?;
@@ -137,11 +158,10 @@ pub async fn start(config: Config) -> Result<Running> {
     let url = listener.url()?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
 
-    let gateway = Arc::new(Gateway::new(Authenticator::new(
-        &config.auth,
-        ledger.clone(),
-        &config.network,
-    )?));
+    let authenticator = Authenticator::new(&config.auth, ledger.clone(), &config.network)?;
+    authenticator.set_limit_rules(&config.limit_rules);
+    let last_uses = Arc::clone(authenticator.last_uses());
+    let gateway = Arc::new(Gateway::new(authenticator));
     let router = router(&gateway, &config, embedded.as_ref(), &public_url);
     let (shutdown, on_shutdown) = oneshot::channel::<()>();
     let server = listener.serve(router, API_LIMITS, async { drop(on_shutdown.await) });
@@ -162,6 +182,8 @@ pub async fn start(config: Config) -> Result<Running> {
         shutdown,
         is_stopping: gateway.health().stop_flag(),
         drain_time: config.drain_time,
+        reloader: Reloader::new(Arc::clone(&gateway), public_url.clone(), config.clone()),
+        last_uses,
         tasks: Vec::new(),
         metrics_task,
         internal_task,
@@ -184,6 +206,9 @@ pub async fn start(config: Config) -> Result<Running> {
     tracing::info!(url = %running.url, proof = ?store.proof(), "gateway ready");
     let service = Service::new(ledger, store, service_config);
     running.tasks = background_tasks(&config, &service, event_queue);
+    let last_uses = Arc::clone(&running.last_uses);
+    let write = async move { last_uses.write_batches().await };
+    running.tasks.push(BackgroundTask::spawn(write));
     if !service.has_hooks() {
         service.warn_of_uploads_that_wait_for_hooks().await?;
     }
@@ -225,8 +250,8 @@ fn router(
     routes::with_common_layers(router, has_origins.then_some(&*origins))
 }
 
-/// Starts the sweeper, the consumer of the event queue, and the runner of hooks, if they are
-/// configured.
+/// Starts the runner of hooks and, if they are configured, the sweeper and the consumer of the
+/// event queue.
 fn background_tasks(
     config: &Config,
     service: &Arc<Service>,
@@ -244,8 +269,7 @@ fn background_tasks(
     if let Some(queue) = event_queue {
         tasks.push(BackgroundTask::spawn(queue.consume(Arc::clone(service))));
     }
-    if service.has_hooks() {
-        tasks.push(BackgroundTask::spawn(Arc::clone(service).run_hooks()));
-    }
+    // A reload may add hooks.
+    tasks.push(BackgroundTask::spawn(Arc::clone(service).run_hooks()));
     tasks
 }

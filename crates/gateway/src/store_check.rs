@@ -8,10 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::bootstrap::Resources;
-use crate::config::{Config, ProbePolicy};
+use crate::config::{Config, ProbePolicy, StoreConfig};
 use crate::ledger::Ledger;
 use crate::listener::reachable_address;
-use upload_s3::{Capability, Fault, Place, ProbeDepth, Profile, Store, Support};
+use crate::time::describe_offset;
+use upload_s3::{Capability, Fault, Place, ProbeDepth, Profile, PublicEndpoint, Store, Support};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Limits, Proof};
 
@@ -65,6 +66,10 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
             for warning in warnings {
                 tracing::warn!(warning, "the store lacks a protection");
             }
+            if !is_embedded {
+                Box::pin(check_permissions(&store, config)).await?;
+                Box::pin(check_public_endpoint(&store, config)).await?;
+            }
             Ok(store.with_profile(profile).with_proof(proof))
         }
         Err(fault) if config.probe == ProbePolicy::Warn => {
@@ -78,6 +83,73 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
         }
         Err(fault) => Err(unusable(&store, &fault)),
     }
+}
+
+/// Checks the permissions that uploads need later, so that they are not missed after all bytes
+/// were sent.
+async fn check_permissions(store: &Store, config: &Config) -> Result<()> {
+    let missing = match store.missing_permissions().await {
+        Ok(missing) if missing.is_empty() => return Ok(()),
+        Ok(missing) => missing.join(", "),
+        Err(fault) if config.probe == ProbePolicy::Require => return Err(unusable(store, &fault)),
+        Err(fault) => {
+            tracing::warn!(%fault, "could not check the permissions of the credentials");
+            return Ok(());
+        }
+    };
+    let (bucket, origin) = (store.bucket(), store.origin());
+    if config.probe == ProbePolicy::Require {
+        let text = format!(
+            "could not use the bucket {bucket} at {origin}: the credentials lack the permission {missing}"
+        );
+        return Err(Error::new(Kind::Unauthorized, text).with_hint(format!(
+            "permit {missing} to these credentials, on the bucket and its objects; then run the \
+             command again"
+        )));
+    }
+    tracing::warn!(missing, "the credentials lack a permission");
+    Ok(())
+}
+
+/// Checks that signatures for the endpoint of clients are valid, if this machine can reach it.
+async fn check_public_endpoint(store: &Store, config: &Config) -> Result<()> {
+    let StoreConfig::S3 {
+        public_endpoint: Some(endpoint),
+        ..
+    } = &config.store
+    else {
+        return Ok(());
+    };
+    let endpoint = endpoint.origin().ascii_serialization();
+    match store.check_public_endpoint().await {
+        Ok(PublicEndpoint::Works) => {
+            tracing::info!(endpoint, "the store accepts URLs for the public endpoint");
+        }
+        Ok(PublicEndpoint::NotReachable(reason)) => {
+            tracing::warn!(
+                endpoint,
+                reason,
+                "could not check the public endpoint of the store: it cannot be reached from here"
+            );
+        }
+        Ok(PublicEndpoint::Rejects(response)) if config.probe == ProbePolicy::Require => {
+            let text =
+                format!("the public endpoint {endpoint} does not accept signed URLs: {response}");
+            return Err(Error::new(Kind::Config, text).with_hint(
+                "let the proxy at --s3-public-endpoint forward requests to the store with their \
+                 path, query and Host",
+            ));
+        }
+        Ok(PublicEndpoint::Rejects(response)) => {
+            tracing::warn!(
+                endpoint,
+                response,
+                "the public endpoint rejects signed URLs"
+            );
+        }
+        Err(fault) => tracing::warn!(%fault, "could not check the public endpoint of the store"),
+    }
+    Ok(())
 }
 
 /// Runs all checks of a probe, even if the ledger has a profile, and saves the profile for the next
@@ -109,7 +181,14 @@ pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
             .map_err(|fault| unusable(&store, &fault))?;
         save_profile(&resources.ledger, &key, &profile, Timestamp::now()).await?;
     }
-    let assessment = assess(config.probe, config.proof, &profile);
+    let mut assessment = assess(config.probe, config.proof, &profile);
+    if !config.store.is_embedded() {
+        let checked = match Box::pin(check_permissions(&store, config)).await {
+            Ok(()) => Box::pin(check_public_endpoint(&store, config)).await,
+            failed => failed,
+        };
+        assessment = checked.and(assessment);
+    }
     let limits = store.with_profile(profile.clone()).limits();
     Ok(ProbeReport {
         profile,
@@ -138,6 +217,9 @@ async fn recent_profile(store: &Store, ledger: &Ledger, config: &Config) -> Resu
             // If the profile prevents a start, the store is probed again: it may be fixed now.
             let suffices = assess(ProbePolicy::Require, config.proof, &profile).is_ok();
             if suffices && is_recent(probed_at, now) {
+                if let Err(fault) = store.delete_stale_probes(now).await {
+                    tracing::warn!(%fault, "could not delete the leftovers of interrupted probes");
+                }
                 tracing::info!(%probed_at, "using the store's profile from an earlier probe");
                 return Ok(profile);
             }
@@ -183,6 +265,17 @@ fn is_recent(probed_at: Timestamp, now: Timestamp) -> bool {
 
 fn unusable(store: &Store, fault: &Fault) -> Error {
     let place = format!("bucket {} at {}", store.bucket(), store.origin());
+    let offset = store.clock_offset().as_secs();
+    if offset != 0 && matches!(fault, Fault::Rejected(_) | Fault::Refused(_)) {
+        // The store compares signatures and the expiry of URLs with its own clock.
+        let (seconds, direction) = describe_offset(offset);
+        let text = format!(
+            "could not use the {place}, because the clock of this machine is {seconds} s \
+             {direction} that of the store: {fault}"
+        );
+        return Error::new(Kind::Config, text)
+            .with_hint("synchronise the clock of this machine; then run the command again");
+    }
     match fault {
         Fault::Rejected(rejection) => {
             let text = match rejection.place {

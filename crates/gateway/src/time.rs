@@ -15,3 +15,10 @@ pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
 pub fn in_milliseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
+
+/// The difference between the clock of the store and the local one (`seconds`, positive if the
+/// local clock is behind), as a number and a word: `300`, `behind`.
+pub fn describe_offset(seconds: i64) -> (u64, &'static str) {
+    let direction = if seconds < 0 { "ahead of" } else { "behind" };
+    (seconds.unsigned_abs(), direction)
+}

@@ -79,8 +79,10 @@ impl BucketUrl {
         if endpoint.query().is_some() || endpoint.fragment().is_some() {
             return unusable("it has a query or a fragment");
         }
-        // An IP address and `localhost` have no subdomains.
-        let path_style = path_style || !matches!(host, Host::Domain(name) if name != "localhost");
+        // An IP address and `localhost` have no subdomains. A wildcard certificate covers one label.
+        let path_style = path_style
+            || !matches!(host, Host::Domain(name) if name != "localhost")
+            || endpoint.scheme() == "https" && bucket.contains('.');
         let port = endpoint
             .port()
             .map(|port| format!(":{port}"))
@@ -185,6 +187,18 @@ mod tests {
             uploads(true),
             "https://s3.eu-west-1.amazonaws.com/bucket?uploads"
         );
+    }
+
+    #[test]
+    fn bucket_with_dots_is_in_the_path_of_https_urls() {
+        for (endpoint, expected) in [
+            ("https://store.example", "https://store.example/a.b/k"),
+            ("http://store.example", "http://a.b.store.example/k"),
+        ] {
+            let endpoint = endpoint.parse().unwrap();
+            let url = BucketUrl::at_endpoint(&endpoint, "a.b", false).unwrap();
+            assert_eq!(url.object("k", &[]).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -78,6 +78,7 @@
 //! | `sqs` | a queue with the store's events |
 //! | `store` | [`Store`]: one bucket |
 //! | `multipart`, `objects`, `copy`, `deletion` | the operations of [`Store`] |
+//! | `preflight` | checks permissions, and the endpoint for clients |
 //! | `probe` | finds out the capabilities of a store |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -97,6 +98,7 @@ mod multipart_responses;
 mod object_headers;
 mod objects;
 mod observer;
+mod preflight;
 mod probe;
 mod profile;
 mod region;
@@ -121,6 +123,7 @@ pub use multipart_responses::{parse_complete, parse_create, parse_list};
 pub use object_headers::{Head, MAX_METADATA_BYTES, NewObject, metadata_text};
 pub use objects::SignedForm;
 pub use observer::{CallOutcome, Observer, unobserved};
+pub use preflight::PublicEndpoint;
 pub use probe::ProbeDepth;
 pub use profile::{Capability, Finding, Profile, Support};
 pub use settings::Settings;

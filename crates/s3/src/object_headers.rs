@@ -196,6 +196,12 @@ fn check_create_header(name: &str, value: &str) -> Result<(String, String)> {
         .parse()
         .map_err(|_| rejected("it is not the name of a header"))?;
     let lower = parsed.as_str();
+    if lower == "x-amz-request-payer" {
+        let text = "could not use a bucket with Requester Pays: each call would need \
+                    x-amz-request-payer, and the gateway adds headers only to new objects";
+        return Err(Error::new(Kind::Config, text)
+            .with_hint("switch Requester Pays off for the bucket, or use another bucket"));
+    }
     if RESERVED_HEADERS.contains(&lower)
         || lower.starts_with("x-amz-checksum-")
         || lower.starts_with("x-amz-copy-source")

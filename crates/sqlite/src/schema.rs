@@ -14,8 +14,8 @@ pub struct Schema {
     /// SQL. Migration n takes a file from `user_version` n to n + 1. A released migration is never
     /// edited.
     pub migrations: &'static [&'static str],
-    /// Whether free pages can be released in steps (`PRAGMA incremental_vacuum`). It applies to files
-    /// that are created from now on.
+    /// Whether free pages can be released in steps (`PRAGMA incremental_vacuum`). It applies to
+    /// files that are created from now on.
     pub incremental_vacuum: bool,
     /// The hint for a user if such a file cannot be opened, in the imperative.
     pub hint: &'static str,

@@ -16,6 +16,9 @@ const FIREWALL_HINT: &str = "log in to the network if it requires a login; if a 
      credentials, pass them: --header 'NAME: VALUE'; otherwise ask the operator of the network to \
      permit the backend";
 
+const PROXY_SIZE_HINT: &str = "ask the operator of the backend to let its proxy accept requests of 4 MiB (nginx: \
+     client_max_body_size 4m); then run `upload resume`, which sends only what is missing";
+
 /// The error of a response without a success status.
 pub fn gateway_error(response: &Response) -> Error {
     let (status, retry_after) = (response.status, response.retry_after());
@@ -38,6 +41,10 @@ pub fn gateway_error(response: &Response) -> Error {
             Error::new(Kind::Unauthorized, what).with_hint(TOKEN_HINT)
         }
         408 | 429 | 500 | 502..=504 => backend_unavailable(status, retry_after),
+        413 => {
+            let what = "a proxy in front of the backend accepts no request of this size (HTTP 413)";
+            Error::new(Kind::Incompatible, what).with_hint(PROXY_SIZE_HINT)
+        }
         426 => {
             let what = "the backend requires another version of the protocol (HTTP 426)";
             Error::new(Kind::Incompatible, what).with_hint(VERSIONS_HINT)

@@ -63,9 +63,10 @@ pub struct AccessArgs {
     /// Calls and signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
     ///
     /// A call that signs URLs counts once for each URL; every other call about an upload, and each
-    /// entry of a batch, counts once. Each gateway counts separately. After a pause, an owner may use
-    /// a burst at once: at least 1000, the most URLs that one call may request; by default the larger
-    /// of N and 1000. The gateway answers further calls with 429 rate_limited and the time to wait.
+    /// entry of a batch, counts once. Each gateway counts separately. After a pause, an owner may
+    /// use a burst at once: at least 1000, the most URLs that one call may request; by default the
+    /// larger of N and 1000. The gateway answers further calls with 429 rate_limited and the time
+    /// to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
     /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB
@@ -76,6 +77,29 @@ pub struct AccessArgs {
     /// time to wait if the end of other uploads will make room.
     #[arg(long, value_name = "open=N,outstanding=SIZE,total=SIZE")]
     pub quota: Option<String>,
+    /// Limits of some owners, as a TOML table; repeatable
+    ///
+    /// owner (a glob for the subject that `serve owners` lists) and claim ("NAME=GLOB" of a JWT)
+    /// select requests; quota, rate (or "none" for each) and allow_type replace --quota, --rate
+    /// and --allow-type: owner = "token:ci-*", quota = "total=10GiB". Each limit is that of the
+    /// most specific rule: more conditions, then more characters other than *, then the first. The
+    /// limits of a token (`serve token add`) precede every rule. In the configuration file, write
+    /// a table [[limits]].
+    #[arg(long = "limits", value_name = "TABLE")]
+    pub limits: Vec<String>,
+    /// The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear
+    #[arg(long, value_name = "WHERE", default_value = "all")]
+    pub subjects: Subjects,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subjects {
+    /// In the log and in the documents of hooks
+    All,
+    /// In the documents of hooks
+    Hooks,
+    /// In the ledger only
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,4 +1,5 @@
-//! Flags of `upload serve` from a file: each long flag is a key of the same name, with `_` for `-`.
+//! Flags of `upload serve` from a file or from the environment: each long flag is a key of the same
+//! name, with `_` for `-`, and a variable `UPLOAD_SERVE_…` in capitals.
 //!
 //! Keys and checks come from the definition of the flags, so that no flag can be forgotten. Not
 //! here: reading the file (`cli/serve/config_file`).
@@ -6,15 +7,20 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command, FromArgMatches as _, ValueHint};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches as _, ValueHint};
 
-use super::command::{CommandLine, command};
+use super::command::{CommandLine, Verb, command};
+use super::serve::{ServeVerb, ValueOrigin};
 use upload_net::PROXY_VARIABLES;
 
 /// The global flag that the file may set.
 const VERBOSE: &str = "verbose";
 /// Flags that are accepted on the command line only.
 const NOT_KEYS: [&str; 3] = ["check", "help", "probe"];
+
+/// A variable with the value of a key has this prefix.
+pub const VARIABLE_PREFIX: &str = "UPLOAD_SERVE_";
 
 /// The variables that override a key of the file, by the name of the key. A test compares them
 /// with the notes `[env: …]` of the help.
@@ -51,6 +57,17 @@ pub struct FileFlag {
     pub values: Vec<String>,
     /// Whether errors must not repeat the value.
     pub is_secret: bool,
+    /// The file or the variable with the value.
+    pub origin: String,
+    pub is_variable: bool,
+}
+
+impl Key {
+    /// The variable with the value of this key.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_ascii_uppercase())
+    }
 }
 
 /// Every key, in the order of the help.
@@ -129,6 +146,9 @@ pub fn parse_with_defaults(
     is_set: impl Fn(&'static str) -> bool,
 ) -> Result<CommandLine, clap::Error> {
     let is_overridden = |flag: &FileFlag| {
+        if flag.is_variable {
+            return false;
+        }
         let mut variables = variables(&flag.key.name).iter();
         variables.any(|variable| is_set(variable))
     };
@@ -137,8 +157,38 @@ pub fn parse_with_defaults(
         .filter(|flag| !is_overridden(flag))
         .cloned()
         .collect();
-    let matches = with_defaults(command(), &flags).try_get_matches_from(line)?;
-    CommandLine::from_arg_matches(&matches)
+    let command = with_defaults(command(), &flags);
+    let matches = command.clone().try_get_matches_from(line)?;
+    let mut command_line = CommandLine::from_arg_matches(&matches)?;
+    if let Verb::Serve(serve) = &mut command_line.verb {
+        let origins = origins(&command, &matches, &flags);
+        match &mut serve.verb {
+            Some(ServeVerb::Sweep(sweep)) => sweep.options.origins = origins,
+            _ => serve.options.origins = origins,
+        }
+    }
+    Ok(command_line)
+}
+
+/// The origins of the values that are not on the command line.
+fn origins(command: &Command, matches: &ArgMatches, flags: &[FileFlag]) -> Vec<ValueOrigin> {
+    let (mut command, mut matches) = (command, matches);
+    while let Some((name, below)) = matches.subcommand() {
+        let Some(verb) = command.find_subcommand(name) else {
+            break;
+        };
+        (command, matches) = (verb, below);
+    }
+    let origin = |arg: &Arg| {
+        let key = key_of(arg)?;
+        let flag = flags.iter().find(|flag| flag.key == key)?;
+        let source = matches.value_source(arg.get_id().as_str());
+        (source == Some(ValueSource::DefaultValue)).then(|| ValueOrigin {
+            flag: format!("--{}", key.name.replace('_', "-")),
+            origin: flag.origin.clone(),
+        })
+    };
+    command.get_arguments().filter_map(origin).collect()
 }
 
 /// The variables that override a key.

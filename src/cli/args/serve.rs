@@ -16,7 +16,8 @@ use clap::{Arg, Args, Subcommand, ValueEnum, ValueHint};
 
 use super::access::AccessArgs;
 use super::connection::{NetworkArgs, S3Args};
-use crate::cli::parse::{self, DurationOrNever};
+use crate::cli::parse::{self, DurationOrNever, Since};
+use upload_types::wire::UploadState;
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -42,6 +43,23 @@ Examples:
   Remove a finished upload, with the configuration of the gateway:
     upload serve rm --config serve.toml ID";
 
+const UPLOADS_EXAMPLES: &str = "\
+Examples:
+  List the unfinished uploads of one owner:
+    upload serve uploads --owner alice --state uploading --ledger sqlite:gateway.db
+  Sum the bytes that became ready today, with jq:
+    upload serve uploads --state ready --since 24h --json | jq -s 'map(.size) | add'";
+
+const USAGE_EXAMPLES: &str = "\
+Examples:
+  List the owners with the most stored bytes, with jq:
+    upload serve usage --json | jq -s 'sort_by(-.stored.bytes) | .[:10]'";
+
+const OWNERS_EXAMPLES: &str = "\
+Examples:
+  Find the owner of a key, by the segment in it:
+    upload serve owners --config serve.toml | grep qv6s";
+
 const PRUNE_EXAMPLES: &str = "\
 Examples:
   Count the records that could be deleted:
@@ -54,7 +72,9 @@ Examples:
   Make a token in a file that only its owner can read:
     (umask 077; upload serve token add laptop >laptop.token)
   Use it, on the machine of the client:
-    upload put film.mov --backend https://uploads.example.org --token-file laptop.token";
+    upload put film.mov --backend https://uploads.example.org --token-file laptop.token
+  Make a token for at most 10 GiB of videos:
+    upload serve token add camera --quota total=10GiB --allow-type 'video/*' >camera.token";
 
 const TOKEN_LIST_EXAMPLES: &str = "\
 Examples:
@@ -121,8 +141,8 @@ pub struct ServeOptions {
     /// 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
-    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with
-    /// the value never, they are never deleted
+    /// How long the ledger keeps a record of uploads that were aborted, rejected or have expired;
+    /// with the value never, they are never deleted
     ///
     /// Ready uploads are kept, and so is an upload of which an object stays in the store. The sweep
     /// deletes the records. See `upload serve prune`.
@@ -218,23 +238,45 @@ pub struct ServeOptions {
     /// exit code is 78 if the gateway would not start with this store.
     #[arg(long, conflicts_with = "check")]
     pub probe: bool,
+    /// The origins of values that are not on the command line.
+    #[arg(skip)]
+    pub origins: Vec<ValueOrigin>,
     #[command(flatten)]
     pub access: Box<AccessArgs>,
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// The endpoint in the URLs that clients get, if they reach the store by another address than
+    /// the gateway, such as https://s3.example.com while the gateway uses http://minio:9000
+    /// [default: that of --s3-endpoint]
+    ///
+    /// The proxy at this address must keep path and Host, which signatures cover. At start, the
+    /// gateway sends one request to it, and logs a warning if it cannot reach it.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "S3 options (for s3:// only)")]
+    pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
 }
 
+/// The origin of the value of a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueOrigin {
+    /// With its hyphens.
+    pub flag: String,
+    /// A file or a variable of the environment.
+    pub origin: String,
+}
+
 #[derive(Clone, Args)]
 pub struct LedgerArgs {
-    /// The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER]
-    /// [default: sqlite, gateway.db in the state directory]
+    /// The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these
+    /// [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]
     ///
     /// With SQLite, gateways of one machine share one file; with PostgreSQL, any number of gateways
-    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER, not as an
-    /// argument. Connections to other machines use TLS and verify the certificate (an additional
-    /// root: ?sslrootcert=FILE), unless the URL contains ?sslmode=disable.
+    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER or @FILE, not
+    /// as an argument. A URL in @FILE is read again for each new connection. Several servers are
+    /// HOST:PORT,HOST:PORT: the gateway uses the one that accepts writes. Connections to other
+    /// machines use TLS and verify the certificate (an additional root: ?sslrootcert=FILE), unless
+    /// the URL contains ?sslmode=disable.
     #[arg(long, value_name = "LEDGER")]
     pub ledger: Option<String>,
 }
@@ -276,6 +318,33 @@ pub enum ServeVerb {
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenVerb),
+    /// List the uploads of all owners, in the order in which they began
+    ///
+    /// Reads the ledger, also while gateways use it. On a terminal, each upload has a line, and
+    /// lines for owner and name. Otherwise each upload is one line: id, state, bytes, time of the
+    /// begin (UTC), segment of the owner, name.
+    #[command(after_help = UPLOADS_EXAMPLES)]
+    Uploads(UploadsArgs),
+    /// List each owner's uploads and bytes: unfinished, stored and ended
+    ///
+    /// Reads the ledger, also while gateways use it. Stored are verified and ready uploads, ended
+    /// are rejected, aborted and expired ones. Columns: open uploads and their bytes, stored
+    /// uploads and their bytes, ended uploads, subject of the owner.
+    #[command(after_help = USAGE_EXAMPLES)]
+    Usage {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// List owners: segment, first and last use, subject
+    ///
+    /// The segment is a part of the keys of an owner's uploads. The subject is token:NAME for
+    /// tokens of that name, `jwt:ISSUER CLAIM` for tokens of an issuer, or `local`. The last use is
+    /// behind by a minute at most.
+    #[command(after_help = OWNERS_EXAMPLES)]
+    Owners {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
     /// Sweep once, print what was done, and exit; running gateways need not be stopped
     ///
     /// Pass the configuration of the gateways, by --config or by the same flags: lifetimes, hooks
@@ -300,8 +369,8 @@ pub enum ServeVerb {
     ///
     /// Uploads that were aborted, rejected or have expired are deleted, if nothing of them is left
     /// in the store; gateways do the same after --keep-ended. A client that asks for such an upload
-    /// gets the answer not_found, and begins anew. Running gateways need not be stopped. The file of
-    /// a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
+    /// gets the answer not_found, and begins again. Running gateways need not be stopped. The file
+    /// of a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
     Prune(PruneArgs),
 }
 
@@ -313,8 +382,9 @@ pub struct PruneArgs {
     pub older_than: Duration,
     /// Also delete the records of ready uploads that began longer ago
     ///
-    /// Their objects stay in the store and count in the quota, but the gateway no longer knows them:
-    /// it signs no URL to read them, and a client that uploads the same file again sends it again.
+    /// Their objects stay in the store and count in the quota, but the gateway no longer knows
+    /// them: it signs no URL to read them, and a client that uploads the same file again sends it
+    /// again.
     #[arg(long)]
     pub ready: bool,
     /// Print what would be deleted, and change nothing
@@ -335,6 +405,22 @@ pub struct RemoveArgs {
 }
 
 #[derive(Args)]
+pub struct UploadsArgs {
+    /// Only uploads of this owner: its segment, its subject, or the name of its tokens
+    #[arg(long, value_name = "OWNER", value_parser = NonEmptyStringValueParser::new())]
+    pub owner: Option<String>,
+    /// Only uploads in this state
+    #[arg(long, value_name = "STATE", value_parser = parse::upload_state, hide_possible_values = true)]
+    pub state: Option<UploadState>,
+    /// Only uploads that began in this time: a duration such as 24h, or a time such as
+    /// 2026-11-30 or 2026-11-30T08:00Z
+    #[arg(long, value_name = "SINCE", value_parser = parse::since)]
+    pub since: Option<Since>,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+}
+
+#[derive(Args)]
 #[command(after_help = SWEEP_EXAMPLES)]
 pub struct SweepArgs {
     /// Print what would be done, and change nothing
@@ -347,7 +433,7 @@ pub struct SweepArgs {
 /// Hides the flags that a sweep or a removal does not use. The command accepts them, so that the flags of a
 /// gateway can be repeated.
 fn hide_unused(arg: Arg) -> Arg {
-    const USED: [&str; 16] = [
+    const USED: [&str; 17] = [
         "dry_run",
         "uploads",
         "check",
@@ -385,10 +471,20 @@ pub enum TokenVerb {
         /// How long the token is valid, such as 90d [default: until it is revoked]
         #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
         expires: Option<Duration>,
+        /// Limits for requests with this token instead of those of the gateway, as for `serve
+        /// --quota`; all tokens of the owner count together [default: those of the gateway]
+        #[arg(long, value_name = "open=N,outstanding=SIZE,total=SIZE")]
+        quota: Option<String>,
+        /// A content type that this token may upload, as a glob; repeatable [default: those of the
+        /// gateway]
+        #[arg(long = "allow-type", value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
+        allow_types: Vec<String>,
         #[command(flatten)]
         ledger: LedgerArgs,
     },
-    /// List tokens: id, creation, validity, name
+    /// List tokens: id, creation, last use, validity, name
+    ///
+    /// The last use is behind by a minute at most.
     #[command(after_help = TOKEN_LIST_EXAMPLES)]
     List {
         #[command(flatten)]
@@ -396,7 +492,8 @@ pub enum TokenVerb {
     },
     /// Revoke a token
     ///
-    /// Gateways reject it at once. URLs that they have signed stay valid until they expire.
+    /// Gateways reject it at once, also at complete. URLs that they have signed stay valid until
+    /// they expire: their parts become no object, but objects can still be read with them.
     #[command(after_help = TOKEN_REVOKE_EXAMPLES)]
     Revoke {
         /// The id of the token, as listed

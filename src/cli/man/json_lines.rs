@@ -528,6 +528,23 @@ const SWEEP: &[LineDoc] = &[LineDoc {
     ],
 }];
 
+const SERVE_PRUNE: &[LineDoc] = &[LineDoc {
+    kind: "prune",
+    meaning: "The deleted uploads, or with --dry-run those that would be deleted.",
+    fields: &[
+        F("dry_run", "boolean", "true if nothing was changed"),
+        F("aborted", "integer", "uploads that were aborted"),
+        F("expired", "integer", "uploads that have expired"),
+        F("rejected", "integer", "uploads that were rejected"),
+        F("ready", "integer", "ready uploads; 0 without --ready"),
+        F(
+            "released",
+            "integer",
+            "bytes by which the file of a SQLite ledger gets smaller",
+        ),
+    ],
+}];
+
 const TOKEN: &[LineDoc] = &[LineDoc {
     kind: "token",
     meaning: "A token.",
@@ -542,10 +559,28 @@ const TOKEN: &[LineDoc] = &[LineDoc {
         F("created_at", "string", "time of creation"),
         F("revoked_at", "string", "time of revocation, if revoked"),
         F("expires_at", "string", "end of validity, if limited"),
+        F(
+            "last_used_at",
+            "string",
+            "time of the last request, behind by a minute at most",
+        ),
+        F("subject", "string", "subject of the owner"),
+        F(
+            "owner",
+            "string",
+            "segment of the owner, after its first request",
+        ),
+        F("quota", "string", "its own quota, if it has one"),
+        F(
+            "allow_types",
+            "array",
+            "its own content types, if it has some",
+        ),
     ],
 }];
 
-/// The lines of verbs other than `put` and `resume`, by the name of the man page.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about owners
+/// are in `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
@@ -558,6 +593,7 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
         "upload-serve-sweep" => SWEEP,
+        "upload-serve-prune" => SERVE_PRUNE,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }

@@ -1,6 +1,7 @@
 //! `upload man`: a man page for each verb, from the same definition as the help.
 
 mod json_lines;
+mod owner_lines;
 mod pages;
 mod roff;
 mod run;

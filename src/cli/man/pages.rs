@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 
 use super::json_lines::{EVENTS, RECEIPT, lines_of};
+use super::owner_lines::owner_lines_of;
 use super::roff;
 use crate::cli::args::{
     self, AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading,
@@ -106,7 +107,10 @@ fn extra_sections(name: &str, is_root: bool) -> String {
         return text;
     }
     text.push_str(SHARED_SECTION);
-    let lines = lines_of(name);
+    let lines = match lines_of(name) {
+        [] => owner_lines_of(name),
+        lines => lines,
+    };
     if !lines.is_empty() {
         text.push_str(".SH JSON OUTPUT\nWith \\fB\\-\\-json\\fR, standard output has one JSON object per line. Each has \\fBv\\fR (1) and \\fBtype\\fR, the heading of a table below.\n");
         text.extend(lines.iter().map(roff::line_doc));

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{access, hooks, ledger_location};
+use super::{access, hooks, ledger_location, limit_rules};
+use crate::cli::args::access::Subjects;
 use crate::cli::args::serve::{ChecksumMode, ProbeMode, ServeOptions};
 use crate::cli::backend_spec::{BackendSpec, PlainHttp};
 use crate::cli::permissions::warn_if_others_can_read;
 use crate::cli::repeat::not_understood;
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
-use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig};
+use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -34,6 +35,8 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
     }
     let cdn = flags.cdn.as_deref();
     let quota = flags.access.quota.as_deref().map(access::quota);
+    let limits = flags.access.limits.iter();
+    let limit_rules = limits.map(|text| limit_rules::rule(text));
     Ok(Config {
         listen: flags.listen,
         metrics_listen: flags.metrics_listen,
@@ -50,6 +53,12 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         allow_origins: flags.allow_origins.clone(),
         rate: flags.access.rate.as_deref().map(access::rate).transpose()?,
         quota: quota.transpose()?.unwrap_or_default(),
+        limit_rules: limit_rules.collect::<Result<_>>()?,
+        subjects: match flags.access.subjects {
+            Subjects::All => SubjectUse::LogsAndHooks,
+            Subjects::Hooks => SubjectUse::Hooks,
+            Subjects::None => SubjectUse::Nowhere,
+        },
         allow_types: flags.allow_types.clone(),
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
@@ -89,6 +98,11 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
             .with_hint("write embedded, embedded:DIR or s3://BUCKET[/PREFIX]")
     };
     let text = flags.store.as_str();
+    let public_endpoint = flags.s3_public_endpoint.as_deref();
+    if public_endpoint.is_some() && !text.starts_with("s3://") {
+        let error = Error::new(Kind::Config, "--s3-public-endpoint needs a store of s3://");
+        return Err(error.with_hint("name the URL of an embedded store with --public-url"));
+    }
     if text == "embedded" {
         return Ok(StoreConfig::Embedded {
             dir: settings.store_dir()?,
@@ -109,6 +123,9 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
         bucket,
         prefix,
         endpoint: s3.endpoint,
+        public_endpoint: public_endpoint
+            .map(|text| base_url("--s3-public-endpoint", text))
+            .transpose()?,
         region: s3.region,
         path_style: s3.path_style,
     })
@@ -240,6 +257,7 @@ pub(super) mod tests {
                 endpoint,
                 region,
                 path_style,
+                ..
             } => {
                 assert_eq!(
                     (bucket.as_str(), prefix.as_str(), path_style),

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::{ledger_location, variables};
 use crate::cli::args::from_file::{self, FileFlag, Form, Key};
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::config_file::{self, Presence};
@@ -21,9 +22,11 @@ use upload_types::error::{Error, Kind, Result};
 /// In the configuration directory.
 const DEFAULT_NAME: &str = "serve.toml";
 const MAX_VALUE_BYTES: u64 = 64 << 10;
+/// The key whose values are tables.
+const LIMITS: &str = "limits";
 
-/// Applies the configuration file to `upload serve`: its values replace flags that were not given,
-/// unless a variable of the environment is set for them. Other verbs are unchanged.
+/// Applies the configuration file and the variables `UPLOAD_SERVE_…` to `upload serve`: their
+/// values replace flags that were not given. Variables precede the file. Other verbs are unchanged.
 ///
 /// # Errors
 /// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that
@@ -45,11 +48,19 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
         (None, Some(path)) => Some((path, Presence::Optional)),
         (None, None) => None,
     };
-    let Some((path, presence)) = file else {
-        return Ok(command_line);
+    let mut flags = match file {
+        Some((path, presence)) => {
+            let text = config_file::read_text(path, presence)?;
+            parse(&text, path, profile.as_deref())?
+        }
+        None => Vec::new(),
     };
-    let text = config_file::read_text(path, presence)?;
-    let flags = parse(&text, path, profile.as_deref())?;
+    let variables = variables::flags(std::env::vars_os())?;
+    flags.retain(|flag| variables.iter().all(|other| other.key != flag.key));
+    flags.extend(variables);
+    if flags.is_empty() {
+        return Ok(command_line);
+    }
     // The AWS configuration may say that its endpoints do not count.
     let has_aws_endpoint = SharedConfig::of_process().s3_endpoint_variable().is_some();
     let is_set = |variable: &'static str| {
@@ -58,8 +69,10 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
     };
     // The error of clap is not shown: it may repeat a secret.
     from_file::parse_with_defaults(std::env::args_os(), &flags, is_set).map_err(|error| {
-        Error::new(Kind::Config, format!("could not use {}", path.display()))
-            .with_source(error.kind().to_string())
+        let mut origins: Vec<&str> = flags.iter().map(|flag| flag.origin.as_str()).collect();
+        origins.dedup();
+        let what = format!("could not use the settings of {}", origins.join(", "));
+        Error::new(Kind::Config, what).with_source(error.kind().to_string())
     })
 }
 
@@ -130,11 +143,13 @@ fn flag_of(name: &str, value: Value, keys: &[Key], place: TableOf<'_>) -> Result
         let what = format!("could not use {name} of {}", place.place(name));
         Error::new(Kind::Config, what).with_source(reason)
     };
-    let is_secret = is_in_own_file(&value);
+    let is_secret = name != LIMITS && is_in_own_file(&value);
     let flag = FileFlag {
         key: key.clone(),
         values: values(key, value, place.path).map_err(wrong)?,
         is_secret,
+        origin: place.place(name),
+        is_variable: false,
     };
     from_file::check(&flag).map_err(wrong)?;
     Ok(flag)
@@ -181,7 +196,14 @@ fn text(key: &Key, value: Value, path: &Path) -> Result<String, String> {
             _ => text,
         }),
         Value::Integer(number) => Ok(number.to_string()),
+        Value::Table(table) if key.name == LIMITS => Ok(Value::Table(table).to_string()),
         Value::Table(mut table) => match (table.remove("file"), table.is_empty()) {
+            // The gateway reads it again when it connects.
+            (Some(Value::String(file)), true) if key.name == "ledger" => Ok(format!(
+                "{}{}",
+                ledger_location::FILE_PREFIX,
+                resolve(&file)
+            )),
             (Some(Value::String(file)), true) => read_value(Path::new(&resolve(&file))),
             _ => Err("a value in a file of its own is written { file = \"PATH\" }".to_owned()),
         },

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::config::config;
 use super::config_file::parse;
+use super::variables;
 use crate::cli::args::from_file::{self, Form, Key};
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::settings::{Directories, Environment, Settings, Terminals};
@@ -17,7 +18,7 @@ use upload_gateway::Config;
 
 /// A value for each key that differs from the default. `DIR` stands for a directory with the files
 /// `secret` and `ca.pem`.
-const VALUES: [(&str, &[&str]); 44] = [
+const VALUES: &[(&str, &[&str])] = &[
     ("listen", &["127.0.0.1:7001"]),
     ("public_url", &["https://up.example/base"]),
     ("metrics_listen", &["127.0.0.1:7002"]),
@@ -61,9 +62,18 @@ const VALUES: [(&str, &[&str]); 44] = [
     ("jwt_owner_claim", &["repository_id"]),
     ("rate", &["100/s,burst=5000"]),
     ("quota", &["open=10,total=1TiB"]),
+    (
+        "limits",
+        &[
+            r#"owner = "token:ci-*", quota = "total=1GiB""#,
+            r#"claim = "plan=free", rate = "10/s""#,
+        ],
+    ),
+    ("subjects", &["hooks"]),
     ("ca_cert", &["DIR/ca.pem"]),
     ("proxy", &["http://proxy.example:3128"]),
     ("s3_endpoint", &["http://127.0.0.1:9000"]),
+    ("s3_public_endpoint", &["https://s3.example"]),
     ("s3_region", &["eu-west-1"]),
     ("s3_path_style", &["true"]),
     ("verbose", &["2"]),
@@ -183,5 +193,51 @@ fn every_key_of_the_file_is_accepted_alone_and_overridden_by_its_flag() {
             .unwrap_or_else(|error| panic!("{lines}: {error}"));
         matches(&[], &flags).unwrap_or_else(|error| panic!("{lines}: {error}"));
         matches(&arguments, &flags).unwrap_or_else(|error| panic!("{lines}: {error}"));
+    }
+}
+
+/// Each variable `UPLOAD_SERVE_…` has the effect of its flag, precedes the file, and is overridden
+/// by the flag.
+#[test]
+fn every_variable_has_the_effect_of_its_flag() {
+    let dir = directory();
+    let keys = from_file::keys();
+    let variables = keys.iter().map(|key| {
+        let values = values(key, dir.path());
+        let value = match key.form {
+            Form::Texts => format!("{values:?}"),
+            _ => values.concat(),
+        };
+        (key.variable().into(), value.into())
+    });
+    let variables = variables::flags(variables.collect::<Vec<_>>()).unwrap();
+    assert_eq!(variables.len(), keys.len());
+    let (_, arguments) = lines_and_arguments(&keys, dir.path());
+    let by_variables = from_file::parse_with_defaults(line(&[]), &variables, |_| true).unwrap();
+    let by_flags = from_file::parse_with_defaults(line(&arguments), &[], |_| false).unwrap();
+    let by_flags = effect(by_flags, dir.path());
+    assert_eq!(effect(by_variables, dir.path()), by_flags);
+    let Verb::Serve(both) = from_file::parse_with_defaults(line(&arguments), &variables, |_| true)
+        .unwrap()
+        .verb
+    else {
+        panic!("serve")
+    };
+    assert_eq!(both.options.origins, []);
+    for key in keys {
+        let origins = |flags: &[from_file::FileFlag]| {
+            let parsed = from_file::parse_with_defaults(line(&[]), flags, |_| true);
+            let Verb::Serve(serve) = parsed.unwrap().verb else {
+                panic!("serve")
+            };
+            serve.options.origins
+        };
+        let own: Vec<_> = variables
+            .iter()
+            .filter(|flag| flag.key == key)
+            .cloned()
+            .collect();
+        let expected = if key.name == "verbose" { 0 } else { 1 };
+        assert_eq!(origins(&own).len(), expected, "{}", key.name);
     }
 }

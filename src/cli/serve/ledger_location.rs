@@ -2,12 +2,18 @@
 //! Opens nothing.
 
 use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::cli::permissions::warn_if_others_can_read;
+use crate::cli::secret_file::read_text;
 use crate::cli::settings::Settings;
 use crate::report::safe;
-use upload_gateway::LedgerConfig;
-use upload_gateway::PostgresAddress;
+use upload_gateway::{AddressOrigin, LedgerConfig, PostgresAddress};
 use upload_types::error::{Error, Kind, Result};
+
+/// Precedes the path of a file that has the location.
+pub const FILE_PREFIX: char = '@';
 
 /// # Errors
 /// [`Kind::Usage`] for a text that cannot be understood, and for a password among the arguments,
@@ -52,8 +58,23 @@ fn resolve_with(
     let Some(text) = flag.or(variable.as_deref()) else {
         return settings.ledger().map(LedgerConfig::Sqlite);
     };
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        if flag.is_some_and(is_argument) && PostgresAddress::contains_password(text) {
+    let password = settings.postgres_password()?;
+    let origin = text.strip_prefix(FILE_PREFIX).map(|path| Origin {
+        path: path.into(),
+        password: password.clone(),
+    });
+    let text_in_file;
+    let text = match &origin {
+        Some(origin) => {
+            warn_if_others_can_read(&origin.path, "the location of the ledger");
+            text_in_file = origin.read()?;
+            text_in_file.as_str()
+        }
+        None => text,
+    };
+    if is_postgres(text) {
+        let is_shown = origin.is_none() && flag.is_some_and(is_argument);
+        if is_shown && PostgresAddress::contains_password(text) {
             return Err(Error::new(
                 Kind::Usage,
                 "every user of this machine can read the password in --ledger",
@@ -62,17 +83,50 @@ fn resolve_with(
                 "remove the password and set PGPASSWORD, or set UPLOAD_LEDGER to the whole URL",
             ));
         }
-        let password = settings.postgres_password()?;
-        return PostgresAddress::parse(text, password.as_deref())
-            .map(|address| LedgerConfig::Postgres(Box::new(address)));
+        let mut address = PostgresAddress::parse(text, password.as_deref())?;
+        if let Some(origin) = origin {
+            address = address.with_origin(origin.into_address_origin());
+        }
+        return Ok(LedgerConfig::Postgres(Box::new(address)));
     }
     match text.strip_prefix("sqlite") {
         Some("") => settings.ledger().map(LedgerConfig::Sqlite),
         Some(file) if file.len() > 1 && file.starts_with(':') => {
             Ok(LedgerConfig::Sqlite(file[1..].into()))
         }
-        _ => Err(Error::new(Kind::Usage, "could not understand --ledger")
-            .with_hint("write sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE")),
+        _ => Err(Error::new(Kind::Usage, "could not understand --ledger").with_hint(
+            "write sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these",
+        )),
+    }
+}
+
+fn is_postgres(text: &str) -> bool {
+    text.starts_with("postgres://") || text.starts_with("postgresql://")
+}
+
+/// A file with the location, and the password for a URL without one.
+struct Origin {
+    path: PathBuf,
+    password: Option<String>,
+}
+
+impl Origin {
+    fn read(&self) -> Result<String> {
+        let text = read_text(&self.path, "the location of the ledger")?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Reads the URL of a PostgreSQL ledger again.
+    fn into_address_origin(self) -> AddressOrigin {
+        Arc::new(move || {
+            let text = self.read()?;
+            if is_postgres(&text) {
+                PostgresAddress::parse(&text, self.password.as_deref())
+            } else {
+                let what = format!("{} has no URL of PostgreSQL", self.path.display());
+                Err(Error::new(Kind::Config, what))
+            }
+        })
     }
 }
 
@@ -121,6 +175,24 @@ mod tests {
             "Postgres(PostgresAddress(postgres://…))"
         );
         assert_eq!(resolve(variable, Some("sqlite")), default);
+    }
+
+    #[test]
+    fn location_may_be_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("location");
+        let flag = format!("@{}", path.display());
+        let resolve = || resolve(|_| None, Some(&flag), |_| true);
+        assert_eq!(resolve().unwrap_err().kind(), Kind::Config);
+        std::fs::write(&path, "postgres://u:hush@localhost/l\r\n").unwrap();
+        assert_eq!(
+            resolve().unwrap(),
+            "Postgres(PostgresAddress(postgres://…))"
+        );
+        std::fs::write(&path, "sqlite:a.db\n").unwrap();
+        assert_eq!(resolve().unwrap(), r#"Sqlite("a.db")"#);
+        std::fs::write(&path, "hush").unwrap();
+        assert!(!format!("{:?}", resolve().unwrap_err()).contains("hush"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `upload serve`: runs a gateway, sweeps once, removes uploads, prunes the ledger, tests a store,
-//! and manages API tokens.
+//! lists owners and uploads, and manages API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -11,11 +11,17 @@ mod every_key_tests;
 mod hooks;
 mod issuers;
 mod ledger_location;
+mod limit_rules;
+mod owners;
 mod probe;
 mod prune;
+mod reload;
 mod remove;
 mod run;
 mod sweep;
 mod token;
+mod uploads;
+mod value_origins;
+mod variables;
 
 pub use run::run;

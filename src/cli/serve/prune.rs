@@ -46,7 +46,10 @@ pub async fn run(settings: &Settings, arguments: &PruneArgs) -> Result<()> {
         (ledger.count_prunable(before, scope).await?, 0)
     } else {
         let pruned = ledger.prune(before, scope).await?;
-        (pruned, ledger.release_space().await?)
+        let released = ledger.release_space().await?;
+        drop(ledger);
+        upload_gateway::write_log_into_file(&location).await;
+        (pruned, released)
     };
     let line = if settings.json() {
         event::to_json_line(&json_line(pruned, released, arguments.dry_run))

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use tokio::signal::unix::SignalKind;
+
 use super::config::config;
-use super::{probe, prune, remove, sweep, token};
+use super::owners::{self, About};
+use super::reload::reload;
+use super::value_origins::with_origins;
+use super::{probe, prune, remove, sweep, token, uploads};
 use crate::cli::args::serve::{self, ServeArgs, ServeVerb, SweepArgs};
 use crate::cli::output::{self, LogFormat, LogOf};
 use crate::cli::settings::Settings;
-use crate::cli::signals;
+use crate::cli::signals::{self, Hangup};
 use crate::report::LogWriter;
 use upload_gateway::{Config, SweepMode};
 use upload_types::error::Result;
@@ -21,7 +26,7 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     let options = match &flags.verb {
         Some(ServeVerb::Sweep(sweep)) => &sweep.options,
         Some(ServeVerb::Rm(remove)) => &remove.options,
-        Some(ServeVerb::Token(_) | ServeVerb::Prune(_)) | None => &flags.options,
+        _ => &flags.options,
     };
     let format = match options.log_format {
         serve::LogFormat::Text => LogFormat::Text,
@@ -33,14 +38,23 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
         format,
         LogWriter::default(),
     );
-    if let Some(ServeVerb::Token(verb)) = &flags.verb {
-        return token::run(settings, verb).await;
+    match &flags.verb {
+        Some(ServeVerb::Token(verb)) => return token::run(settings, verb).await,
+        Some(ServeVerb::Uploads(flags)) => return uploads::run(settings, flags).await,
+        Some(ServeVerb::Owners { ledger }) => {
+            return owners::run(settings, ledger, About::Owners).await;
+        }
+        Some(ServeVerb::Usage { ledger }) => {
+            return owners::run(settings, ledger, About::Usage).await;
+        }
+        Some(ServeVerb::Prune(arguments)) => return prune::run(settings, arguments).await,
+        Some(ServeVerb::Sweep(_) | ServeVerb::Rm(_)) | None => {}
     }
-    if let Some(ServeVerb::Prune(arguments)) = &flags.verb {
-        return prune::run(settings, arguments).await;
-    }
-    let config = config(settings, options)?;
-    config.validate()?;
+    let config = config(settings, options).and_then(|config| {
+        config.validate()?;
+        Ok(config)
+    });
+    let config = config.map_err(|error| with_origins(error, &options.origins))?;
     match &flags.verb {
         _ if options.check => output::print("the configuration is valid\n"),
         Some(ServeVerb::Sweep(flags)) => sweep::run(settings, config, sweep_mode(flags)).await,
@@ -58,11 +72,12 @@ fn sweep_mode(flags: &SweepArgs) -> SweepMode {
     }
 }
 
-/// Runs the gateway until a signal ends it.
+/// Runs the gateway until a signal ends it. SIGHUP reloads its configuration.
 async fn serve(config: Config) -> Result<()> {
     let stop_timeout = config.drain_time + upload_gateway::STOP_TIMEOUT + STOP_MARGIN;
-    let mut stop = signals::listen(stop_timeout, || (), |_| ())?;
-    let mut running = upload_gateway::start(config).await?;
+    let mut stop = signals::listen(Hangup::Ignored, stop_timeout, || (), |_| ())?;
+    let mut hangup = signals::subscribe(SignalKind::hangup())?;
+    let mut running = Box::pin(upload_gateway::start(config)).await?;
     output::eprint_line(&format!(
         "listening on {}",
         running.url().as_str().trim_end_matches('/')
@@ -70,9 +85,12 @@ async fn serve(config: Config) -> Result<()> {
     if let Some(url) = &running.metrics_url() {
         output::eprint_line(&format!("metrics on {url}metrics"));
     }
-    tokio::select! {
-        ended = running.wait() => return ended,
-        _ = stop.wait_for(Option::is_some) => {}
+    loop {
+        tokio::select! {
+            ended = running.wait() => return ended,
+            _ = stop.wait_for(Option::is_some) => break,
+            () = signals::receive(&mut hangup) => reload(&mut running),
+        }
     }
     running.stop().await;
     Ok(())

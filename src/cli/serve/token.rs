@@ -4,15 +4,19 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ledger_location;
+use super::{ledger_location, limit_rules, owners};
 use crate::cli::args::serve::TokenVerb;
 use crate::cli::hint_commands::quoted;
 use crate::cli::output;
 use crate::cli::settings::Settings;
 use crate::event;
-use crate::report::{escape, safe};
+use crate::report::{escape, safe, shorten};
 use upload_gateway::{ApiToken, Ledger, LedgerConfig};
 use upload_types::error::Result;
+
+const HEADING: &str = "TOKEN        MADE       LAST USE (UTC)   STATE              NAME";
+/// The columns of [`HEADING`] before the name.
+const TERMINAL_COLUMNS: usize = 12 + 1 + 10 + 1 + 16 + 1 + 18 + 1;
 
 /// A line of `--json`. Only `add` prints the token itself.
 #[derive(Serialize)]
@@ -30,6 +34,16 @@ struct Line<'a> {
     revoked_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_types: Option<&'a [String]>,
 }
 
 /// # Errors
@@ -53,11 +67,15 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     }
     let json = settings.json();
     match verb {
-        TokenVerb::Add { name, expires, .. } => {
-            let token = match expires {
-                Some(ttl) => ledger.add_expiring_token(name, *ttl).await?,
-                None => ledger.add_token(name).await?,
-            };
+        TokenVerb::Add {
+            name,
+            expires,
+            quota,
+            allow_types,
+            ..
+        } => {
+            let limits = limit_rules::of_token(quota.as_deref(), allow_types)?;
+            let token = ledger.add_limited_token(name, *expires, limits).await?;
             output::print(&(added(name, token.expose(), json) + "\n"))?;
             if !settings.quiet() {
                 output::eprint_line(&usage(name, &location));
@@ -66,7 +84,13 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
         }
         TokenVerb::List { .. } => {
             let tokens = ledger.tokens().await?;
-            let lines = tokens.iter().map(|token| listed(token, json) + "\n");
+            let columns = output::stdout_columns();
+            if columns.is_some() && !json && !tokens.is_empty() {
+                output::print(&format!("{HEADING}\n"))?;
+            }
+            let lines = tokens
+                .iter()
+                .map(|token| listed(token, json, columns) + "\n");
             output::print(&lines.collect::<String>())
         }
         TokenVerb::Revoke { id, .. } => ledger.revoke(id).await,
@@ -104,10 +128,15 @@ fn added(name: &str, secret: &str, json: bool) -> String {
         created_at: None,
         revoked_at: None,
         expires_at: None,
+        last_used_at: None,
+        subject: None,
+        owner: None,
+        quota: None,
+        allow_types: None,
     })
 }
 
-fn listed(token: &ApiToken, json: bool) -> String {
+fn listed(token: &ApiToken, json: bool, columns: Option<usize>) -> String {
     if json {
         return event::to_json_line(&Line {
             kind: "token",
@@ -117,7 +146,29 @@ fn listed(token: &ApiToken, json: bool) -> String {
             created_at: Some(token.created_at),
             revoked_at: token.revoked_at,
             expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
+            subject: Some(token.subject()),
+            owner: token.owner.as_deref(),
+            quota: token.limits.quota.map(limit_rules::quota_text),
+            allow_types: token.limits.allow_types.as_deref(),
         });
+    }
+    if let Some(columns) = columns {
+        let state = match (token.revoked_at, token.expires_at) {
+            (Some(at), _) => format!("revoked {}", at.strftime("%Y-%m-%d")),
+            (None, Some(at)) if at <= Timestamp::now() => {
+                format!("expired {}", at.strftime("%Y-%m-%d"))
+            }
+            (None, Some(at)) => format!("until {}", at.strftime("%Y-%m-%d")),
+            (None, None) => "valid".to_owned(),
+        };
+        return format!(
+            "{:<12} {} {:<16} {state:<18} {}",
+            token.id,
+            token.created_at.strftime("%Y-%m-%d"),
+            owners::minute(token.last_used_at),
+            shorten(&safe(&token.name), columns.saturating_sub(TERMINAL_COLUMNS))
+        );
     }
     let state = match (token.revoked_at, token.expires_at) {
         (Some(at), _) => format!("revoked {at:.0}"),
@@ -125,10 +176,12 @@ fn listed(token: &ApiToken, json: bool) -> String {
         (None, Some(at)) => format!("valid until {at:.0}"),
         (None, None) => "valid".to_owned(),
     };
+    let last_use = token.last_used_at.map(|at| format!("{at:.0}"));
     format!(
-        "{}  {:.0}  {state}  {}",
+        "{}  {:.0}  {:<20}  {state:<32}  {}",
         token.id,
         token.created_at,
+        last_use.as_deref().unwrap_or("-"),
         safe(&token.name)
     )
 }

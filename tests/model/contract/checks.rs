@@ -168,15 +168,7 @@ impl ContractModel {
                     "{created_objects} objects were created for one upload: {row:?}"
                 ));
             }
-            let pinned = row.parts.iter().filter(|part| part.sha256.is_some());
-            let expected_rows = if has_no_parts(row.state) {
-                0
-            } else {
-                pinned.count()
-            };
-            if row.part_rows != expected_rows {
-                return Err(format!("another number of rows of parts: {row:?}"));
-            }
+            check_part_rows(row)?;
             if (row.state == UploadState::Ready) != row.receipt.is_some() {
                 return Err(format!("only ready uploads have a receipt: {row:?}"));
             }
@@ -212,4 +204,18 @@ impl ContractModel {
         }
         Ok(())
     }
+}
+
+/// A part has a row in the ledger from its pin to the end of its upload.
+fn check_part_rows(row: &LedgerRow) -> CheckResult {
+    let pinned = row.parts.iter().filter(|part| part.sha256.is_some());
+    let expected = if has_no_parts(row.state) {
+        0
+    } else {
+        pinned.count()
+    };
+    if row.part_rows != expected {
+        return Err(format!("another number of rows of parts: {row:?}"));
+    }
+    Ok(())
 }

@@ -11,8 +11,8 @@ pub struct ContractModel {
 }
 
 impl ContractModel {
-    /// The row of an upload. The ledger keeps no parts of an upload that has ended: they are those of
-    /// its object, otherwise those that were known before.
+    /// The row of an upload. The ledger keeps no parts of an upload that has ended: they are those
+    /// of its object, otherwise those that were known before.
     pub(super) fn row(&self, upload: &UploadModel) -> Option<LedgerRow> {
         let mut row = read_row(&self.gateway.ledger(), &upload.idempotency_key)?;
         if has_no_parts(row.state) && row.part_rows == 0 {

@@ -3,26 +3,27 @@
 //! The reason for a rejection is in the log, and not in the response.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::http::{HeaderMap, Uri};
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::config::Auth;
 use super::jwt::{JwtError, JwtVerifier};
+use super::last_uses::LastUses;
+use super::limit_rules::{LimitRule, limits_for};
+use super::owner::Owner;
 use super::request::{bearer_token, host_is_loopback};
 use super::tokens;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Used};
+use crate::limits::OwnerLimits;
 use crate::problem::{Refusal, ledger_failed};
 use upload_net::Network;
 use upload_types::error::Result;
 use upload_types::sync::lock;
 use upload_types::wire::Code;
-
-/// An owner, identified by its segment, which is a part of the keys of its uploads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner(pub String);
 
 /// The subject of all requests if there is only one owner.
 const LOCAL_SUBJECT: &str = "local";
@@ -36,7 +37,15 @@ pub struct Authenticator {
     ledger: Ledger,
     scheme: Scheme,
     /// Segments by subject. The segment of an owner never changes.
-    segments: Mutex<HashMap<String, Owner>>,
+    segments: Mutex<HashMap<String, String>>,
+    rules: RwLock<Arc<[LimitRule]>>,
+    last_uses: Arc<LastUses>,
+}
+
+/// The subject of a request, and the limits that apply to this request.
+struct Identity {
+    subject: String,
+    limits: OwnerLimits,
 }
 
 enum Scheme {
@@ -69,10 +78,22 @@ impl Authenticator {
             Auth::Private(token) => Scheme::SharedToken(tokens::sha256(token.expose())),
         };
         Ok(Self {
-            ledger,
             scheme,
             segments: Mutex::default(),
+            rules: RwLock::new(Arc::from([])),
+            last_uses: Arc::new(LastUses::new(ledger.clone())),
+            ledger,
         })
+    }
+
+    /// Applies these rules to further requests.
+    pub fn set_limit_rules(&self, rules: &[LimitRule]) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules.into();
+    }
+
+    /// The uses that are not in the ledger yet.
+    pub fn last_uses(&self) -> &Arc<LastUses> {
+        &self.last_uses
     }
 
     /// The owner of a request.
@@ -82,64 +103,87 @@ impl Authenticator {
     /// not a loopback address; `unavailable` if the keys of an issuer are unavailable.
     pub async fn owner(&self, uri: &Uri, headers: &HeaderMap) -> Result<Owner, Refusal> {
         let token = || bearer_token(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated));
-        let subject = match &self.scheme {
+        let identity = match &self.scheme {
             Scheme::Loopback => {
                 if !host_is_loopback(uri, headers) {
                     let detail = "the Host header must name this machine's loopback address";
                     return Err(Refusal::with_detail(Code::Forbidden, detail));
                 }
-                LOCAL_SUBJECT.to_owned()
+                self.identity(LOCAL_SUBJECT.to_owned(), None)
             }
             Scheme::SharedToken(sha256) => {
                 if !tokens::equal(sha256, &tokens::sha256(token()?)) {
                     return Err(reject_token("it is not this gateway's token"));
                 }
-                LOCAL_SUBJECT.to_owned()
+                self.identity(LOCAL_SUBJECT.to_owned(), None)
             }
             Scheme::Tokens { ledger, issuers } => {
                 let token = token()?;
                 match (tokens::id(token), issuers) {
-                    (Some(id), _) if *ledger => self.api_token_subject(id, token).await?,
+                    (Some(id), _) if *ledger => self.api_token_identity(id, token).await?,
                     (_, Some(issuers)) => {
-                        issuers.subject(token).await.map_err(|error| match error {
+                        let verified = issuers.verify(token).await;
+                        let verified = verified.map_err(|error| match error {
                             JwtError::Invalid(reason) => reject_token(&reason),
                             JwtError::KeysUnavailable => {
                                 Refusal::retry_after(Code::Unavailable, ISSUER_RETRY_AFTER_SECONDS)
                             }
-                        })?
+                        })?;
+                        self.identity(verified.subject, Some(&verified.claims))
                     }
                     _ => return Err(reject_token("it does not have the form of an API token")),
                 }
             }
         };
-        self.owner_of(subject).await
+        let segment = self.segment_of(&identity.subject).await?;
+        // The token of one run of one process has no operator who could ask for its use.
+        if !matches!(self.scheme, Scheme::SharedToken(_)) {
+            let used = Used::Owner(segment.clone());
+            self.last_uses.record(used, Timestamp::now());
+        }
+        Ok(Owner::of_request(
+            segment,
+            identity.subject,
+            identity.limits,
+        ))
     }
 
-    /// The subject of a token of the ledger.
-    async fn api_token_subject(&self, id: &str, token: &str) -> Result<String, Refusal> {
+    /// A subject with the limits of the rules.
+    fn identity(&self, subject: String, claims: Option<&Map<String, Value>>) -> Identity {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let limits = limits_for(&rules, &subject, claims);
+        Identity { subject, limits }
+    }
+
+    /// The subject of a token of the ledger. The limits of the token precede those of the rules.
+    async fn api_token_identity(&self, id: &str, token: &str) -> Result<Identity, Refusal> {
         let known = self
             .ledger
             .token(id)
             .await
             .map_err(ledger_failed)?
             .ok_or_else(|| reject_token("the ledger has no token with its id"))?;
-        tokens::check(&known, token, Timestamp::now()).map_err(reject_token)?;
-        Ok(format!("token:{}", known.name))
+        let now = Timestamp::now();
+        tokens::check(&known, token, now).map_err(reject_token)?;
+        let Identity { subject, limits } = self.identity(known.subject(), None);
+        self.last_uses.record(Used::Token(known.id), now);
+        let limits = known.limits.or(limits);
+        Ok(Identity { subject, limits })
     }
 
-    async fn owner_of(&self, subject: String) -> Result<Owner, Refusal> {
-        let cached = lock(&self.segments).get(&subject).cloned();
-        if let Some(owner) = cached {
-            return Ok(owner);
+    async fn segment_of(&self, subject: &str) -> Result<String, Refusal> {
+        let cached = lock(&self.segments).get(subject).cloned();
+        if let Some(segment) = cached {
+            return Ok(segment);
         }
-        let segment = self.ledger.owner_segment(&subject, new_segment()).await;
-        let owner = Owner(segment.map_err(ledger_failed)?);
+        let segment = self.ledger.owner_segment(subject, new_segment()).await;
+        let segment = segment.map_err(ledger_failed)?;
         let mut segments = lock(&self.segments);
         if segments.len() >= MAX_CACHED_SEGMENTS {
             segments.clear();
         }
-        segments.insert(subject, owner.clone());
-        Ok(owner)
+        segments.insert(subject.to_owned(), segment.clone());
+        Ok(segment)
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) fn check_required<'a>(
     Ok(())
 }
 
+/// Returns true if the claim has a value, or a list with a value, that the glob matches.
+pub(super) fn matches(claims: &Map<String, Value>, name: &str, glob: &str) -> bool {
+    find(claims, name).is_some_and(|value| is_met(name, value, &[glob]))
+}
+
 fn is_met(name: &str, value: &Value, globs: &[&str]) -> bool {
     let matches = |text: &str| globs.iter().any(|glob| glob_matches(glob, text));
     match value {
@@ -194,7 +199,7 @@ mod tests {
             assert_eq!(subject_by(claim, value).as_deref(), Some(expected));
         }
         for without_owner in [
-            r#"{}"#.to_owned(),
+            "{}".to_owned(),
             r#"{"sub": ""}"#.to_owned(),
             r#"{"sub": ["a"]}"#.to_owned(),
             r#"{"sub": "a\nb"}"#.to_owned(),

@@ -59,8 +59,8 @@ impl JwtVerifier {
         Ok(Self(issuers.iter().map(known).collect()))
     }
 
-    /// The subject of a valid token, by which the ledger identifies the owner.
-    pub(super) async fn subject(&self, token: &str) -> Result<String, JwtError> {
+    /// The subject of a valid token, by which the ledger identifies the owner, and its claims.
+    pub(super) async fn verify(&self, token: &str) -> Result<Verified, JwtError> {
         if token.len() > MAX_TOKEN_BYTES {
             return invalid("it is too long");
         }
@@ -90,13 +90,11 @@ impl JwtVerifier {
         let claims = known.verify(token, header.kid, algorithm).await?;
         check_required(&known.issuer.claims, &claims)
             .or_else(|name| invalid(format!("its claim {name} does not match")))?;
-        subject(&known.issuer, &claims).map_or_else(
-            || {
-                let name = &known.issuer.owner_claim;
-                invalid(format!("its claim {name} does not identify an owner"))
-            },
-            Ok,
-        )
+        let Some(subject) = subject(&known.issuer, &claims) else {
+            let name = &known.issuer.owner_claim;
+            return invalid(format!("its claim {name} does not identify an owner"));
+        };
+        Ok(Verified { subject, claims })
     }
 }
 
@@ -146,6 +144,12 @@ impl KnownIssuer {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation
     }
+}
+
+/// A valid token.
+pub(super) struct Verified {
+    pub subject: String,
+    pub claims: Map<String, Value>,
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,8 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::ledger::{ApiToken, Ledger, NewToken};
+use crate::limits::OwnerLimits;
+use crate::validation;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
 
@@ -57,16 +59,23 @@ impl Ledger {
     /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable; the
     /// error of a failed ledger.
     pub async fn add_token(&self, name: &str) -> Result<Token> {
-        self.create_token(name, None).await
+        self.create_token(name, None, OwnerLimits::default()).await
     }
 
-    /// Like [`Ledger::add_token`], with a token that expires after `lifetime`.
+    /// Like [`Ledger::add_token`], with a token that expires after `lifetime` if that is given, and
+    /// with limits of its own.
     ///
     /// # Errors
     /// As [`Ledger::add_token`]; [`Kind::Usage`] for a lifetime that ends after the last possible
-    /// timestamp.
-    pub async fn add_expiring_token(&self, name: &str, lifetime: Duration) -> Result<Token> {
-        let expires_at = Timestamp::now().saturating_add(lifetime);
+    /// timestamp, and for a content type that is not a glob.
+    pub async fn add_limited_token(
+        &self,
+        name: &str,
+        lifetime: Option<Duration>,
+        limits: OwnerLimits,
+    ) -> Result<Token> {
+        let end = |lifetime| Timestamp::now().saturating_add(lifetime);
+        let expires_at = lifetime.map(end).transpose();
         let expires_at = expires_at.map_err(|error| {
             Error::new(
                 Kind::Usage,
@@ -75,10 +84,23 @@ impl Ledger {
             .with_hint("use a shorter lifetime")
             .with_source(error)
         })?;
-        self.create_token(name, Some(expires_at)).await
+        let is_invalid = |glob: &&String| !validation::is_type_glob(glob);
+        if let Some(glob) = limits.allow_types.iter().flatten().find(is_invalid) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{glob:?} is not type/subtype, type/* or */*"),
+            )
+            .with_hint("name one content type in each glob, such as video/mp4 or video/*"));
+        }
+        self.create_token(name, expires_at, limits).await
     }
 
-    async fn create_token(&self, name: &str, expires_at: Option<Timestamp>) -> Result<Token> {
+    async fn create_token(
+        &self,
+        name: &str,
+        expires_at: Option<Timestamp>,
+        limits: OwnerLimits,
+    ) -> Result<Token> {
         let length = name.chars().count();
         if length == 0 || length > MAX_NAME_CHARS || name.chars().any(char::is_control) {
             return Err(
@@ -99,6 +121,7 @@ impl Ledger {
             name: name.to_owned(),
             sha256: sha256(&token),
             expires_at,
+            limits,
         };
         self.insert_token(new, Timestamp::now()).await?;
         Ok(Token::new(token))
@@ -135,6 +158,9 @@ mod tests {
             created_at: now,
             revoked_at,
             expires_at,
+            last_used_at: None,
+            limits: OwnerLimits::default(),
+            owner: None,
         };
         let (before, after) = (now - Duration::from_secs(1), now + Duration::from_secs(1));
         for valid in [known(None, None), known(None, Some(after))] {

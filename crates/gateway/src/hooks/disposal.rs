@@ -24,3 +24,15 @@ pub enum Disposal {
     /// The object moves to this key.
     Quarantine(String),
 }
+
+impl Disposal {
+    /// The name in logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Keep => "keep",
+            Self::Quarantine(_) => "quarantine",
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod disposal;
 mod document;
 mod hook;
 mod runner;
+mod turns;
 mod verdict;
 mod webhook;
 
@@ -15,4 +16,5 @@ pub use disposal::{Disposal, OnReject};
 pub use document::{Document, UploadDescription};
 pub use hook::{Hook, HookKind};
 pub use runner::{Hooks, retry_delay};
+pub use turns::{RunningByOwner, Turns};
 pub use verdict::{Reason, Verdict};

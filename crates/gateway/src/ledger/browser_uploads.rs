@@ -1,7 +1,7 @@
 //! Uploads from browsers: neither their size nor a SHA-256 is declared when they begin.
 //!
-//! When such an upload becomes `completing`, the parts that the store lists are inserted as rows. They
-//! are deleted when it ends.
+//! When such an upload becomes `completing`, the parts that the store lists are inserted as rows.
+//! They are deleted when it ends.
 //!
 //! Not here: requests to the store (`service/browser_upload`).
 

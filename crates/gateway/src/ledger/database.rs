@@ -10,10 +10,9 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::error::{LedgerError, LedgerResult};
-use super::postgres::{Pool, PostgresAddress};
-use super::space::Space;
+use super::postgres::{self, Pool, PostgresAddress};
 use super::sql::{self, SqlError, TransactionEnd};
-use super::sqlite;
+use super::sqlite::{self, Space};
 use super::transaction::Transaction;
 use upload_sqlite::Writer;
 use upload_types::DiskFailure;
@@ -63,7 +62,8 @@ impl Ledger {
                 (Database::Sqlite(writer), instance_id)
             }
             LedgerConfig::Postgres(address) => {
-                let (pool, instance_id) = Pool::open(address).await?;
+                // On the heap: callers nest this future deeply.
+                let (pool, instance_id) = Box::pin(Pool::open(address)).await?;
                 (Database::Postgres(pool), instance_id)
             }
         };
@@ -110,7 +110,7 @@ impl Ledger {
             Database::Postgres(pool) => pool
                 .read(move |tx| operation(&Transaction::Postgres(tx)))
                 .await
-                .map_err(LedgerError::new),
+                .map_err(postgres_failed),
         }
     }
 
@@ -148,7 +148,7 @@ impl Ledger {
             Database::Postgres(pool) => pool
                 .write(move |tx| operation(&Transaction::Postgres(tx)))
                 .await
-                .map_err(LedgerError::new),
+                .map_err(postgres_failed),
         }
     }
 }
@@ -185,6 +185,11 @@ impl Ledger {
         }
         LedgerError::new(error)
     }
+}
+
+fn postgres_failed(error: SqlError) -> LedgerError {
+    let reason = postgres::reason(&error);
+    LedgerError::with_reason(error, reason)
 }
 
 fn cannot_start_thread(error: std::io::Error) -> Error {

@@ -8,7 +8,10 @@ use upload_types::error::{Error, Kind};
 /// its commit was lost. A repetition is safe.
 ///
 /// This is a type of its own, so that no other error can be reported as a failure of the ledger.
-pub struct LedgerError(Error);
+pub struct LedgerError {
+    error: Error,
+    reason: Option<&'static str>,
+}
 
 /// The result of an operation of the ledger.
 pub type LedgerResult<T> = Result<T, LedgerError>;
@@ -16,24 +19,42 @@ pub type LedgerResult<T> = Result<T, LedgerError>;
 impl LedgerError {
     /// The error for a database that failed.
     pub(super) fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self(Error::new(Kind::Io, "could not use the ledger").with_source(source))
+        Self::with_reason(source, None)
+    }
+
+    /// Like [`LedgerError::new`], with a reason that the operator can act on.
+    pub(super) fn with_reason(
+        source: impl std::error::Error + Send + Sync + 'static,
+        reason: Option<&'static str>,
+    ) -> Self {
+        let error = Error::new(Kind::Io, "could not use the ledger").with_source(source);
+        Self { error, reason }
+    }
+
+    /// Why the database cannot be used, as a sentence without a full stop. It contains no values.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
     }
 
     /// The error for a value that cannot be written as JSON. `value` names it: "a receipt".
     pub(super) fn encode(value: &str, source: serde_json::Error) -> Self {
-        Self(Error::new(Kind::Other, format!("could not encode {value}")).with_source(source))
+        let error = Error::new(Kind::Other, format!("could not encode {value}"));
+        Self {
+            error: error.with_source(source),
+            reason: None,
+        }
     }
 }
 
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.error.fmt(f)
     }
 }
 
 impl fmt::Debug for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.error, f)
     }
 }
 
@@ -41,6 +62,6 @@ impl std::error::Error for LedgerError {}
 
 impl From<LedgerError> for Error {
     fn from(error: LedgerError) -> Self {
-        error.0
+        error.error
     }
 }

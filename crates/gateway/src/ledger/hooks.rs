@@ -17,7 +17,7 @@ use super::sql::{self, Row, SqlError, commit_if, damaged, values};
 use super::stored_bytes::release_held_bytes;
 use super::transaction::Transaction;
 use super::uploads::{COLUMNS, Upload, read_upload};
-use crate::hooks::Disposal;
+use crate::hooks::{Disposal, RunningByOwner, Turns};
 use upload_types::UploadId;
 
 /// The pending hooks of an upload, taken by the caller.
@@ -31,37 +31,29 @@ pub struct PendingHooks {
 }
 
 impl Ledger {
-    /// Takes the due hooks of at most `limit` uploads until `until`.
+    /// Takes the due hooks of at most `limit` uploads until `until`, of the owners whose turn it is.
     pub async fn take_due_hooks(
         &self,
         now: Timestamp,
         until: Timestamp,
         limit: usize,
+        turns: (Turns, RunningByOwner),
     ) -> LedgerResult<Vec<PendingHooks>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.write(move |tx| {
-            let sql = "UPDATE pending_hooks SET due_at = ?2, epoch = epoch + 1 WHERE due_at <= ?1 AND upload IN \
-                       (SELECT upload FROM pending_hooks WHERE due_at <= ?1 ORDER BY due_at LIMIT ?3) \
-                       RETURNING upload, epoch, accepted, failures";
-            let taken = tx.query(sql, values![now, until, limit], |row| {
-                let accepted = serde_json::from_str(&row.text(2)?)
-                    .map_err(|_| damaged(2, "not a list of hooks"))?;
-                let failures = u32::try_from(row.number(3)?).unwrap_or(u32::MAX);
-                Ok((row.text(0)?, row.number(1)?, accepted, failures))
-            })?;
-            let find = format!("SELECT {COLUMNS} FROM upload WHERE id = ?1");
-            let hooks = taken.into_iter().map(|(id, epoch, accepted, failures)| {
-                let upload = tx
-                    .find(&find, values![&id], read_upload)?
-                    .ok_or(SqlError::MissingRow)?;
-                Ok(PendingHooks {
-                    upload,
-                    epoch,
-                    accepted,
-                    failures,
-                })
-            });
-            hooks.collect()
+            let (mut turns, mut running) = turns.clone();
+            let mut taken = Vec::new();
+            while taken.len() < limit {
+                let due = oldest_due_hooks(tx, now)?;
+                let owners: Vec<_> = due.iter().map(|(owner, _)| owner.clone()).collect();
+                let next = turns.next(&running, &owners);
+                let Some(((owner, _), id)) = next.and_then(|index| due.get(index)) else {
+                    break;
+                };
+                turns.record(owner);
+                *running.entry(owner.clone()).or_default() += 1;
+                taken.push(take_hooks(tx, id, until)?);
+            }
+            Ok(taken)
         })
         .await
     }
@@ -181,6 +173,51 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// The upload of each owner whose hooks have been due longest, with the owner and that time.
+fn oldest_due_hooks(
+    tx: &Transaction<'_>,
+    now: Timestamp,
+) -> sql::Result<Vec<((String, Timestamp), String)>> {
+    // Each step finds the next owner by the index, however many rows an owner has.
+    let sql = "WITH RECURSIVE owners (owner) AS ( \
+                 SELECT min(owner) FROM pending_hooks \
+                 UNION ALL \
+                 SELECT (SELECT min(owner) FROM pending_hooks WHERE owner > owners.owner) \
+                 FROM owners WHERE owners.owner IS NOT NULL) \
+               SELECT owner, due_at, upload FROM ( \
+                 SELECT owners.owner AS owner, \
+                   (SELECT min(due_at) FROM pending_hooks WHERE owner = owners.owner) AS due_at, \
+                   (SELECT upload FROM pending_hooks WHERE owner = owners.owner AND due_at <= ?1 \
+                    ORDER BY due_at LIMIT 1) AS upload \
+                 FROM owners WHERE owners.owner IS NOT NULL) AS oldest \
+               WHERE upload IS NOT NULL";
+    tx.query(sql, values![now], |row| {
+        Ok(((row.text(0)?, row.time(1)?), row.text(2)?))
+    })
+}
+
+/// Takes the hooks of an upload until `until`.
+fn take_hooks(tx: &Transaction<'_>, id: &str, until: Timestamp) -> sql::Result<PendingHooks> {
+    let sql = "UPDATE pending_hooks SET due_at = ?2, epoch = epoch + 1 WHERE upload = ?1 \
+               RETURNING epoch, accepted, failures";
+    let read = |row: &Row<'_>| {
+        let accepted =
+            serde_json::from_str(&row.text(1)?).map_err(|_| damaged(1, "not a list of hooks"))?;
+        let failures = u32::try_from(row.number(2)?).unwrap_or(u32::MAX);
+        Ok((row.number(0)?, accepted, failures))
+    };
+    let taken = tx.find(sql, values![id, until], read)?;
+    let (epoch, accepted, failures) = taken.ok_or(SqlError::MissingRow)?;
+    let find = format!("SELECT {COLUMNS} FROM upload WHERE id = ?1");
+    let upload = tx.find(&find, values![id], read_upload)?;
+    Ok(PendingHooks {
+        upload: upload.ok_or(SqlError::MissingRow)?,
+        epoch,
+        accepted,
+        failures,
+    })
 }
 
 /// Deletes the pending hooks of an upload. Returns false if the caller no longer holds them.

@@ -1,5 +1,7 @@
 //! The rows of owners.
 
+use jiff::Timestamp;
+
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::{SqlError, values};
@@ -20,12 +22,23 @@ impl Ledger {
     /// `new_segment`.
     pub async fn owner_segment(&self, subject: &str, new_segment: String) -> LedgerResult<String> {
         let subject = subject.to_owned();
+        let now = Timestamp::now();
         self.write(move |tx| {
-            let sql = "INSERT INTO owner (subject, segment) VALUES (?1, ?2) ON CONFLICT (subject) DO NOTHING";
-            tx.execute(sql, values![&subject, &new_segment])?;
+            let sql = "INSERT INTO owner (subject, segment, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (subject) DO NOTHING";
+            tx.execute(sql, values![&subject, &new_segment, now])?;
             let sql = "SELECT segment FROM owner WHERE subject = ?1";
             tx.find(sql, values![&subject], |row| row.text(0))?
                 .ok_or(SqlError::MissingRow)
+        })
+        .await
+    }
+
+    /// The subject of an owner, by its segment.
+    pub async fn subject(&self, segment: &str) -> LedgerResult<Option<String>> {
+        let segment = segment.to_owned();
+        self.read(move |tx| {
+            let sql = "SELECT subject FROM owner WHERE segment = ?1";
+            tx.find(sql, values![&segment], |row| row.text(0))
         })
         .await
     }

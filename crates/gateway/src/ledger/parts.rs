@@ -1,5 +1,5 @@
-//! The rows of parts. A declared upload has a row for each part that is pinned to a SHA-256, until the
-//! upload ends. Its other parts are known by its plan.
+//! The rows of parts. A declared upload has a row for each part that is pinned to a SHA-256, until
+//! the upload ends. Its other parts are known by its plan.
 //!
 //! Not here: listing the parts in the store (`service/read`). This file records such lists.
 

@@ -2,10 +2,11 @@
 //! system. PostgreSQL does this itself (autovacuum).
 //!
 //! Pages are released in short transactions, so that other calls wait only briefly. The file gets
-//! smaller at the next checkpoint of SQLite.
+//! smaller when SQLite writes its log into the file.
 
-use super::database::Ledger;
+use super::database::{Ledger, LedgerConfig};
 use super::error::LedgerResult;
+use super::sqlite::{self, Space};
 use upload_types::error::Result;
 
 /// The maximum number of pages that one transaction releases.
@@ -18,11 +19,11 @@ impl Ledger {
     /// may be more.
     pub(crate) async fn release_some_space(&self) -> LedgerResult<bool> {
         let space = self.space().await?;
-        if !space.is_wasteful() {
+        if !is_wasteful(space) {
             return Ok(false);
         }
         let after = self.release_pages(BATCH_PAGES).await?;
-        Ok(after.free_pages < space.free_pages && after.is_wasteful())
+        Ok(after.free_pages < space.free_pages && is_wasteful(after))
     }
 
     /// Releases all free pages. Returns their bytes; 0 on PostgreSQL.
@@ -42,18 +43,22 @@ impl Ledger {
     }
 }
 
-/// The pages of a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Space {
-    pub(super) pages: u64,
-    pub(super) free_pages: u64,
-    pub(super) page_bytes: u64,
+/// Writes the log of SQLite into the file, which then has its new size. While other processes use
+/// the file, it may get that size later.
+pub async fn write_log_into_file(config: &LedgerConfig) {
+    let LedgerConfig::Sqlite(path) = config else {
+        return;
+    };
+    let path = path.clone();
+    let written = tokio::task::spawn_blocking(move || sqlite::checkpoint(&path)).await;
+    if let Ok(Err(error)) = written {
+        tracing::debug!(%error, "could not write the log of the ledger into its file");
+    }
 }
 
-impl Space {
-    fn is_wasteful(self) -> bool {
-        self.free_pages >= MIN_FREE_PAGES && self.free_pages >= self.pages / 4
-    }
+/// Returns true if so much of a file is free that it is worth releasing.
+fn is_wasteful(space: Space) -> bool {
+    space.free_pages >= MIN_FREE_PAGES && space.free_pages >= space.pages / 4
 }
 
 #[cfg(test)]
@@ -67,9 +72,9 @@ mod tests {
             free_pages,
             page_bytes: 4096,
         };
-        assert!(space(4096, 1024).is_wasteful());
-        assert!(!space(4096, 1023).is_wasteful());
-        assert!(!space(100_000, 20_000).is_wasteful());
-        assert!(!Space::default().is_wasteful());
+        assert!(is_wasteful(space(4096, 1024)));
+        assert!(!is_wasteful(space(4096, 1023)));
+        assert!(!is_wasteful(space(100_000, 20_000)));
+        assert!(!is_wasteful(Space::default()));
     }
 }

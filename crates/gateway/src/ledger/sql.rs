@@ -34,8 +34,15 @@ pub(super) use values;
 pub(super) enum SqlError {
     Sqlite(rusqlite::Error),
     Postgres(tokio_postgres::Error),
-    /// Connecting to the database failed recently, and the next attempt is not due yet.
-    Backoff,
+    /// Connecting to the database failed recently, and the next attempt is not due yet. The reason
+    /// of the failure, if it is known.
+    Backoff(Option<&'static str>),
+    /// The name of the database's host could not be resolved.
+    Resolve(std::io::Error),
+    /// No server of the database accepts writes.
+    ReadOnly,
+    /// The database did not respond in time.
+    NoResponse,
     /// The thread or task that runs operations has ended.
     Stopped,
     /// The configuration cannot be used.
@@ -66,7 +73,13 @@ impl fmt::Display for SqlError {
                 ),
                 None => error.fmt(f),
             },
-            Self::Backoff => f.write_str("could not connect to the database a moment ago"),
+            Self::Backoff(reason) => {
+                f.write_str("could not connect to the database a moment ago")?;
+                reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
+            Self::Resolve(_) => f.write_str("could not resolve the name of the database's host"),
+            Self::ReadOnly => f.write_str("no server of the database accepts writes"),
+            Self::NoResponse => f.write_str("the database did not respond in time"),
             Self::Stopped => f.write_str("the gateway is shutting down"),
             Self::Config(reason) => f.write_str(reason),
             Self::IgnoredFailure => f.write_str("an earlier statement of the transaction failed"),
@@ -83,6 +96,7 @@ impl std::error::Error for SqlError {
                 std::error::Error::source(error)
             }
             Self::Sqlite(error) => Some(error),
+            Self::Resolve(error) => Some(error),
             _ => None,
         }
     }

@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::schema::SQLITE;
-use super::space::Space;
 use upload_types::error::{Error, Kind, Result};
 
 /// Opens the file, or creates it. Returns the connection and the ledger's instance id, which is
@@ -38,7 +37,14 @@ pub(super) fn open(path: &Path) -> Result<(Connection, String)> {
     Ok((connection, instance_id))
 }
 
-/// The pages of the file.
+/// The pages of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Space {
+    pub(super) pages: u64,
+    pub(super) free_pages: u64,
+    pub(super) page_bytes: u64,
+}
+
 pub(super) fn space(connection: &Connection) -> rusqlite::Result<Space> {
     let number = |name| -> rusqlite::Result<u64> {
         let value: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
@@ -58,6 +64,17 @@ pub(super) fn release_pages(connection: &Connection, max: u64) -> rusqlite::Resu
     // Each step releases a page.
     while rows.next()?.is_some() {}
     Ok(())
+}
+
+/// Writes the log into the file and empties it, if no other process prevents that.
+pub(super) fn checkpoint(path: &Path) -> Result<()> {
+    let (connection, _) = open(path)?;
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(|error| {
+            let text = format!("could not write to the ledger {}", path.display());
+            Error::new(Kind::Io, text).with_source(error)
+        })
 }
 
 fn check_place(ledger: &Path) -> Result<()> {

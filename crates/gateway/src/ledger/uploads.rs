@@ -260,8 +260,8 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
         .join(", ")
 }
 
-/// Inserts the upload and its pinned parts. Returns `None` if its owner has used the idempotency key
-/// before.
+/// Inserts the upload and its pinned parts. Returns `None` if its owner has used the idempotency
+/// key before.
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;

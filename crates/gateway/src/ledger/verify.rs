@@ -17,10 +17,11 @@ use upload_types::wire::{CompletePart, Receipt, UploadState};
 const IS_LISTED: &str = "kind = 'multipart'";
 
 impl Ledger {
-    /// Records the receipt of a completing upload, and deletes the rows of its parts: the receipt has
-    /// the checksum of the object. The rows of a browser's upload stay until the upload would have
-    /// expired, since a browser that has lost the response lists the parts again. The upload becomes `verified` with hooks due at `hooks_due`, or `ready` if that is `None`. Returns false if the
-    /// upload is not completing.
+    /// Records the receipt of a completing upload, and deletes the rows of its parts: the receipt
+    /// has the checksum of the object. The rows of a browser's upload stay until the upload would
+    /// have expired, since a browser that has lost the response lists the parts again. The upload
+    /// becomes `verified` with hooks due at `hooks_due`, or `ready` if that is `None`. Returns
+    /// false if the upload is not completing.
     pub async fn mark_verified(
         &self,
         receipt: &Receipt,
@@ -131,7 +132,8 @@ impl Verified {
         }
         add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {
-            let sql = "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures, since) VALUES (?1, ?2, 0, '[]', 0, ?2)";
+            let sql = "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures, since) \
+                       SELECT id, owner, ?2, 0, '[]', 0, ?2 FROM upload WHERE id = ?1";
             tx.execute(sql, values![id, due])?;
         }
         Ok(true)

@@ -2,8 +2,10 @@
 //!
 //! Not here: the usage of an owner, which the `ledger` counts for all gateways together.
 
+use serde::{Deserialize, Serialize};
+
 /// The quota of each owner; `None` is unlimited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// Unfinished uploads.
     pub open: Option<u64>,

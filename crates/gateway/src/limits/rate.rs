@@ -4,22 +4,28 @@
 //! Not here: quotas. Each gateway counts the rate in its own memory, since the limit protects one
 //! machine.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 
+use upload_types::sync::lock;
+
 /// After this many calls, the buckets of inactive owners are dropped.
 const CALLS_BETWEEN_CLEANUPS: u32 = 4096;
+/// More rates than a configuration has. Rates of earlier configurations are dropped.
+const MAX_RATES: usize = 256;
 
 /// The rate of permits per owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// The number of permits that may be taken at once after a pause. A call that needs more is never
-    /// granted.
+    /// The number of permits that may be taken at once after a pause. A call that needs more is
+    /// never granted.
     pub burst: NonZeroU32,
 }
 
@@ -41,37 +47,35 @@ type Buckets<C> = governor::RateLimiter<
 
 /// Counts the permits of each owner in this process.
 pub struct RateLimiter<C: Clock = DefaultClock> {
-    /// `None` if there is no limit.
-    buckets: Option<Buckets<C>>,
+    /// The buckets of the owners that have the same rate.
+    buckets: Mutex<HashMap<Rate, Arc<Buckets<C>>>>,
     clock: C,
     calls: AtomicU32,
 }
 
-impl RateLimiter {
-    pub fn new(rate: Option<Rate>) -> Self {
-        Self::with_clock(rate, DefaultClock::default())
+impl Default for RateLimiter {
+    fn default() -> Self {
+        Self::with_clock(DefaultClock::default())
     }
 }
 
 impl<C: Clock + Clone> RateLimiter<C> {
-    fn with_clock(rate: Option<Rate>, clock: C) -> Self {
-        let buckets = rate.map(|rate| {
-            let quota = governor::Quota::per_second(rate.per_second).allow_burst(rate.burst);
-            governor::RateLimiter::new(quota, HashMapStateStore::default(), clock.clone())
-        });
+    fn with_clock(clock: C) -> Self {
         Self {
-            buckets,
+            buckets: Mutex::default(),
             clock,
             calls: AtomicU32::new(0),
         }
     }
 
-    /// Takes `count` permits from the owner's bucket. Takes none if the bucket has fewer.
-    pub fn take(&self, owner: &str, count: usize) -> Result<(), RateExceeded> {
+    /// Takes `count` permits from the owner's bucket. Takes none if the bucket has fewer. Without a
+    /// rate, there is no limit.
+    pub fn take(&self, rate: Option<Rate>, owner: &str, count: usize) -> Result<(), RateExceeded> {
         let count = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
-        let (Some(buckets), Some(count)) = (&self.buckets, count) else {
+        let (Some(rate), Some(count)) = (rate, count) else {
             return Ok(());
         };
+        let buckets = self.buckets(rate);
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
         if calls % CALLS_BETWEEN_CLEANUPS == CALLS_BETWEEN_CLEANUPS - 1 {
             buckets.retain_recent();
@@ -86,6 +90,19 @@ impl<C: Clock + Clone> RateLimiter<C> {
             }
             Err(capacity) => Err(RateExceeded::MoreThanBurst { burst: capacity.0 }),
         }
+    }
+
+    fn buckets(&self, rate: Rate) -> Arc<Buckets<C>> {
+        let mut buckets = lock(&self.buckets);
+        if buckets.len() >= MAX_RATES && !buckets.contains_key(&rate) {
+            buckets.clear();
+        }
+        let new = || {
+            let quota = governor::Quota::per_second(rate.per_second).allow_burst(rate.burst);
+            let state = HashMapStateStore::default();
+            Arc::new(governor::RateLimiter::new(quota, state, self.clock.clone()))
+        };
+        Arc::clone(buckets.entry(rate).or_insert_with(new))
     }
 }
 
@@ -104,27 +121,30 @@ mod tests {
             NonZeroU32::new(100).unwrap(),
             NonZeroU32::new(1000).unwrap(),
         );
-        let limiter = RateLimiter::with_clock(Some(Rate { per_second, burst }), clock.clone());
+        let limiter = RateLimiter::with_clock(clock.clone());
+        let rate = Some(Rate { per_second, burst });
+        let take = |owner: &str, count| limiter.take(rate, owner, count);
         let retry_after = |seconds| Err(RateExceeded::RetryAfter { seconds });
-        assert_eq!(limiter.take("a", 600), Ok(()));
-        assert_eq!(limiter.take("a", 401), retry_after(1), "one too many");
-        assert_eq!(
-            limiter.take("a", 400),
-            Ok(()),
-            "a rejected call takes no permits"
-        );
-        assert_eq!(limiter.take("a", 250), retry_after(3));
-        assert_eq!(limiter.take("b", 1000), Ok(()));
+        assert_eq!(take("a", 600), Ok(()));
+        assert_eq!(take("a", 401), retry_after(1), "one too many");
+        assert_eq!(take("a", 400), Ok(()), "a rejected call takes no permits");
+        assert_eq!(take("a", 250), retry_after(3));
+        assert_eq!(take("b", 1000), Ok(()));
         clock.advance(Duration::from_millis(2500));
-        assert_eq!(limiter.take("a", 250), Ok(()));
-        assert_eq!(limiter.take("a", 1), retry_after(1));
+        assert_eq!(take("a", 250), Ok(()));
+        assert_eq!(take("a", 1), retry_after(1));
         assert_eq!(
-            limiter.take("a", 1001),
+            take("a", 1001),
             Err(RateExceeded::MoreThanBurst { burst: 1000 })
         );
-        assert_eq!(limiter.take("a", 0), Ok(()));
-        let unlimited = RateLimiter::with_clock(None, clock);
-        assert_eq!(unlimited.take("a", usize::MAX), Ok(()));
+        assert_eq!(take("a", 0), Ok(()));
+        assert_eq!(limiter.take(None, "a", usize::MAX), Ok(()));
+        let twice = NonZeroU32::new(200).unwrap();
+        let faster = Rate {
+            per_second: twice,
+            burst,
+        };
+        assert_eq!(limiter.take(Some(faster), "a", 1000), Ok(()));
     }
 
     #[test]
@@ -135,12 +155,12 @@ mod tests {
             per_second: one,
             burst: one,
         };
-        let limiter = RateLimiter::with_clock(Some(rate), clock.clone());
+        let limiter = RateLimiter::with_clock(clock.clone());
         for owner in 0..CALLS_BETWEEN_CLEANUPS - 1 {
-            limiter.take(&owner.to_string(), 1).unwrap();
+            limiter.take(Some(rate), &owner.to_string(), 1).unwrap();
         }
         clock.advance(Duration::from_secs(10));
-        limiter.take("new", 1).unwrap();
-        assert_eq!(limiter.buckets.unwrap().len(), 1);
+        limiter.take(Some(rate), "new", 1).unwrap();
+        assert_eq!(limiter.buckets(rate).len(), 1);
     }
 }

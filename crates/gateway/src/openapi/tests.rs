@@ -533,9 +533,7 @@ fn document() -> String {
             "title": "upload",
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "MIT OR Apache-2.0"},
-            "description": "Signs uploads in parts for clients that hold no storage credentials. A JSON body has at most \
-                            1 MiB (4 MiB for complete and batch) and 32 levels. At most 256 calls are served concurrently. \
-                            Without authentication, the gateway listens on loopback only and requires a loopback Host.",
+            "description": include_str!("introduction.md").trim_end(),
         },
         "paths": paths,
         "components": {

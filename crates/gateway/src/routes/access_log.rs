@@ -1,8 +1,8 @@
 //! The access log: an id for each request, a log line for each response, and the metrics of
 //! requests.
 //!
-//! A log line has owner, method, route, status, time and sizes. It contains no path, query or
-//! header, since those may contain secrets.
+//! A log line has owner (segment and, if it is configured, subject), method, route, status, time and
+//! sizes. It contains no path, query or header, since those may contain secrets.
 
 use std::fmt;
 use std::time::Instant;
@@ -50,6 +50,22 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// The owner of a request, for its log line.
+#[derive(Debug, Clone)]
+pub struct LoggedOwner {
+    segment: String,
+    subject: Option<String>,
+}
+
+impl LoggedOwner {
+    pub fn new(owner: &Owner, log_subject: bool) -> Self {
+        Self {
+            segment: owner.0.clone(),
+            subject: log_subject.then(|| owner.subject().to_owned()),
+        }
+    }
+}
+
 /// Gives the request an id, and logs and counts its response.
 pub async fn log_access(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
@@ -74,11 +90,12 @@ pub async fn log_access(mut request: Request, next: Next) -> Response {
     metrics().record_response(method, &route, status, elapsed);
     let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let sent = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
-    let owner = response
-        .extensions()
-        .get::<Owner>()
-        .map(|owner| owner.0.as_str());
-    span.in_scope(|| tracing::info!(target: "upload::access", method, route, status, ms, owner, received, sent));
+    let logged = response.extensions().get::<LoggedOwner>();
+    let owner = logged.map(|logged| logged.segment.as_str());
+    let subject = logged.and_then(|logged| logged.subject.as_deref());
+    span.in_scope(
+        || tracing::info!(target: "upload::access", method, route, status, ms, owner, subject, received, sent),
+    );
     if let Ok(header) = header {
         response.headers_mut().insert(REQUEST_ID_HEADER, header);
     }

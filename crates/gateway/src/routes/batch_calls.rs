@@ -16,6 +16,9 @@ use crate::service::BatchCall;
 use upload_types::UploadId;
 use upload_types::wire::{BatchBegin, BatchComplete, Code, MAX_BATCH_UPLOADS};
 
+/// The largest begin, alone or in a batch.
+pub const MAX_BEGIN_BYTES: usize = 1 << 20;
+
 /// The calls of one kind.
 pub struct BatchCalls<T>(pub Vec<BatchCall<T>>);
 
@@ -35,6 +38,10 @@ impl ParseCall for BatchBegin {
         #[derive(Deserialize)]
         struct Key {
             idempotency_key: String,
+        }
+        if json.len() > MAX_BEGIN_BYTES {
+            let detail = "a begin has at most 1 MiB";
+            return Err(Refusal::with_detail(Code::TooLarge, detail));
         }
         // A flattened struct would keep every unknown field in memory.
         let Key { idempotency_key } = parse(json)?;

@@ -10,6 +10,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, Method};
 use http_body::Body as _;
 
+use super::access_log::LoggedOwner;
 use super::health::Health;
 use crate::auth::{Authenticator, Owner, PushSecret, has_json_body};
 use crate::events::PushInbox;
@@ -55,6 +56,13 @@ pub struct Caller {
     pub service: Arc<Service>,
 }
 
+impl Caller {
+    /// The owner for the access log.
+    pub fn logged_owner(&self) -> LoggedOwner {
+        LoggedOwner::new(&self.owner, self.service.config().log_subjects)
+    }
+}
+
 /// A request that is served. The shares of its owner end when this is dropped.
 pub struct AdmittedCall {
     pub caller: Caller,
@@ -73,6 +81,10 @@ impl Gateway {
             calls: FairShare::new(MAX_CONCURRENT_CALLS),
             body_memory: FairShare::new(MAX_BODY_MEMORY_BYTES),
         }
+    }
+
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 
     pub fn health(&self) -> &Health {

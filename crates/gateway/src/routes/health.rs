@@ -52,7 +52,9 @@ impl Health {
             }
         };
         result.map_err(|dependency| match dependency {
-            Dependency::Ledger => not_ready("the ledger does not accept writes"),
+            Dependency::Ledger(reason) => {
+                not_ready(reason.unwrap_or("the ledger does not accept writes"))
+            }
             Dependency::Store => not_ready("the store does not respond"),
         })
     }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::access_log::log_access;
+use super::batch_calls::MAX_BEGIN_BYTES;
 use super::events::push_events;
 use super::gateway::{AdmittedCall, Gateway};
 use super::monitoring::{healthz, metrics, readyz};
@@ -18,7 +19,7 @@ use crate::cors::Origins;
 use crate::openapi::openapi;
 
 /// The maximum size of a body, except for complete and batch.
-const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = MAX_BEGIN_BYTES;
 
 /// The routes of the API, without a fallback.
 pub fn api_router(gateway: Arc<Gateway>) -> Router {
@@ -86,7 +87,7 @@ pub async fn run_call(call: AdmittedCall, next: Next) -> Response {
         mut request,
         shares: _shares,
     } = call;
-    let owner = caller.owner.clone();
+    let owner = caller.logged_owner();
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     // For the access log.

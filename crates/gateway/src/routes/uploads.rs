@@ -28,7 +28,7 @@ const PENDING_RETRY_SECONDS: u64 = 1;
 type JsonResult<T> = Result<axum::Json<T>, Refusal>;
 
 pub async fn info(Extension(caller): Extension<Caller>) -> axum::Json<BackendInfo> {
-    axum::Json(caller.service.info())
+    axum::Json(caller.service.info(&caller.owner))
 }
 
 pub async fn begin(

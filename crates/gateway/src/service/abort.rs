@@ -75,7 +75,7 @@ impl Service {
         epoch: Option<u64>,
         finished: Finished,
     ) -> Result<(), Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
@@ -88,7 +88,7 @@ impl Service {
             UploadState::Aborting => {}
             UploadState::Completing => return Err(Refusal::new(Code::NotAbortable)),
             UploadState::Verified | UploadState::Ready => {
-                check_removable(upload.state, epoch, finished, self.config.client_delete)?;
+                check_removable(upload.state, epoch, finished, self.config().client_delete)?;
                 return self.remove(&upload).await;
             }
             UploadState::Pending | UploadState::Uploading => {
@@ -146,7 +146,7 @@ impl Service {
     /// `store_unavailable`, `unavailable`: repeat the call.
     pub async fn remove_for_operator(&self, id: &UploadId) -> Result<(), Refusal> {
         let owner = self.ledger.owner_of(id).await.map_err(ledger_failed)?;
-        let owner = Owner(owner.ok_or_else(|| Refusal::new(Code::NotFound))?);
+        let owner = Owner::new(owner.ok_or_else(|| Refusal::new(Code::NotFound))?);
         let upload = self.find_row(&owner, id.as_str()).await?;
         if REMOVABLE.contains(&upload.state) {
             let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
@@ -176,7 +176,6 @@ impl Service {
         crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
-            tracing::info!(id = %upload.id, state = to.name(), "upload ended");
         }
         Ok(())
     }
@@ -191,7 +190,7 @@ impl Service {
         to: UploadState,
     ) -> Result<bool, Refusal> {
         let now = self.now();
-        let landing = Landing::of(upload, self.config.url_ttl, now);
+        let landing = Landing::of(upload, self.config().url_ttl, now);
         let ending = Ending {
             now,
             cleanup_at: landing.map(|landing| landing.urls_end),
@@ -204,6 +203,7 @@ impl Service {
             .map_err(ledger_failed)?;
         if has_ended {
             metrics().record_final_state(to);
+            self.audit_ended(upload, to).await;
         }
         Ok(has_ended)
     }

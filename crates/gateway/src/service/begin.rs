@@ -40,7 +40,7 @@ impl Service {
         mut request: BeginRequest,
     ) -> Result<Begun, Refusal> {
         validation::check_word("the idempotency key", idempotency_key)?;
-        validation::check_begin(&request, &self.config.allow_types)?;
+        validation::check_begin(&request, &self.allow_types(owner))?;
         let plan = self.plan(&request)?;
         // Parts that do not match the plan are ignored: the client computed them before it got the
         // plan.
@@ -52,7 +52,7 @@ impl Service {
         };
         self.check_signable(&parts)?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
-        self.call_rate.take(&owner.0, parts.len().max(1))?;
+        self.take_permits(owner, parts.len().max(1))?;
 
         let holder = request.holder.clone();
         let arrival = Arrival {
@@ -68,7 +68,7 @@ impl Service {
             arrival,
             (self.now(), renewed),
         )?;
-        let (mut upload, is_new) = self.insert(new).await?;
+        let (mut upload, is_new) = self.insert(owner, new).await?;
         let is_open = accepts_parts(upload.state);
         if is_open {
             upload = self.ensure_multipart(upload, Reuse::unless(is_new)).await?;
@@ -109,7 +109,7 @@ impl Service {
                 "size must be a number; null is reserved",
             ));
         };
-        Plan::new(size, request.part_size, &self.config.limits).map_err(|error| {
+        Plan::new(size, request.part_size, &self.config().limits).map_err(|error| {
             let code = match error {
                 PlanError::TooLarge { .. } => Code::TooLarge,
                 PlanError::PartSizeOutOfRange { .. } | PlanError::Indivisible { .. } => {
@@ -125,11 +125,15 @@ impl Service {
     ///
     /// # Errors
     /// `quota_exceeded`, `idempotency_mismatch`, `unavailable`.
-    pub(super) async fn insert(&self, new: NewUpload) -> Result<(Upload, bool), Refusal> {
+    pub(super) async fn insert(
+        &self,
+        owner: &Owner,
+        new: NewUpload,
+    ) -> Result<(Upload, bool), Refusal> {
         let (sha256, kind, now) = (new.spec.request_sha256, new.spec.kind, new.spec.created_at);
         let (upload, is_new) = self
             .ledger
-            .begin_within_quota(new, self.config.quota)
+            .begin_within_quota(new, self.quota(owner))
             .await
             .map_err(ledger_failed)??;
         crash::point("gateway.begin.recorded");

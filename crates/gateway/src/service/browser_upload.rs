@@ -22,6 +22,7 @@ use super::url_ttl::upload_url_ttl;
 use crate::auth::Owner;
 use crate::lease::Renewed;
 use crate::ledger::{NewUpload, TransitionOutcome, Upload, UploadKind};
+use crate::limits::Quota;
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, store_failed};
 use crate::validation;
@@ -50,17 +51,17 @@ impl Service {
     /// Begins an upload in parts. Its multipart upload exists when this returns.
     ///
     /// # Errors
-    /// Those of [`validation::check_begin`]; `rate_limited`, `idempotency_mismatch`, `busy`, `gone`,
-    /// `quota_exceeded`, `store_unavailable`.
+    /// Those of [`validation::check_begin`]; `rate_limited`, `idempotency_mismatch`, `busy`,
+    /// `gone`, `quota_exceeded`, `store_unavailable`.
     pub async fn begin_multipart(
         self: &Arc<Self>,
         owner: &Owner,
         idempotency_key: &str,
         request: BeginRequest,
     ) -> Result<Upload, Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         // Sizes are unknown until the upload is complete. Until then its plan has one empty part.
-        let plan = Plan::pinned(0, self.config.limits.min_part.max(1));
+        let plan = Plan::pinned(0, self.config().limits.min_part.max(1));
         let plan = plan.map_err(|error| internal_error(&error))?;
         let renewed = self.renewed();
         self.begin_browser_upload(
@@ -82,7 +83,7 @@ impl Service {
         renewed: Renewed,
     ) -> Result<Upload, Refusal> {
         validation::check_word("the idempotency key", idempotency_key)?;
-        validation::check_begin(&request, &self.config.allow_types)?;
+        validation::check_begin(&request, &self.allow_types(owner))?;
         let arrival = Arrival {
             kind,
             plan,
@@ -96,7 +97,7 @@ impl Service {
             (self.now(), renewed),
         )?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
-        let (upload, is_new) = self.insert(new).await?;
+        let (upload, is_new) = self.insert(owner, new).await?;
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
@@ -166,7 +167,7 @@ impl Service {
         reference: UploadRef<'_>,
         numbers: &[PartNumber],
     ) -> Result<Vec<SignedPut>, Refusal> {
-        let limits = &self.config.limits;
+        let limits = self.config().limits;
         let last = numbers.iter().map(|number| number.get()).max().unwrap_or(0);
         if last == 0 || numbers.len() > MAX_SIGN_PARTS || last > limits.max_parts {
             let detail = format!(
@@ -187,13 +188,13 @@ impl Service {
         if min_size > limits.max_size {
             return Err(too_large(limits.max_size));
         }
-        self.call_rate.take(&owner.0, numbers.len())?;
+        self.take_permits(owner, numbers.len())?;
         let upload = self.ensure_multipart(upload, Reuse::SearchFirst).await?;
         let multipart = upload
             .store_upload
             .as_deref()
             .ok_or_else(|| Refusal::retry_after(Code::Busy, 1))?;
-        let (epoch, quota) = (upload.lease.epoch, self.config.quota);
+        let (epoch, quota) = (upload.lease.epoch, self.quota(owner));
         let outcome = self
             .ledger
             .reserve_size(&upload.id, epoch, min_size, quota, self.renewed())
@@ -202,7 +203,7 @@ impl Service {
         if outcome != TransitionOutcome::Done {
             return Err(refuse_transition(outcome));
         }
-        let ttl = upload_url_ttl(&upload, self.config.url_ttl);
+        let ttl = upload_url_ttl(&upload, self.config().url_ttl);
         let mut signed = Vec::with_capacity(numbers.len());
         for number in numbers {
             let put = self
@@ -243,15 +244,15 @@ impl Service {
     ///
     /// # Errors
     /// `invalid_request` without parts, `parts_mismatch` if the store has other parts, `too_large`,
-    /// `quota_exceeded`, `rate_limited`, `gone`, `busy`, `unavailable` if it takes too long (repeat the request),
-    /// `not_found`, `store_unavailable`.
+    /// `quota_exceeded`, `rate_limited`, `gone`, `busy`, `unavailable` if it takes too long (repeat
+    /// the request), `not_found`, `store_unavailable`.
     pub async fn complete_multipart(
         self: &Arc<Self>,
         owner: &Owner,
         reference: UploadRef<'_>,
         requested: &BTreeMap<PartNumber, ETag>,
     ) -> Result<Receipt, Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let deadline = Instant::now() + COMPLETE_TIMEOUT;
         let mut attempts = 0;
         loop {
@@ -269,7 +270,10 @@ impl Service {
                 CompletionSource::from_rows(&upload, rows, None).map(|source| (upload, source))
             } else {
                 match self.all_parts(owner, reference).await {
-                    Ok(stored) => Some(self.measure(upload, select_parts(stored, requested)?)?),
+                    Ok(stored) => {
+                        let parts = select_parts(stored, requested)?;
+                        Some(self.measure(upload, parts, self.quota(owner))?)
+                    }
                     Err(refusal) => {
                         // Another call may have completed the upload since it was read.
                         let upload = self.find_multipart(owner, reference).await?;
@@ -318,21 +322,27 @@ impl Service {
     }
 
     /// The upload with a plan computed from the sizes of its parts, and the source for its
-    /// completion.
+    /// completion within the quota.
     pub(super) fn measure(
         &self,
         mut upload: Upload,
         parts: Vec<StoredPart>,
+        quota: Quota,
     ) -> Result<(Upload, CompletionSource), Refusal> {
         let sizes = parts.iter().map(|part| part.size);
         let size = sizes.clone().fold(0, u64::saturating_add);
-        if size > self.config.limits.max_size {
-            return Err(too_large(self.config.limits.max_size));
+        if size > self.config().limits.max_size {
+            return Err(too_large(self.config().limits.max_size));
         }
         let largest = sizes.max().unwrap_or(0).max(1);
         upload.spec.plan = Plan::pinned(size, largest).map_err(|error| internal_error(&error))?;
         let epoch = upload.lease.epoch;
-        Ok((upload, CompletionSource::Listed { epoch, parts }))
+        let source = CompletionSource::Listed {
+            epoch,
+            parts,
+            quota,
+        };
+        Ok((upload, source))
     }
 }
 

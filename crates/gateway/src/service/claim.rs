@@ -27,7 +27,7 @@ impl Service {
         request: ClaimRequest,
     ) -> Result<ClaimResponse, Refusal> {
         validation::check_word("the holder", &request.holder)?;
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let upload = self.find_upload(owner, id).await?;
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
@@ -51,7 +51,7 @@ impl Service {
                 ClaimDecision::Lost => return Err(Refusal::new(Code::LeaseLost)),
                 ClaimDecision::Granted { epoch } => epoch,
             };
-            let renewed = self.config.lease_terms.renewed(now);
+            let renewed = self.config().lease_terms.renewed(now);
             let new = Lease {
                 holder: Some(request.holder.clone()),
                 epoch,

@@ -21,8 +21,7 @@ use super::shared_state::Service;
 use super::sign::check_declared;
 use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{Ending, TransitionOutcome, Upload, UploadKind};
-use crate::limits::Quota;
+use crate::ledger::{Ending, TransitionOutcome, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::time::in_milliseconds;
@@ -53,7 +52,7 @@ impl Service {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
         };
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         // A request with fewer parts than the plan is refused, so it needs no more rows than it has
         // parts.
         let limit = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
@@ -76,7 +75,7 @@ impl Service {
         validation::check_complete(&upload.plan, &pinned.collect(), &request)?;
 
         let mut completion = self.join_or_spawn(upload, CompletionSource::Declared(request));
-        match timeout(self.config.complete_timeout, completion.result()).await {
+        match timeout(self.config().complete_timeout, completion.result()).await {
             Ok(Some(result)) => result,
             Ok(None) => Err(Refusal::retry_after(Code::Unavailable, PANIC_RETRY_SECONDS)),
             Err(_) => Ok(Completion::Pending(UploadState::Completing)),
@@ -118,7 +117,7 @@ impl Service {
             if let (ObjectCheck::Matches, Some(object)) = (check, &object)
                 && let Some(receipt) = self.mark_single_verified(upload, source, object).await?
             {
-                return Ok(self.on_verified(receipt));
+                return Ok(self.on_verified(upload, receipt).await);
             }
             decided = Some((single_outcome(check), object));
         }
@@ -178,16 +177,10 @@ impl Service {
                 .renew_completing(id, epoch, renewed)
                 .await
                 .map_err(ledger_failed),
-            CompletionSource::Listed { parts, .. } => {
-                // The quota was checked with the maximum size of the form when the upload began.
-                let quota = if upload.kind == UploadKind::FormPost {
-                    Quota::default()
-                } else {
-                    self.config.quota
-                };
+            CompletionSource::Listed { parts, quota, .. } => {
                 let outcome = self
                     .ledger
-                    .start_completing_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
+                    .start_completing_listed(id, epoch, upload.plan, parts.clone(), *quota, renewed)
                     .await;
                 Ok(outcome.map_err(ledger_failed)??)
             }
@@ -306,7 +299,7 @@ impl Service {
         let hooks_due_at = self.new_hooks_due_at();
         let verified = self.ledger.mark_verified(&receipt, hooks_due_at).await;
         if verified.map_err(ledger_failed)? {
-            return Ok(self.on_verified(receipt));
+            return Ok(self.on_verified(upload, receipt).await);
         }
         let outcome = TransitionOutcome::WrongState(UploadState::Completing);
         self.result_of_other_call(upload, outcome).await
@@ -325,7 +318,7 @@ impl Service {
         };
         Receipt {
             id: upload.id.clone(),
-            backend: self.config.backend_url.clone(),
+            backend: self.config().backend_url.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
             name: upload.name.clone(),
             bucket: self.store.public_bucket().map(str::to_owned),
@@ -352,7 +345,7 @@ impl Service {
     }
 
     /// Counts a verified upload and wakes the hooks.
-    pub(super) fn on_verified(&self, mut receipt: Receipt) -> Completion {
+    pub(super) async fn on_verified(&self, upload: &Upload, mut receipt: Receipt) -> Completion {
         metrics().record_verified_bytes(receipt.size);
         if self.has_hooks() {
             receipt.location = None;
@@ -361,6 +354,7 @@ impl Service {
         } else {
             crash::point("gateway.complete.ready");
             metrics().record_final_state(UploadState::Ready);
+            self.audit_ready(upload, &receipt).await;
         }
         Completion::Receipt(Box::new(receipt))
     }
@@ -383,7 +377,7 @@ impl Service {
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         let now = self.now();
-        let landing = Landing::of(upload, self.config.url_ttl, now);
+        let landing = Landing::of(upload, self.config().url_ttl, now);
         // The sweep removes the object if the deletion below fails.
         let ending = Ending {
             now,
@@ -402,6 +396,7 @@ impl Service {
             return self.result_of_other_call(upload, outcome).await;
         }
         metrics().record_final_state(UploadState::Rejected);
+        self.audit_ended(upload, UploadState::Rejected).await;
         tracing::error!(
             id = %upload.id, key = %upload.key,
             "object does not match its upload and is deleted"

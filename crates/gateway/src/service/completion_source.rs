@@ -1,6 +1,7 @@
 //! The parts with which an upload is completed: declared by its client, or listed by the store.
 
 use crate::ledger::{LedgerPart, Upload, UploadKind};
+use crate::limits::Quota;
 use crate::validation;
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
 use upload_types::{Checksum, ETag, Sha256};
@@ -10,7 +11,12 @@ pub enum CompletionSource {
     /// Every part with its SHA-256, from a client with a plan.
     Declared(CompleteRequest),
     /// The parts of an upload from a browser, with the sizes and ETags that the store lists.
-    Listed { epoch: u64, parts: Vec<StoredPart> },
+    Listed {
+        epoch: u64,
+        parts: Vec<StoredPart>,
+        /// Checked before the upload is completing.
+        quota: Quota,
+    },
 }
 
 impl CompletionSource {
@@ -32,7 +38,13 @@ impl CompletionSource {
                 })
             };
             let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
-            return (!parts.is_empty()).then_some(Self::Listed { epoch, parts });
+            // The quota was checked before the parts were recorded.
+            let quota = Quota::default();
+            return (!parts.is_empty()).then_some(Self::Listed {
+                epoch,
+                parts,
+                quota,
+            });
         }
         // A part without a row is not pinned.
         if u32::try_from(rows.len()) != Ok(upload.plan.count()) {

@@ -38,7 +38,7 @@ impl Service {
     ) -> Result<Option<HeldRejection>, LedgerError> {
         let PendingHooks { upload, epoch, .. } = pending;
         let now = self.now();
-        let disposal = match self.config.hooks.on_reject() {
+        let disposal = match self.config().hooks.on_reject() {
             OnReject::Delete => Disposal::Delete,
             OnReject::Keep => Disposal::Keep,
             OnReject::Quarantine(prefix) => {
@@ -49,9 +49,10 @@ impl Service {
             hook: hook.name.clone(),
             reason,
             disposal,
-            until: Landing::of(upload, self.config.url_ttl, now).and_then(|landing| landing.until),
+            until: Landing::of(upload, self.config().url_ttl, now)
+                .and_then(|landing| landing.until),
         };
-        let until = self.config.lease_terms.renewed(now).lease_until;
+        let until = self.config().lease_terms.renewed(now).lease_until;
         let is_rejected = self
             .ledger
             .mark_rejected(&upload.id, *epoch, &rejection, (now, until))
@@ -61,14 +62,7 @@ impl Service {
         }
         crash::point("gateway.hooks.rejected");
         metrics().record_final_state(UploadState::Rejected);
-        tracing::warn!(
-            id = %upload.id,
-            key = %upload.key,
-            hook = rejection.hook,
-            reason = rejection.reason.as_str(),
-            disposal = ?rejection.disposal,
-            "upload rejected"
-        );
+        self.audit_rejected(upload, &rejection).await;
         let first_landing = rejection.until;
         Ok(Some(HeldRejection {
             rejection,
@@ -85,7 +79,7 @@ impl Service {
             tokio::select! {
                 disposed = &mut dispose => break disposed,
                 // A copy may take the store longer than the lease.
-                () = sleep(self.config.lease_terms.lease_ttl / 3) => {
+                () = sleep(self.config().lease_terms.lease_ttl / 3) => {
                     let next = self.renewed().lease_until;
                     match self.ledger.reschedule_cleanup(&upload.id, held.until, next).await {
                         Ok(true) => held.until = next,

@@ -17,7 +17,7 @@ impl Service {
     /// # Errors
     /// `unavailable` if the ledger fails.
     pub(super) async fn delete_ended(&self) -> Result<(), Refusal> {
-        let Some(keep) = self.config.keep_ended else {
+        let Some(keep) = self.config().keep_ended else {
             return Ok(());
         };
         // Nothing is deleted unless both clocks agree.

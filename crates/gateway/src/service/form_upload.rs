@@ -15,6 +15,7 @@ use super::url_ttl::{MAX_FORM_BYTES, part_url_ttl};
 use crate::auth::Owner;
 use crate::lease::Renewed;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
+use crate::limits::Quota;
 use crate::metrics::metrics;
 use crate::problem::{Refusal, report_ledger_error, store_failed};
 use crate::time::after;
@@ -44,16 +45,16 @@ impl Service {
                 "this gateway accepts uploads in parts only (Uppy: shouldUseMultipart: true)";
             return Err(Refusal::with_detail(Code::InvalidRequest, detail));
         }
-        self.call_rate.take(&owner.0, 1)?;
-        let quota = self.config.quota;
+        self.take_permits(owner, 1)?;
+        let quota = self.quota(owner);
         let max_size = [quota.outstanding, quota.total]
             .into_iter()
             .flatten()
             .fold(MAX_FORM_BYTES, u64::min)
-            .min(self.config.limits.max_size);
+            .min(self.config().limits.max_size);
         let plan = Plan::pinned(max_size, max_size.max(1));
         let plan = plan.map_err(|error| internal_error(&error))?;
-        let url_ttl = self.config.url_ttl;
+        let url_ttl = self.config().url_ttl;
         let now = self.now();
         let renewed = Renewed {
             lease_until: after(now, MIN_POLL_DELAY),
@@ -91,7 +92,9 @@ impl Service {
             etag: object.etag,
             sha256: None,
         };
-        let (upload, source) = self.measure(upload.clone(), vec![part])?;
+        // The quota was checked with the maximum size of the form when the upload began.
+        let quota = Quota::default();
+        let (upload, source) = self.measure(upload.clone(), vec![part], quota)?;
         let result = self.join_or_spawn(upload, source).result().await;
         let pending = Ok(Completion::Pending(UploadState::Completing));
         Ok(Some(result.unwrap_or(pending)))

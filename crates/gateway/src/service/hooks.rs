@@ -7,16 +7,19 @@
 //!
 //! Not here: the disposal of rejected objects (`dispose`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio::time::sleep;
 
 use super::dispose::HeldRejection;
 use super::shared_state::Service;
-use crate::hooks::{Document, Hook, HookKind, UploadDescription, Verdict, retry_delay};
+use crate::hooks::{
+    Document, Hook, HookKind, Hooks, RunningByOwner, Turns, UploadDescription, Verdict, retry_delay,
+};
 use crate::ledger::{LedgerError, PendingHooks, Upload};
 use crate::metrics::metrics;
 use crate::problem::report_ledger_error;
@@ -37,7 +40,7 @@ const READ_URL_MARGIN: Duration = Duration::from_mins(1);
 impl Service {
     #[must_use]
     pub fn has_hooks(&self) -> bool {
-        !self.config.hooks.is_empty()
+        !self.config().hooks.is_empty()
     }
 
     /// Logs a warning if uploads wait for hooks. A gateway without hooks must not make them ready.
@@ -54,13 +57,25 @@ impl Service {
     /// Runs hooks forever, as they become due. If the future is dropped, running hooks end.
     pub async fn run_hooks(self: Arc<Self>) {
         let mut running = JoinSet::new();
+        let mut owners: HashMap<task::Id, String> = HashMap::new();
+        let mut turns = Turns::default();
         loop {
-            let free = MAX_CONCURRENT_UPLOADS.saturating_sub(running.len());
-            let delay = match self.take_due_hooks(free).await {
+            // A gateway without hooks leaves the uploads that wait for hooks to other gateways.
+            let limit = if self.has_hooks() {
+                MAX_CONCURRENT_UPLOADS
+            } else {
+                0
+            };
+            let free = limit.saturating_sub(running.len());
+            let delay = match self.take_due_hooks(free, &turns, &owners).await {
                 Ok((taken, delay)) => {
                     for pending in taken {
+                        let owner = pending.upload.owner.clone();
+                        turns.record(&owner);
                         let service = Arc::clone(&self);
-                        running.spawn(async move { service.process_hooks(pending).await });
+                        let task =
+                            running.spawn(async move { service.process_hooks(pending).await });
+                        owners.insert(task.id(), owner);
                     }
                     delay
                 }
@@ -71,24 +86,35 @@ impl Service {
             };
             let is_full = running.len() >= MAX_CONCURRENT_UPLOADS;
             tokio::select! {
-                Some(_) = running.join_next() => {}
+                Some(ended) = running.join_next_with_id() => {
+                    let id = ended.map_or_else(|failed| failed.id(), |(id, ())| id);
+                    owners.remove(&id);
+                }
                 () = self.hooks_due.notified(), if !is_full => {}
                 () = sleep(delay), if !is_full => {}
             }
         }
     }
 
-    /// Takes due hooks of at most `max` uploads. Also returns how long to wait until the next call.
+    /// Takes due hooks of at most `max` uploads, given the owners of running hooks. Also returns how
+    /// long to wait until the next call.
     async fn take_due_hooks(
         &self,
         max: usize,
+        turns: &Turns,
+        owners: &HashMap<task::Id, String>,
     ) -> Result<(Vec<PendingHooks>, Duration), LedgerError> {
         if max == 0 {
             return Ok((Vec::new(), POLL_INTERVAL));
         }
         let now = self.now();
-        let until = self.config.lease_terms.renewed(now).lease_until;
-        let taken = self.ledger.take_due_hooks(now, until, max).await?;
+        let until = self.config().lease_terms.renewed(now).lease_until;
+        let mut running = RunningByOwner::new();
+        for owner in owners.values() {
+            *running.entry(owner.clone()).or_default() += 1;
+        }
+        let turns = (turns.clone(), running);
+        let taken = self.ledger.take_due_hooks(now, until, max, turns).await?;
         self.measure_hooks_backlog(now).await?;
         let delay = match self.ledger.next_hooks_due().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
@@ -130,7 +156,7 @@ impl Service {
     /// Renews the lease until another gateway has taken the hooks, or the upload is decided.
     async fn renew_until_taken_over(&self, pending: &PendingHooks) {
         loop {
-            sleep(self.config.lease_terms.lease_ttl / 3).await;
+            sleep(self.config().lease_terms.lease_ttl / 3).await;
             let until = self.renewed().lease_until;
             let renewed = self
                 .ledger
@@ -151,11 +177,17 @@ impl Service {
     ) -> Result<Option<HeldRejection>, LedgerError> {
         let PendingHooks { upload, epoch, .. } = pending;
         let mut accepted = pending.accepted.clone();
-        for hook in self.config.hooks.iter() {
+        // A reload does not change the hooks of a run.
+        let hooks = self.config().hooks.clone();
+        if hooks.is_empty() {
+            // A reload has removed the hooks that the upload waits for.
+            return Ok(None);
+        }
+        for hook in hooks.iter() {
             if accepted.contains(&hook.name) {
                 continue;
             }
-            let verdict = self.run_hook(hook, upload).await;
+            let verdict = self.run_hook(&hooks, hook, upload).await;
             crash::point("gateway.hooks.verdict");
             match verdict {
                 Verdict::Accept => {
@@ -185,19 +217,26 @@ impl Service {
         if self.ledger.mark_ready(&upload.id, *epoch).await? {
             crash::point("gateway.hooks.ready");
             metrics().record_final_state(UploadState::Ready);
-            tracing::info!(id = %upload.id, "upload ready");
+            if let Some(receipt) = &upload.receipt {
+                self.audit_ready(upload, receipt).await;
+            }
         }
         Ok(None)
     }
 
-    async fn run_hook(&self, hook: &Hook, upload: &Upload) -> Verdict {
+    async fn run_hook(&self, hooks: &Hooks, hook: &Hook, upload: &Upload) -> Verdict {
         match self.read_url(hook, upload).await {
             Ok(read_url) => {
                 let key = self.store.key_in_bucket(&upload.key);
+                let subject = if self.config().hook_subjects {
+                    self.subject_of(&upload.owner).await
+                } else {
+                    None
+                };
                 let receipt = upload.shown_receipt();
-                let description = describe(upload, &key, receipt.as_ref());
-                let document = Document::new(hook, description, &read_url);
-                self.config.hooks.run(hook, &document).await
+                let upload = describe(upload, subject.as_deref(), &key, receipt.as_ref());
+                let document = Document::new(hook, upload, &read_url);
+                hooks.run(hook, &document).await
             }
             Err(fault) => {
                 Verdict::Retry(format!("could not sign a URL to read the object: {fault}"))
@@ -248,12 +287,14 @@ impl Service {
 /// `key` is the key in the bucket.
 fn describe<'a>(
     upload: &'a Upload,
+    subject: Option<&'a str>,
     key: &'a Key,
     receipt: Option<&'a Receipt>,
 ) -> UploadDescription<'a> {
     UploadDescription {
         id: &upload.id,
         owner: &upload.owner,
+        owner_subject: subject,
         key,
         name: &upload.name,
         size: upload.plan.size(),

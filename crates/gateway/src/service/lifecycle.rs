@@ -5,10 +5,10 @@
 //!
 //! | state | event | next state | effect |
 //! |---|---|---|---|
-//! | none | begin | pending | creates the rows of the upload and its parts |
-//! | none | begin with parts | uploading | also pins the parts to their SHA-256 |
+//! | none | begin | pending | creates the row of the upload |
+//! | none | begin with parts | uploading | also creates a pinned row for each of the parts |
 //! | none | begin form | uploading | creates the row of a browser's upload in one form |
-//! | pending, uploading | sign | uploading | pins the parts to their SHA-256, renews the lease |
+//! | pending, uploading | sign | uploading | creates the pinned rows of the parts, renews the lease |
 //! | pending, uploading | sign numbers | uploading | reserves the size, renews the lease |
 //! | pending, uploading | multipart created | same | records the store's id for it |
 //! | pending, uploading, completing, verified, ready | claim | same | sets holder and epoch |
@@ -40,8 +40,11 @@
 //! ended upload. *Remove* is an abort by the owner, of a ready upload only if the operator permits
 //! it, or a removal by the operator.
 //!
-//! When the lease and the lifetime of a pending or uploading upload have run out, it is reported as
-//! `expired`, even before a sweep ends it.
+//! The rows of parts are deleted with the transition to `verified`, `ready`, `rejected` or
+//! `aborted`, and those of an `expired` upload and of a browser's parts by a cleanup. The row of an
+//! upload that has ended is deleted after the retention time. When the lease and the lifetime of a
+//! pending or uploading upload have run out, it is reported as `expired`, even before a sweep ends
+//! it.
 //!
 //! Not here: the compare-and-sets (`ledger`), and the choice of the event (the operations).
 

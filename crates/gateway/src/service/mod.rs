@@ -8,6 +8,7 @@
 //! Not here: HTTP (`routes`, `companion`), SQL (`ledger`), and the protocol of S3 (`upload_s3`).
 
 mod abort;
+mod audit;
 mod batch;
 mod begin;
 mod browser_upload;

@@ -36,7 +36,7 @@ impl Service {
     /// # Errors
     /// `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn status(&self, owner: &Owner, id: &str) -> Result<UploadStatus, Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let upload = self.find_upload(owner, id).await?;
         let object = if is_complete(upload.state) {
             Some(self.object_state(&upload).await?)
@@ -64,12 +64,7 @@ impl Service {
         }
         Ok(match object {
             None => ObjectState::Missing,
-            Some(object)
-                if is_recorded(upload, object.size, &object.etag)
-                    && self.unsigned_headers(upload, &object).is_empty() =>
-            {
-                ObjectState::Present
-            }
+            Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
             Some(_) => ObjectState::Replaced,
         })
     }
@@ -85,7 +80,7 @@ impl Service {
         state: Option<&str>,
         after: Option<&str>,
     ) -> Result<UploadList, Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let unknown = || Refusal::with_detail(Code::InvalidRequest, "there is no such state");
         let state = state
             .map(|name| UploadState::from_name(name).ok_or_else(unknown))
@@ -118,7 +113,7 @@ impl Service {
     /// `invalid_request` for a complete upload of several parts, `rate_limited`, `not_found`,
     /// `store_unavailable`.
     pub async fn parts(&self, owner: &Owner, id: &str, after: u32) -> Result<PartList, Refusal> {
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         let upload = self.find_upload(owner, id).await?;
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
@@ -281,7 +276,7 @@ impl Service {
                 return Err(Refusal::with_detail(Code::NotReady, detail));
             }
         }
-        self.call_rate.take(&owner.0, 1)?;
+        self.take_permits(owner, 1)?;
         if self.object_state(&upload).await? != ObjectState::Present {
             return Err(Refusal::with_detail(
                 Code::Gone,

@@ -53,7 +53,7 @@ impl Service {
                         id = %upload.id, key = %upload.key,
                         "upload has expired in the ledger, but its object is complete: the upload is verified"
                     );
-                    self.on_verified(receipt);
+                    self.on_verified(upload, receipt).await;
                 }
             }
             (ExpiredObject::Unknown, _) => tracing::error!(

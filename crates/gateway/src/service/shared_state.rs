@@ -3,7 +3,7 @@
 //! Not here: the operations themselves, one file each.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -55,12 +55,17 @@ pub struct ServiceConfig {
     pub hooks: Hooks,
     /// True if clients may remove their finished uploads.
     pub client_delete: bool,
+    /// Whether logs have the subjects of owners.
+    pub log_subjects: bool,
+    /// Whether the documents of hooks have the subjects of owners.
+    pub hook_subjects: bool,
 }
 
 /// A service without which the gateway cannot serve requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {
-    Ledger,
+    /// With the reason, if it is known.
+    Ledger(Option<&'static str>),
     Store,
 }
 
@@ -69,7 +74,10 @@ pub struct Service {
     pub(super) store: Store,
     /// The same store without any proof, for uploads with unknown SHA-256.
     pub(super) unproven_store: Store,
-    pub(super) config: ServiceConfig,
+    /// Read it with [`Service::config`]. A reload replaces it.
+    current_config: RwLock<Arc<ServiceConfig>>,
+    /// Subjects by segment. The subject of an owner never changes.
+    pub(super) subjects: Mutex<HashMap<String, Arc<str>>>,
     pub(super) call_rate: RateLimiter,
     /// Owner and idempotency key of every begin and abort that runs in this process.
     begin_locks: Mutex<HashSet<(String, String)>>,
@@ -87,8 +95,9 @@ impl Service {
             ledger,
             unproven_store: store.clone().with_proof(Proof::None),
             store,
-            call_rate: RateLimiter::new(config.rate),
-            config,
+            call_rate: RateLimiter::default(),
+            current_config: RwLock::new(Arc::new(config)),
+            subjects: Mutex::default(),
             begin_locks: Mutex::default(),
             completions: Mutex::default(),
             store_calls: Semaphore::new(MAX_STORE_CALLS),
@@ -96,14 +105,57 @@ impl Service {
         })
     }
 
-    /// The protocol version, limits and capabilities of this backend.
+    /// The configuration. An operation that reads several settings calls this once.
     #[must_use]
-    pub fn info(&self) -> BackendInfo {
+    pub fn config(&self) -> Arc<ServiceConfig> {
+        let config = self.current_config.read();
+        Arc::clone(&config.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Uses another configuration from now on. Operations that run may still use the previous one.
+    pub fn set_config(&self, config: ServiceConfig) {
+        let current = self.current_config.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        // Uploads may wait for hooks that exist now.
+        self.hooks_due.notify_one();
+    }
+
+    /// Takes `count` permits of the owner's rate.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(super) fn take_permits(&self, owner: &Owner, count: usize) -> Result<(), Refusal> {
+        let rate = match owner.limits().rate {
+            Some(limit) => limit.rate(),
+            None => self.config().rate,
+        };
+        Ok(self.call_rate.take(rate, &owner.0, count)?)
+    }
+
+    /// The quota for a request of the owner.
+    pub(super) fn quota(&self, owner: &Owner) -> Quota {
+        owner.limits().quota.unwrap_or_else(|| self.config().quota)
+    }
+
+    /// The content types that the owner may upload.
+    pub(super) fn allow_types(&self, owner: &Owner) -> Vec<String> {
+        let own = owner.limits().allow_types.clone();
+        own.unwrap_or_else(|| self.config().allow_types.clone())
+    }
+
+    /// The protocol version, limits and capabilities of this backend for the owner.
+    #[must_use]
+    pub fn info(&self, owner: &Owner) -> BackendInfo {
         BackendInfo {
             protocol: PROTOCOL_VERSION,
             instance_id: self.ledger.instance_id().to_owned(),
-            limits: self.config.limits,
-            allow_types: self.config.allow_types.clone(),
+            limits: self.config().limits,
+            allow_types: self.allow_types(owner),
             proof: self.store.proof(),
             capabilities: self.store.profile().capabilities(),
             hooks: self.has_hooks(),
@@ -120,7 +172,9 @@ impl Service {
             timeout(READINESS_TIMEOUT, head).await
         };
         let ledger = timeout(READINESS_TIMEOUT, self.ledger.check_writes(self.now()));
-        match join(ledger, store).await {
+        let responses = join(ledger, store).await;
+        metrics().set_clock_offset(self.clock_offset_seconds());
+        match responses {
             // The object need not exist.
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
             (Ok(Ok(())), store) => {
@@ -131,16 +185,13 @@ impl Service {
             (ledger, _) => {
                 metrics().record_ledger_error();
                 let timed_out = ledger.is_err();
-                let error = ledger
-                    .ok()
-                    .and_then(Result::err)
-                    .map(tracing::field::display);
+                let error = ledger.ok().and_then(Result::err);
                 tracing::error!(
                     timed_out,
-                    error,
+                    error = error.as_ref().map(tracing::field::display),
                     "not ready: the ledger does not accept writes"
                 );
-                Err(Dependency::Ledger)
+                Err(Dependency::Ledger(error.and_then(|error| error.reason())))
             }
         }
     }
@@ -166,7 +217,7 @@ impl Service {
 
     /// The upload as [`Service::find_upload`] finds it now.
     pub(super) async fn reload(&self, upload: &Upload) -> Result<Upload, Refusal> {
-        let owner = Owner(upload.owner.clone());
+        let owner = Owner::new(upload.owner.clone());
         self.find_upload(&owner, upload.id.as_str()).await
     }
 
@@ -195,9 +246,15 @@ impl Service {
         matches!(response, Ok(Ok(_)))
     }
 
+    /// The time of the store minus the local time, in seconds. Zero up to a minute.
+    #[must_use]
+    pub fn clock_offset_seconds(&self) -> i64 {
+        self.store.clock_offset().as_secs()
+    }
+
     /// When lease and upload end after a call at this moment.
     pub(super) fn renewed(&self) -> Renewed {
-        self.config.lease_terms.renewed(self.now())
+        self.config().lease_terms.renewed(self.now())
     }
 
     /// Excludes other begins and aborts with the same idempotency key until the guard is dropped.

@@ -40,7 +40,7 @@ impl Service {
         check_declared(&upload)?;
         validation::check_parts(&upload.plan, &request.parts)?;
         self.check_signable(&request.parts)?;
-        self.call_rate.take(&owner.0, request.parts.len())?;
+        self.take_permits(owner, request.parts.len())?;
         if request.credentials_rejected {
             // The credentials that the gateway has may still be valid.
             if let Err(fault) = self.store.renew_credentials().await {
@@ -100,7 +100,7 @@ impl Service {
         parts: &[PartSpec],
     ) -> Result<Vec<SignedPart>, Refusal> {
         let key = &upload.key;
-        let ttl = |size| part_url_ttl(size, self.config.url_ttl);
+        let ttl = |size| part_url_ttl(size, self.config().url_ttl);
         let multipart = upload
             .store_upload
             .as_deref()

@@ -29,7 +29,7 @@ impl Service {
     ) -> Vec<Result<UploadStatus, Refusal>> {
         let uploads = ids.into_iter().map(async |id| {
             let id = id?;
-            self.call_rate.take(&owner.0, 1)?;
+            self.take_permits(owner, 1)?;
             self.find_upload(owner, id.as_str()).await
         });
         let uploads = join_all(uploads).await;

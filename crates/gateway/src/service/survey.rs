@@ -56,7 +56,7 @@ impl Service {
     pub async fn survey_objects(&self, max_pages: usize) -> Result<bool, Refusal> {
         for _ in 0..max_pages {
             let now = self.now();
-            let until = self.config.lease_terms.renewed(now).lease_until;
+            let until = self.config().lease_terms.renewed(now).lease_until;
             let page = self.ledger.take_survey_page(now, until).await;
             let Some(page) = page.map_err(ledger_failed)? else {
                 return Ok(true);

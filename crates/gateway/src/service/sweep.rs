@@ -6,7 +6,7 @@
 //!
 //! Not here: the preview of a sweep (`sweep_preview`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -24,12 +24,16 @@ use crate::metrics::{Abandoned, metrics};
 use crate::problem::{
     Refusal, ledger_failed, report_ledger_error, report_store_fault, store_failed,
 };
+use upload_s3::Store;
+use upload_types::sync::lock;
 use upload_types::wire::UploadState;
 
 /// Uploads that are processed at the same time.
 pub const MAX_CONCURRENT_UPLOADS: usize = 8;
 /// How often the bucket is searched for orphans.
 const ORPHAN_SEARCH_INTERVAL: Duration = Duration::from_hours(1);
+/// The orphans that are named in the log. `upload serve sweep` names all of them.
+const MAX_LOGGED_ORPHANS: usize = 5;
 
 /// The schedule of a sweeper.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +91,7 @@ impl Service {
             ticks.tick().await;
             if schedule.report_orphans && next_search <= Instant::now() {
                 // Failures are logged.
-                let _ = self.report_orphans(&log_orphan).await;
+                let _ = self.log_orphans().await;
                 next_search = Instant::now() + ORPHAN_SEARCH_INTERVAL;
             }
             if let Err(error) = self.measure_hooks_backlog(self.now()).await {
@@ -120,7 +124,7 @@ impl Service {
                     SweepTask::Expired => self.now().min(Timestamp::now()),
                     _ => self.now(),
                 };
-                let until = self.config.lease_terms.renewed(now).lease_until;
+                let until = self.config().lease_terms.renewed(now).lease_until;
                 let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
                 let is_last = taken.len() < SWEEP_BATCH_ROWS;
@@ -252,10 +256,16 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`.
     pub async fn report_orphans(&self, observer: SweepObserver<'_>) -> Result<usize, Refusal> {
+        if let Err(fault) = self.store.delete_stale_probes(self.now()).await {
+            report_store_fault("delete the leftovers of interrupted probes", &fault);
+        }
         let (mut after, mut count) = (None, 0);
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
-            let (keys, next) = page.map_err(|fault| store_failed("search for orphans", &fault))?;
+            let (mut keys, next) =
+                page.map_err(|fault| store_failed("search for orphans", &fault))?;
+            // Those of a probe that runs, or was interrupted a short time ago.
+            keys.retain(|key| !Store::is_probe_key(key));
             let unknown = self.ledger.schedule_key_cleanup(keys, self.now()).await;
             for key in unknown.map_err(ledger_failed)? {
                 count += 1;
@@ -269,6 +279,28 @@ impl Service {
         }
     }
 
+    /// Logs one line with the number of orphans, if there are any, and the keys of the first ones.
+    async fn log_orphans(&self) -> Result<(), Refusal> {
+        let examples = Mutex::new(Vec::new());
+        let count = self
+            .report_orphans(&|orphan| {
+                let examples = &mut *lock(&examples);
+                if examples.len() < MAX_LOGGED_ORPHANS {
+                    examples.push(orphan.key.clone());
+                }
+            })
+            .await?;
+        if count > 0 {
+            let examples = examples.into_inner().unwrap_or_default();
+            tracing::warn!(
+                count,
+                ?examples,
+                "orphans found: the ledger does not name these open multipart uploads"
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn orphan(&self, key: String) -> SweptItem {
         let full_key = key.parse().map(|key| self.store.full_key(&key));
         SweptItem {
@@ -280,13 +312,6 @@ impl Service {
             is_done: true,
         }
     }
-}
-
-fn log_orphan(orphan: &SweptItem) {
-    tracing::warn!(
-        key = orphan.key,
-        "orphan found: the ledger does not name an open multipart upload"
-    );
 }
 
 pub fn action(task: SweepTask, upload: &Upload, now: Timestamp) -> SweepAction {

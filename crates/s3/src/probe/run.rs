@@ -9,7 +9,7 @@ use upload_types::wire::Proof;
 use super::checks::{self, Checks};
 use super::cleanup;
 use super::depth::ProbeDepth;
-use super::fixture::{PROBE_OBJECT, probe_key};
+use super::fixture::{PROBE_OBJECT, PROBE_PREFIX, parse_key, probe_key};
 use super::proofs::{ProofChecks, ProofSearch};
 use super::reaction::finding_of;
 use crate::fault::Fault;
@@ -38,7 +38,9 @@ impl Store {
             _ => ProofSearch::Strongest,
         };
         let is_encrypted = self.create_headers().contains_key(ENCRYPTION_HEADER);
-        run(self, depth, search).await.map_err(|fault| match fault {
+        // Boxed, since the compiler limits the depth of the future of a whole start.
+        let profile = Box::pin(run(self, depth, search)).await;
+        profile.map_err(|fault| match fault {
             Fault::Refused(text) if is_encrypted => Fault::misconfigured(
                 "the store refuses the encryption of the gateway",
                 text,
@@ -48,13 +50,20 @@ impl Store {
         })
     }
 
+    /// Whether a key, without the prefix of the store, is one of a probe.
+    #[must_use]
+    pub fn is_probe_key(key: &str) -> bool {
+        key.strip_prefix(PROBE_PREFIX)
+            .is_some_and(|rest| parse_key(rest).is_some())
+    }
+
     /// Deletes the leftovers of interrupted probes that began more than 15 minutes before `now`.
     /// Returns the number of aborted multipart uploads.
     ///
     /// # Errors
     /// [`Fault`] if the store does not list, delete or abort.
     pub async fn delete_stale_probes(&self, now: Timestamp) -> Result<usize, Fault> {
-        cleanup::delete_stale(self, now).await
+        Box::pin(cleanup::delete_stale(self, now)).await
     }
 }
 

@@ -13,7 +13,10 @@ use crate::ids::PartNumber;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CompleteRequest {
     pub epoch: u64,
+    /// Every part, in order.
     pub parts: Vec<CompletePart>,
+    /// Of one part: the SHA-256 of its bytes in base64. Of N parts: the SHA-256 of the concatenated
+    /// SHA-256 digests (32 bytes each) in base64, followed by `-N`.
     pub checksum: Checksum,
 }
 

@@ -66,14 +66,18 @@ impl UploadState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BeginRequest {
+    /// 1 to 200 characters without control characters. Its extension becomes that of the key.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub name: String,
     /// Size of the source in bytes. `null` is reserved for sources of unknown size and is rejected
     /// today.
     pub size: Option<u64>,
+    /// A media type (RFC 9110), such as `video/mp4`.
     pub content_type: String,
     /// The part size that the client prefers, in bytes. The response has the part size that
     /// applies.
     pub part_size: Option<u64>,
+    /// User metadata of the object: keys of a-z, 0-9 and -, values of visible ASCII.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// When the source was last modified. It becomes the metadata `mtime` of the object, in
@@ -95,23 +99,29 @@ pub struct BeginRequest {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BeginResponse {
     pub id: UploadId,
+    /// For the calls about this upload; a claim may give another one.
     pub epoch: u64,
     pub state: UploadState,
     /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
+    /// The size of each part but the last one, in bytes.
     pub part_size: u64,
+    /// At least 1: an empty source has one empty part.
     pub part_count: u32,
+    /// Each call about the upload moves this time.
     pub expires_at: Timestamp,
     /// The signed parts, if the request had parts that match the part size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<SignedPart>>,
 }
 
-/// Request `POST /v1/uploads/{id}/claim`.
+/// Request `POST /v1/uploads/{id}/claim`. A client needs it to continue an upload in another
+/// process, and to keep other clients from doing so while it sends no other call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
-    /// A random name that the client keeps in its journal for this upload.
+    /// A random name that the client keeps in its journal for this upload: visible ASCII.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 128))]
     pub holder: String,
     /// The epoch that the holder has, in order to renew its lease. Without it the holder gets a new
     /// epoch.

@@ -1,16 +1,20 @@
-//! Makes connections for the pool, and pauses after a failure.
+//! Makes connections for the pool, and pauses after a failure. A connection is replaced after some
+//! time.
+//!
+//! Not here: the servers of an address (`hosts`).
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Hook, Manager, Metrics, RecycleError, RecycleResult};
-use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
-use tokio_postgres::NoTls;
-use tokio_postgres_rustls::MakeRustlsConnect;
+use deadpool_postgres::ClientWrapper;
 
 use super::address::PostgresAddress;
-use super::tls;
+use super::failure::reason;
+use super::hosts::Hosts;
+use super::target::CurrentTarget;
 use crate::ledger::sql::{Result, SqlError};
 use upload_types::backoff::Backoff;
 use upload_types::sync::lock;
@@ -18,9 +22,35 @@ use upload_types::sync::lock;
 /// The pause after connecting failed.
 const CONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
+/// An attempt to connect that takes longer is a failure if the pool ends it.
+pub(super) const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
+/// A connection is replaced after a random time between these.
+const LIFETIME: [Duration; 2] = [Duration::from_secs(25 * 60), Duration::from_secs(35 * 60)];
+
+/// A connection of the pool.
+pub(super) struct Connection {
+    client: ClientWrapper,
+    replace_at: Instant,
+}
+
+/// When a connection made now is replaced; `random` is between 0 and 1.
+fn replace_at(now: Instant, random: f64) -> Instant {
+    let [shortest, longest] = LIFETIME;
+    now + shortest + (longest - shortest).mul_f64(random)
+}
+
+impl Deref for Connection {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        &self.client
+    }
+}
+
 /// A manager of the pool's connections.
 pub(super) struct Connector {
-    manager: deadpool_postgres::Manager,
+    target: CurrentTarget,
+    hosts: Hosts,
     /// Connections that are being made. The pool counts a connection only after it is made.
     connecting: Arc<AtomicUsize>,
     pause: Mutex<Pause>,
@@ -31,6 +61,8 @@ pub(super) struct Connector {
 struct Pause {
     failures: u32,
     last_failure: Option<Instant>,
+    /// For the operator, if it is known.
+    reason: Option<&'static str>,
     is_reported: bool,
 }
 
@@ -50,18 +82,9 @@ impl Connector {
     /// # Errors
     /// [`SqlError::Config`] if TLS is required and cannot be set up.
     pub(super) fn new(address: &PostgresAddress) -> Result<Self> {
-        let config = address.config().clone();
-        let settings = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = if address.requires_tls() {
-            let tls = MakeRustlsConnect::new(tls::client_config(address)?);
-            deadpool_postgres::Manager::from_config(config, tls, settings)
-        } else {
-            deadpool_postgres::Manager::from_config(config, NoTls, settings)
-        };
         Ok(Self {
-            manager,
+            target: CurrentTarget::new(address)?,
+            hosts: Hosts::default(),
             connecting: Arc::default(),
             pause: Mutex::default(),
         })
@@ -78,6 +101,13 @@ impl Connector {
 
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting.load(Ordering::SeqCst) > 0
+    }
+
+    /// The time limit for an attempt to connect to all servers.
+    pub(super) fn time_limit(&self) -> Duration {
+        let target = self.target.get();
+        let servers = u32::try_from(target.address().servers().len()).unwrap_or(u32::MAX);
+        target.address().connect_timeout().saturating_mul(servers)
     }
 
     /// The time until the next attempt to connect.
@@ -97,72 +127,107 @@ impl Connector {
         }
     }
 
-    fn on_connect_failed(&self) {
+    fn on_connect_failed(&self, reason: Option<&'static str>) {
         let mut pause = lock(&self.pause);
         pause.failures = pause.failures.saturating_add(1);
         pause.last_failure = Some(Instant::now());
+        pause.reason = reason;
+    }
+
+    /// Returns true if no connection may be made now. After a failure, one attempt is made at a
+    /// time.
+    fn must_wait(&self) -> bool {
+        let pause = lock(&self.pause);
+        !pause.remaining(Instant::now()).is_zero() || (pause.failures > 0 && self.is_connecting())
     }
 }
 
 impl Manager for Connector {
-    type Type = ClientWrapper;
+    type Type = Connection;
     type Error = SqlError;
 
-    async fn create(&self) -> Result<ClientWrapper> {
-        if !self.pause_remaining().is_zero() {
-            return Err(SqlError::Backoff);
+    async fn create(&self) -> Result<Connection> {
+        if self.must_wait() {
+            return Err(SqlError::Backoff(lock(&self.pause).reason));
         }
-        let connecting = Connecting::new(&self.connecting);
-        match self.manager.create().await {
+        let connecting = Connecting::new(self);
+        let target = self.target.read_again().await;
+        // On the heap, because it is large, and rarely runs.
+        match Box::pin(self.hosts.connect(&target)).await {
             Ok(client) => {
                 self.on_connected();
                 connecting.hand_over();
-                Ok(client)
+                Ok(Connection {
+                    client,
+                    replace_at: replace_at(Instant::now(), fastrand::f64()),
+                })
             }
             Err(error) => {
-                self.on_connect_failed();
-                Err(error.into())
+                connecting.fail(reason(&error));
+                Err(error)
             }
         }
     }
 
-    async fn recycle(&self, client: &mut ClientWrapper, _: &Metrics) -> RecycleResult<SqlError> {
-        if client.is_closed() {
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<SqlError> {
+        if connection.is_closed() {
             return Err(RecycleError::message("the connection is closed"));
         }
+        if connection.replace_at <= Instant::now() {
+            return Err(RecycleError::message("the connection is old"));
+        }
         Ok(())
-    }
-
-    fn detach(&self, client: &mut ClientWrapper) {
-        self.manager.detach(client);
     }
 }
 
 /// Counts a connection that is being made, until it fails, its future is dropped, or the pool
 /// counts it.
-struct Connecting<'a>(&'a AtomicUsize);
+struct Connecting<'a> {
+    connector: &'a Connector,
+    began: Instant,
+    has_ended: bool,
+}
 
 impl<'a> Connecting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
+    fn new(connector: &'a Connector) -> Self {
+        connector.connecting.fetch_add(1, Ordering::SeqCst);
+        Self {
+            connector,
+            began: Instant::now(),
+            has_ended: false,
+        }
     }
 
     /// Leaves the decrement to [`Connector::on_counted`].
     fn hand_over(self) {
         std::mem::forget(self);
     }
+
+    fn fail(mut self, reason: Option<&'static str>) {
+        self.has_ended = true;
+        self.connector.on_connect_failed(reason);
+    }
 }
 
 impl Drop for Connecting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        if !self.has_ended && self.began.elapsed() >= CONNECT_PATIENCE {
+            self.connector.on_connect_failed(None);
+        }
+        self.connector.connecting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_are_replaced_after_half_an_hour_at_different_times() {
+        let now = Instant::now();
+        let minutes = |random| (replace_at(now, random) - now).as_secs() / 60;
+        assert_eq!([0.0, 0.5, 1.0].map(minutes), [25, 30, 35]);
+    }
 
     #[test]
     fn pause_grows_with_each_failure_and_ends() {
@@ -172,7 +237,7 @@ mod tests {
             let pause = Pause {
                 failures,
                 last_failure,
-                is_reported: false,
+                ..Pause::default()
             };
             pause.remaining(now)
         };

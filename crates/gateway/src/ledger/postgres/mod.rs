@@ -12,15 +12,21 @@
 
 mod address;
 mod connector;
+#[cfg(test)]
+mod failover_tests;
 mod failure;
+mod hosts;
 mod migrate;
 mod pool;
+mod pooler;
 mod session;
+mod target;
 #[cfg(test)]
 pub(super) mod tests;
 mod tls;
 mod transaction;
 
-pub use address::PostgresAddress;
+pub use address::{AddressOrigin, PostgresAddress};
+pub(super) use failure::reason;
 pub(super) use pool::Pool;
 pub(super) use transaction::PgTransaction;

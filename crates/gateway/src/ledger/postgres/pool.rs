@@ -1,12 +1,14 @@
 //! The pool of connections: runs operations, and repeats those that were not committed.
 //!
 //! `deadpool` limits and keeps the connections. If the database accepts only some of them, because
-//! other programs use its connections too, `deadpool` fails. [`Pool::session`] then waits until an
-//! operation returns a connection, and `connector` pauses between attempts to connect.
+//! other programs use its connections too, `deadpool` fails or waits. [`Pool::session`] then waits
+//! until an operation returns a connection, and `connector` pauses between attempts to connect.
 //!
 //! Not here: making connections (`connector`) and the end of a transaction (`session`).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,11 +17,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::address::PostgresAddress;
-use super::connector::Connector;
-use super::failure::cannot_open;
+use super::connector::{CONNECT_PATIENCE, Connector};
+use super::failure::{cannot_open, is_server_unusable, is_statement_lost};
 use super::migrate::migrate;
+use super::pooler;
 use super::session::{Failure, Session};
-use super::transaction::{Access, PgTransaction};
+use super::transaction::{Access, PgTransaction, Statements};
 use crate::ledger::schema::POSTGRES_MIGRATIONS;
 use crate::ledger::sql::{self, SqlError, TransactionEnd};
 use upload_types::backoff::Backoff;
@@ -28,6 +31,15 @@ use upload_types::error::{Error, Kind};
 /// The maximum number of connections of one gateway. They are made when operations need them.
 pub(super) const MAX_CONNECTIONS: usize = 8;
 const MAX_ATTEMPTS: u32 = 5;
+/// A connection that was not used for this long is closed, so that other gateways can have it if a
+/// server or a pooler limits connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an operation waits for a connection in addition to the time for making one.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+/// The shortest wait for a connection between two attempts to make one.
+const MIN_WAIT: Duration = Duration::from_millis(20);
+/// The time limit for the search for a pooler.
+const POOLER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before a repetition. It is random, so that two transactions that conflicted do not
 /// conflict again.
 const REPEAT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(160));
@@ -37,6 +49,8 @@ pub(in crate::ledger) struct Pool {
     handle: Handle,
     /// Notified when a connection was returned to the pool, or closed.
     returned: Arc<Notify>,
+    /// Whether a pooler gives each transaction another connection to the server.
+    is_shared: AtomicBool,
 }
 
 impl Pool {
@@ -49,6 +63,7 @@ impl Pool {
         address: &PostgresAddress,
     ) -> upload_types::error::Result<(Arc<Self>, String)> {
         let pool = Arc::new(Self::new(address).map_err(cannot_open)?);
+        Box::pin(pool.find_pooler()).await.map_err(cannot_open)?;
         let instance_id = pool
             .write(|tx| Ok((migrate(tx, POSTGRES_MIGRATIONS)?, TransactionEnd::Commit)))
             .await
@@ -76,7 +91,39 @@ impl Pool {
             connections,
             handle: Handle::current(),
             returned: Arc::default(),
+            is_shared: AtomicBool::new(false),
         })
+    }
+
+    /// Finds out whether a pooler is between this gateway and the server.
+    async fn find_pooler(&self) -> sql::Result<()> {
+        let one = self.connections.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            _ => SqlError::Stopped,
+        })?;
+        // Without a second connection, no statement can come from another client.
+        let Ok(Ok(other)) = tokio::time::timeout(POOLER_TIMEOUT, self.connections.get()).await
+        else {
+            return Ok(());
+        };
+        let check = pooler::shares_connections(&one, &other);
+        match tokio::time::timeout(POOLER_TIMEOUT, check).await {
+            Ok(Ok(false)) => return Ok(()),
+            Ok(Ok(true)) => self.on_shared(),
+            // Operations report a failure with its reason, if there still is one.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        // One of them may have an open transaction.
+        drop((managed::Object::take(one), managed::Object::take(other)));
+        Ok(())
+    }
+
+    fn on_shared(&self) {
+        if !self.is_shared.swap(true, Ordering::SeqCst) {
+            tracing::info!(
+                "a pooler gives each transaction another connection: statements are not prepared"
+            );
+        }
     }
 
     /// Runs `operation`, which must not write, in a transaction that sees one state of the
@@ -108,9 +155,26 @@ impl Pool {
     ) -> sql::Result<T> {
         let session = self.session().await?;
         let pool = Arc::clone(self);
-        tokio::task::spawn_blocking(move || pool.attempt(session, access, &operation))
-            .await
-            .map_err(|_| SqlError::Stopped)?
+        tokio::task::spawn_blocking(move || {
+            let result = pool.attempt(session, access, &operation);
+            pool.close_idle(IDLE_TIMEOUT);
+            result
+        })
+        .await
+        .map_err(|_| SqlError::Stopped)?
+    }
+
+    /// Closes the connections that were not used for so long.
+    fn close_idle(&self, unused_for: Duration) {
+        let closed = self
+            .connections
+            .retain(|_, metrics| metrics.last_used() < unused_for);
+        if !closed.removed.is_empty() {
+            tracing::debug!(
+                connections = closed.removed.len(),
+                "unused connections are closed"
+            );
+        }
     }
 
     fn attempt<T>(
@@ -121,7 +185,16 @@ impl Pool {
     ) -> sql::Result<T> {
         let mut attempts = 1;
         loop {
-            match session.run(access, operation) {
+            let statements = if self.is_shared.load(Ordering::SeqCst) {
+                Statements::Unnamed
+            } else {
+                Statements::Prepared
+            };
+            let result = session.run(access, statements, operation);
+            if let Err(Failure::Repeatable(error) | Failure::Final(error)) = &result {
+                self.on_failed(error);
+            }
+            match result {
                 Ok(value) => return Ok(value),
                 Err(Failure::Repeatable(error)) if attempts < MAX_ATTEMPTS => {
                     tracing::debug!(%error, attempts, "operation of the ledger is repeated");
@@ -134,17 +207,38 @@ impl Pool {
         }
     }
 
+    /// Draws conclusions for the other connections.
+    fn on_failed(&self, error: &SqlError) {
+        if is_server_unusable(error) {
+            self.close_idle(Duration::ZERO);
+        }
+        if is_statement_lost(error) {
+            self.on_shared();
+            self.close_idle(Duration::ZERO);
+        }
+    }
+
     /// A connection: an idle one, a new one, or, if no further one can be made, the next one that
     /// an operation returns.
     ///
     /// # Errors
     /// The reason that no connection can be made, if there is no other connection to wait for.
     async fn session(&self) -> sql::Result<Session> {
+        let limit = self.connections.manager().time_limit() + SESSION_TIMEOUT;
+        tokio::time::timeout(limit, Box::pin(self.wait_for_session()))
+            .await
+            .unwrap_or(Err(SqlError::NoResponse))
+    }
+
+    async fn wait_for_session(&self) -> sql::Result<Session> {
         loop {
             // Created before the attempt, so that no connection that is returned from now on is
             // missed.
             let returned = self.returned.notified();
-            let error = match self.connections.get().await {
+            let Some(result) = self.get_or_give_way().await else {
+                continue;
+            };
+            let error = match result {
                 Ok(connection) => {
                     let returned = Arc::clone(&self.returned);
                     return Ok(Session::new(connection, self.handle.clone(), returned));
@@ -157,12 +251,34 @@ impl Pool {
             if open == 0 && !connector.is_connecting() {
                 return Err(error);
             }
-            if !matches!(error, SqlError::Backoff) && connector.must_report() {
+            if !matches!(error, SqlError::Backoff(_)) && connector.must_report() {
                 tracing::warn!(%error, open, "the ledger's database rejects further connections");
             }
             tokio::select! {
                 () = returned => {}
-                () = tokio::time::sleep(connector.pause_remaining()) => {}
+                () = tokio::time::sleep(connector.pause_remaining().max(MIN_WAIT)) => {}
+            }
+        }
+    }
+
+    /// A connection of the pool. Returns `None` if making one takes long and another one was
+    /// returned meanwhile: a pooler may accept a connection long before it serves it.
+    async fn get_or_give_way(
+        &self,
+    ) -> Option<Result<managed::Object<Connector>, PoolError<SqlError>>> {
+        let mut get = pin!(self.connections.get());
+        if let Ok(result) = tokio::time::timeout(CONNECT_PATIENCE, &mut get).await {
+            return Some(result);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut get => return Some(result),
+                () = self.returned.notified() => {
+                    if self.connections.manager().is_connecting() {
+                        return None;
+                    }
+                }
             }
         }
     }

@@ -9,10 +9,11 @@ use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::connector::Connector;
 use super::failure::{is_connection_lost, may_succeed_later};
-use super::transaction::{Access, PgTransaction};
+use super::transaction::{Access, PgTransaction, RESPONSE_TIMEOUT, Statements};
 use crate::ledger::sql::{self, SqlError, TransactionEnd};
 
 /// The failure of a transaction.
@@ -53,13 +54,14 @@ impl Session {
     pub(super) fn run<T>(
         mut self,
         access: Access,
+        statements: Statements,
         operation: &dyn Fn(&PgTransaction<'_>) -> sql::Result<(T, TransactionEnd)>,
     ) -> Result<T, Failure> {
         let Some(connection) = &self.connection else {
             return Err(Failure::Final(SqlError::Stopped));
         };
         let client: &ClientWrapper = connection;
-        let transaction = PgTransaction::new(client, &self.handle, access);
+        let transaction = PgTransaction::new(client, &self.handle, access, statements);
         let result = operation(&transaction);
         let (has_begun, has_failed) = (transaction.has_begun(), transaction.has_failed());
         let (result, is_reusable) = match result {
@@ -76,13 +78,9 @@ impl Session {
                 (Ok(value), roll_back(client, &self.handle, has_begun))
             }
             Err(error) => {
-                let cause = match &error {
-                    SqlError::Postgres(cause) => Some(cause),
-                    _ => None,
-                };
-                let is_reusable = !cause.is_some_and(is_connection_lost)
-                    && roll_back(client, &self.handle, has_begun);
-                let failure = if cause.is_some_and(may_succeed_later) {
+                let is_reusable =
+                    !is_connection_lost(&error) && roll_back(client, &self.handle, has_begun);
+                let failure = if may_succeed_later(&error) {
                     Failure::Repeatable(error)
                 } else {
                     Failure::Final(error)
@@ -122,22 +120,26 @@ fn commit(
             drop(commit.now_or_never());
             Ok(())
         }
-        Access::Write => {
-            handle
-                .block_on(commit)
-                .map_err(|error| match error.as_db_error() {
-                    Some(_) if may_succeed_later(&error) && !is_connection_lost(&error) => {
-                        Failure::Repeatable(error.into())
-                    }
+        Access::Write => match handle.block_on(async { timeout(RESPONSE_TIMEOUT, commit).await }) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let was_rolled_back = error.as_db_error().is_some();
+                let error = SqlError::from(error);
+                if was_rolled_back && may_succeed_later(&error) && !is_connection_lost(&error) {
+                    Err(Failure::Repeatable(error))
+                } else {
                     // The response was lost, and the transaction may be committed: it must not be
                     // repeated.
-                    _ => Failure::Final(error.into()),
-                })
-        }
+                    Err(Failure::Final(error))
+                }
+            }
+            Err(_) => Err(Failure::Final(SqlError::NoResponse)),
+        },
     }
 }
 
 /// Returns true if the connection certainly has no open transaction afterwards.
 fn roll_back(client: &ClientWrapper, handle: &Handle, has_begun: bool) -> bool {
-    !has_begun || handle.block_on(client.batch_execute("ROLLBACK")).is_ok()
+    let roll_back = async { timeout(RESPONSE_TIMEOUT, client.batch_execute("ROLLBACK")).await };
+    !has_begun || matches!(handle.block_on(roll_back), Ok(Ok(())))
 }

@@ -24,29 +24,30 @@ use crate::ledger::sql::{TransactionEnd, values};
 use crate::ledger::{Ledger, LedgerConfig};
 use upload_types::error::Kind;
 
-const INSERT_OWNER: &str = "INSERT INTO owner (subject, segment) VALUES (?1, ?2)";
+pub(super) const INSERT_OWNER: &str =
+    "INSERT INTO owner (subject, segment, created_at) VALUES (?1, ?2, 0)";
 
-fn server_url() -> String {
+pub(super) fn server_url() -> String {
     env::var("UPLOAD_TEST_POSTGRES").unwrap_or_else(|_| {
         panic!("UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one and sets the variable")
     })
 }
 
 /// A client outside of the ledger, connected to the server's default database.
-async fn admin() -> Client {
+pub(super) async fn admin() -> Client {
     let config: tokio_postgres::Config = server_url().parse().unwrap();
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-fn with_parameters(url: &str, parameters: &str) -> String {
+pub(super) fn with_parameters(url: &str, parameters: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{parameters}")
 }
 
 /// The URL of a new schema. The schema's name is also the application name of its connections.
-async fn new_schema_url() -> String {
+pub(super) async fn new_schema_url() -> String {
     let schema = format!("ledger_{}", Uuid::new_v4().simple());
     admin()
         .await
@@ -63,7 +64,7 @@ pub async fn new_schema() -> PostgresAddress {
 }
 
 /// The name of the schema at an address.
-fn schema_of(address: &PostgresAddress) -> String {
+pub(super) fn schema_of(address: &PostgresAddress) -> String {
     address.config().get_application_name().unwrap().to_owned()
 }
 
@@ -84,7 +85,7 @@ pub fn execute_sql(address: &PostgresAddress, sql: &str) {
 }
 
 /// Ends all connections of the ledger, and waits until they have ended.
-async fn end_connections(address: &PostgresAddress) {
+pub(super) async fn end_connections(address: &PostgresAddress) {
     let sql =
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1";
     admin()
@@ -94,7 +95,7 @@ async fn end_connections(address: &PostgresAddress) {
         .unwrap();
 }
 
-async fn count_owners(pool: &Arc<Pool>) -> u64 {
+pub(super) async fn count_owners(pool: &Arc<Pool>) -> u64 {
     let count =
         |tx: &PgTransaction<'_>| tx.query("SELECT count(*) FROM owner", &[], |row| row.number(0));
     pool.read(count).await.unwrap()[0]
@@ -276,7 +277,8 @@ async fn operations_wait_if_connections_are_limited() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlock_is_resolved_by_repetition() {
     let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
-    let insert = "INSERT INTO owner (subject, segment) VALUES ('a', 'a'), ('b', 'b')";
+    let insert =
+        "INSERT INTO owner (subject, segment, created_at) VALUES ('a', 'a', 0), ('b', 'b', 0)";
     pool.write(move |tx| Ok((tx.execute(insert, &[])?, TransactionEnd::Commit)))
         .await
         .unwrap();

@@ -4,16 +4,33 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use futures_util::future::try_join_all;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::ledger::sql::{Result, Row, Value};
+use crate::ledger::sql::{Result, Row, SqlError, Value};
 
 /// The maximum number of concurrent runs of one statement.
 const MAX_STATEMENTS_IN_FLIGHT: usize = 256;
+
+/// The time limit for the response to BEGIN. A server that stands still, or a pooler that has no
+/// connection for the transaction, keeps a request no longer.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit for any other response. PostgreSQL ends a statement earlier.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// How statements are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Statements {
+    /// Prepared once for each connection.
+    Prepared,
+    /// Parsed for each run, because the next transaction may have another connection.
+    Unnamed,
+}
 
 /// The access mode of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +62,7 @@ pub(in crate::ledger) struct PgTransaction<'a> {
     client: &'a ClientWrapper,
     handle: &'a Handle,
     access: Access,
+    statements: Statements,
     has_begun: Cell<bool>,
     has_failed: Cell<bool>,
 }
@@ -52,11 +70,17 @@ pub(in crate::ledger) struct PgTransaction<'a> {
 impl<'a> PgTransaction<'a> {
     /// `handle` runs the futures of `client`. The transaction must not be used on a thread of that
     /// runtime.
-    pub(super) fn new(client: &'a ClientWrapper, handle: &'a Handle, access: Access) -> Self {
+    pub(super) fn new(
+        client: &'a ClientWrapper,
+        handle: &'a Handle,
+        access: Access,
+        statements: Statements,
+    ) -> Self {
         Self {
             client,
             handle,
             access,
+            statements,
             has_begun: Cell::new(false),
             has_failed: Cell::new(false),
         }
@@ -75,7 +99,10 @@ impl<'a> PgTransaction<'a> {
     /// Runs a statement that returns no rows. Returns how many rows it changed.
     pub fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
         self.run(async {
-            let statement = self.prepare(sql, values).await?;
+            let Some(statement) = self.prepare(sql, values).await? else {
+                let values = typed_parameters(values);
+                return self.client.execute_typed(&dollars(sql), &values).await;
+            };
             self.client.execute(&statement, &parameters(values)).await
         })
     }
@@ -91,11 +118,18 @@ impl<'a> PgTransaction<'a> {
         };
         self.run(async {
             let statement = self.prepare(sql, first).await?;
+            let sql = dollars(sql);
             let mut changed = Vec::with_capacity(rows.len());
             for rows in rows.chunks(MAX_STATEMENTS_IN_FLIGHT) {
-                let rows: Vec<_> = rows.iter().map(|row| parameters(row)).collect();
-                let runs = rows.iter().map(|row| self.client.execute(&statement, row));
-                changed.extend(try_join_all(runs).await?);
+                if let Some(statement) = &statement {
+                    let rows: Vec<_> = rows.iter().map(|row| parameters(row)).collect();
+                    let runs = rows.iter().map(|row| self.client.execute(statement, row));
+                    changed.extend(try_join_all(runs).await?);
+                } else {
+                    let rows: Vec<_> = rows.iter().map(|row| typed_parameters(row)).collect();
+                    let runs = rows.iter().map(|row| self.client.execute_typed(&sql, row));
+                    changed.extend(try_join_all(runs).await?);
+                }
             }
             Ok(changed)
         })
@@ -109,7 +143,10 @@ impl<'a> PgTransaction<'a> {
         read: impl Fn(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let rows = self.run(async {
-            let statement = self.prepare(sql, values).await?;
+            let Some(statement) = self.prepare(sql, values).await? else {
+                let values = typed_parameters(values);
+                return self.client.query_typed(&dollars(sql), &values).await;
+            };
             self.client.query(&statement, &parameters(values)).await
         })?;
         rows.iter().map(|row| read(&Row::Postgres(row))).collect()
@@ -120,16 +157,19 @@ impl<'a> PgTransaction<'a> {
         self.run(self.client.batch_execute(sql))
     }
 
-    /// Prepares a statement once for each connection.
+    /// Prepares a statement once for each connection. Returns `None` if it must not be prepared.
     async fn prepare(
         &self,
         sql: &str,
         values: &[Value<'_>],
-    ) -> std::result::Result<tokio_postgres::Statement, tokio_postgres::Error> {
+    ) -> std::result::Result<Option<tokio_postgres::Statement>, tokio_postgres::Error> {
+        if self.statements == Statements::Unnamed {
+            return Ok(None);
+        }
         let types: Vec<Type> = values.iter().map(type_of).collect();
-        // Every question mark is a parameter: a text that may contain one is passed as a parameter.
-        let sql = sql.replace('?', "$");
-        self.client.prepare_typed_cached(&sql, &types).await
+        let sql = dollars(sql);
+        let prepared = self.client.prepare_typed_cached(&sql, &types).await?;
+        Ok(Some(prepared))
     }
 
     fn run<T>(
@@ -138,19 +178,43 @@ impl<'a> PgTransaction<'a> {
     ) -> Result<T> {
         let is_first = !self.has_begun.replace(true);
         let result = self.handle.block_on(async {
+            let statement = within(RESPONSE_TIMEOUT, statement);
             if !is_first {
                 return statement.await;
             }
             // BEGIN and the first statement share a round trip.
             let begin = self.client.batch_execute(self.access.begin());
-            let (started, result) = tokio::join!(biased; begin, statement);
-            started.and(result)
+            let begin = within(BEGIN_TIMEOUT, begin);
+            let ((), value) = tokio::try_join!(biased; begin, statement)?;
+            Ok(value)
         });
-        result.map_err(|error| {
+        if result.is_err() {
             self.has_failed.set(true);
-            error.into()
-        })
+        }
+        result
     }
+}
+
+/// # Errors
+/// [`SqlError::NoResponse`] if the response does not arrive in time.
+async fn within<T>(
+    limit: Duration,
+    response: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+) -> Result<T> {
+    let response = timeout(limit, response).await;
+    Ok(response.map_err(|_| SqlError::NoResponse)??)
+}
+
+/// Every question mark is a parameter: a text that may contain one is passed as a parameter.
+fn dollars(sql: &str) -> String {
+    sql.replace('?', "$")
+}
+
+fn typed_parameters<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    parameters(values)
+        .into_iter()
+        .zip(values.iter().map(type_of))
+        .collect()
 }
 
 fn parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {

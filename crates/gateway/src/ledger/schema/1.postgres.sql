@@ -7,8 +7,11 @@ CREATE TABLE instance (instance_id TEXT COLLATE "C" NOT NULL);
 CREATE TABLE owner (
     subject TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     segment TEXT COLLATE "C" NOT NULL UNIQUE,
-    -- The sum of held_bytes of its uploads.
-    stored_bytes BIGINT NOT NULL DEFAULT 0
+    -- The sum of held_bytes of its uploads, and of the ready uploads that were deleted from the ledger.
+    stored_bytes BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    -- Behind by a minute at most.
+    last_used_at BIGINT
 );
 
 CREATE TABLE token (
@@ -17,7 +20,11 @@ CREATE TABLE token (
     sha256 BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
-    revoked_at BIGINT
+    revoked_at BIGINT,
+    -- Behind by a minute at most.
+    last_used_at BIGINT,
+    -- Its own limits as JSON. NULL: those of the configuration.
+    limits TEXT COLLATE "C"
 );
 
 CREATE TABLE upload (
@@ -80,6 +87,7 @@ CREATE TABLE part (
 -- Verified uploads that hooks have not decided yet.
 CREATE TABLE pending_hooks (
     upload TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    owner TEXT COLLATE "C" NOT NULL,
     -- From this time on any gateway may take the row.
     due_at BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
@@ -89,6 +97,7 @@ CREATE TABLE pending_hooks (
     since BIGINT NOT NULL
 );
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
 
 -- The walk over the objects of the store, which compares them with the uploads. One row.
 CREATE TABLE object_survey (

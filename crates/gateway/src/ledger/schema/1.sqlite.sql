@@ -6,8 +6,11 @@ CREATE TABLE instance (instance_id TEXT NOT NULL) STRICT;
 CREATE TABLE owner (
     subject TEXT NOT NULL PRIMARY KEY,
     segment TEXT NOT NULL UNIQUE,
-    -- The sum of held_bytes of its uploads.
-    stored_bytes INTEGER NOT NULL DEFAULT 0
+    -- The sum of held_bytes of its uploads, and of the ready uploads that were deleted from the ledger.
+    stored_bytes INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    -- Behind by a minute at most.
+    last_used_at INTEGER
 ) STRICT;
 
 CREATE TABLE token (
@@ -16,7 +19,11 @@ CREATE TABLE token (
     sha256 BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    -- Behind by a minute at most.
+    last_used_at INTEGER,
+    -- Its own limits as JSON. NULL: those of the configuration.
+    limits TEXT
 ) STRICT;
 
 CREATE TABLE upload (
@@ -79,6 +86,7 @@ CREATE TABLE part (
 -- Verified uploads that hooks have not decided yet.
 CREATE TABLE pending_hooks (
     upload TEXT NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    owner TEXT NOT NULL,
     -- From this time on any gateway may take the row.
     due_at INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
@@ -88,6 +96,7 @@ CREATE TABLE pending_hooks (
     since INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
 
 -- The walk over the objects of the store, which compares them with the uploads. One row.
 CREATE TABLE object_survey (

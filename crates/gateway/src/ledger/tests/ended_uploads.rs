@@ -33,7 +33,10 @@ async fn verified(fixture: &Fixture, key: &str) -> (Upload, u64) {
             .await
             .unwrap()
     );
-    let taken = ledger.take_due_hooks(at(2), at(90), 9).await.unwrap();
+    let taken = ledger
+        .take_due_hooks(at(2), at(90), 9, <_>::default())
+        .await
+        .unwrap();
     (upload, taken[0].epoch)
 }
 

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at};
 use crate::ledger::NewToken;
+use crate::limits::OwnerLimits;
 
 pub async fn instance_id_is_shared_and_stable(fixture: Fixture) {
     let gateways = join_all((0..4).map(|_| fixture.second_gateway())).await;
@@ -47,6 +48,7 @@ pub async fn token_is_revoked_once(fixture: Fixture) {
             name: format!("für {id}"),
             sha256: [7; 32],
             expires_at: Some(at(70)),
+            limits: OwnerLimits::default(),
         };
         ledger.insert_token(token, at(second)).await.unwrap();
     }
@@ -55,6 +57,7 @@ pub async fn token_is_revoked_once(fixture: Fixture) {
         name: "other".to_owned(),
         sha256: [8; 32],
         expires_at: None,
+        limits: OwnerLimits::default(),
     };
     ledger.insert_token(duplicate, at(0)).await.unwrap_err();
     let found = ledger.token("a").await.unwrap().unwrap();

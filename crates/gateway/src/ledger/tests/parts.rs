@@ -34,7 +34,7 @@ pub async fn begin_writes_no_row_for_a_part_that_is_not_pinned(fixture: Fixture)
     assert_eq!(numbers(&fixture, &upload.id).await, [10_000]);
 }
 
-/// In whatever way an upload ends, its parts are needed no longer.
+/// The parts are needed no longer, however an upload ends.
 pub async fn rows_of_parts_are_deleted_with_the_end_of_their_upload(fixture: Fixture) {
     let ledger = &fixture.ledger;
     let begin = async |key: &str| {

@@ -181,7 +181,7 @@ impl Fixture {
         });
         let store = store.unwrap();
         let ledger = Ledger::open(&ledger_config).await.unwrap();
-        let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
+        let owner = Owner::new(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
         let mut config = ServiceConfig {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
@@ -197,6 +197,8 @@ impl Fixture {
             backend_url: "http://gateway".to_owned(),
             hooks: Hooks::default(),
             client_delete: false,
+            log_subjects: true,
+            hook_subjects: true,
         };
         change(&mut config);
         Self {
@@ -232,7 +234,7 @@ impl Fixture {
         Service::new(
             ledger,
             self.service.store.clone(),
-            self.service.config.clone(),
+            ServiceConfig::clone(&self.service.config()),
         )
     }
 

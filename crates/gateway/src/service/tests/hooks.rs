@@ -68,7 +68,12 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
     let id = &upload.id;
     let (ledger, now) = (&fixture.service.ledger, Timestamp::now());
     let later = now.checked_add(Duration::from_mins(1)).unwrap();
-    let take = async |until| ledger.take_due_hooks(now, until, 4).await.unwrap();
+    let take = async |until| {
+        ledger
+            .take_due_hooks(now, until, 4, <_>::default())
+            .await
+            .unwrap()
+    };
     let first = take(now).await.pop().unwrap();
     let second = take(later).await.pop().unwrap();
     assert!(

@@ -109,7 +109,7 @@ impl StateFixture {
         let dir = tempfile::tempdir().unwrap();
         let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
         let ledger = Ledger::open(&config).await.unwrap();
-        let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
+        let owner = Owner::new(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
         let now = Timestamp::now();
         let later = now.checked_add(Duration::from_mins(1)).unwrap();
         let renewed = Renewed {
@@ -156,8 +156,8 @@ impl StateFixture {
         execute("DELETE FROM pending_hooks");
         if state == UploadState::Verified {
             execute(&format!(
-                "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures, since) \
-                 VALUES ('{id}', 0, {EPOCH}, '[]', 0, 0)"
+                "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures, since) \
+                 SELECT id, owner, 0, {EPOCH}, '[]', 0, 0 FROM upload WHERE id = '{id}'"
             ));
         }
     }

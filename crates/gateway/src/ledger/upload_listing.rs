@@ -1,0 +1,94 @@
+//! The uploads of all owners, for the operator.
+
+use jiff::Timestamp;
+
+use super::database::Ledger;
+use super::error::LedgerResult;
+use super::sql::{self, Row, damaged, values};
+use upload_types::wire::{Receipt, UploadState};
+
+/// Conditions for the uploads of a listing; `None` accepts every upload.
+#[derive(Debug, Clone, Default)]
+pub struct UploadFilter {
+    /// The owner's segment.
+    pub owner: Option<String>,
+    pub state: Option<UploadState>,
+    /// Uploads that began at this time or later.
+    pub since: Option<Timestamp>,
+}
+
+/// An upload of any owner.
+#[derive(Debug, Clone)]
+pub struct ListedUpload {
+    pub id: String,
+    /// The owner's segment.
+    pub owner: String,
+    pub subject: String,
+    pub state: UploadState,
+    /// The planned size in bytes. An upload from a browser has 0 until it is complete.
+    pub size: u64,
+    pub name: String,
+    pub content_type: String,
+    /// Without the prefix of the store.
+    pub key: String,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub receipt: Option<Receipt>,
+}
+
+impl Ledger {
+    /// A page of at most `limit` uploads in the order in which they began, after the one with the
+    /// id `after`.
+    pub async fn upload_listing(
+        &self,
+        filter: &UploadFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> LedgerResult<Vec<ListedUpload>> {
+        let (filter, after) = (filter.clone(), after.unwrap_or_default().to_owned());
+        self.read(move |tx| {
+            // Ids begin with the time (UUID version 7).
+            let sql = "SELECT upload.id, upload.owner, owner.subject, upload.state, upload.size, upload.name, \
+                       upload.content_type, upload.key, upload.created_at, upload.expires_at, upload.receipt \
+                       FROM upload JOIN owner ON owner.segment = upload.owner WHERE upload.id > ?1 \
+                       AND (?2 IS NULL OR upload.owner = ?2) AND (?3 IS NULL OR upload.state = ?3) \
+                       AND (?4 IS NULL OR upload.created_at >= ?4) ORDER BY upload.id LIMIT ?5";
+            let state = filter.state.map(UploadState::name);
+            let owner = filter.owner.as_deref();
+            tx.query(sql, values![&after, owner, state, filter.since, limit], read)
+        })
+        .await
+    }
+
+    /// The segment of the owner that a text names: by segment, by subject, or by the name of its
+    /// tokens.
+    pub async fn find_owner(&self, text: &str) -> LedgerResult<Option<String>> {
+        let text = text.to_owned();
+        self.read(move |tx| {
+            let sql = "SELECT segment FROM owner WHERE segment = ?1 OR subject = ?1 OR subject = 'token:' || ?1";
+            let found = tx.query(sql, values![&text], |row| row.text(0))?;
+            // A segment precedes an equal name of tokens.
+            let exact = found.iter().find(|segment| **segment == text);
+            Ok(exact.or(found.first()).cloned())
+        })
+        .await
+    }
+}
+
+fn read(row: &Row<'_>) -> sql::Result<ListedUpload> {
+    let receipt: Option<String> = row.optional(10)?;
+    let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
+    Ok(ListedUpload {
+        id: row.text(0)?,
+        owner: row.text(1)?,
+        subject: row.text(2)?,
+        state: UploadState::from_name(&row.text(3)?).ok_or(damaged(3, "not a state"))?,
+        size: row.number(4)?,
+        name: row.text(5)?,
+        content_type: row.text(6)?,
+        key: row.text(7)?,
+        created_at: row.time(8)?,
+        expires_at: row.time(9)?,
+        receipt: receipt.map_err(|_| damaged(10, "not a receipt"))?,
+    })
+}

@@ -1,0 +1,190 @@
+//! Changes the configuration of a running gateway: applies the settings that can change, and names
+//! the others.
+//!
+//! Not here: reading the configuration (`cli/serve` of the client).
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::bootstrap;
+use crate::config::{Config, EventSource};
+use crate::routes::Gateway;
+use crate::service::ServiceConfig;
+use upload_types::Token;
+use upload_types::error::Result;
+
+/// The settings that a reload found changed, by the keys of the configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Settings with another value, which applies from now on.
+    pub applied: Vec<&'static str>,
+    /// Settings with another value that applies after a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Applies another configuration to a gateway.
+pub struct Reloader {
+    gateway: Arc<Gateway>,
+    public_url: Url,
+    /// The values that apply.
+    config: Box<Config>,
+}
+
+impl Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").finish_non_exhaustive()
+    }
+}
+
+impl Reloader {
+    pub fn new(gateway: Arc<Gateway>, public_url: Url, config: Config) -> Self {
+        Self {
+            gateway,
+            public_url,
+            config: Box::new(config),
+        }
+    }
+
+    /// The configuration that applies.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// # Errors
+    /// As [`Config::validate`] and [`bootstrap::hooks`]. Then nothing has changed.
+    pub fn reload(&mut self, new: Config) -> Result<Reloaded> {
+        new.validate()?;
+        let hooks = bootstrap::hooks(&new)?;
+        let reloaded = compare(&self.config, &new);
+        let Some(service) = self.gateway.service() else {
+            return Ok(Reloaded::default());
+        };
+        let old = service.config();
+        service.set_config(ServiceConfig {
+            url_ttl: old.url_ttl,
+            lease_terms: old.lease_terms,
+            ..bootstrap::service_config(&new, service.store(), &self.public_url, hooks)
+        });
+        self.gateway
+            .authenticator()
+            .set_limit_rules(&new.limit_rules);
+        let Config {
+            rate,
+            quota,
+            limit_rules,
+            subjects,
+            allow_types,
+            max_size,
+            keep_ended,
+            hooks,
+            hook_secret,
+            on_reject,
+            client_delete,
+            drain_time,
+            ..
+        } = new;
+        *self.config = Config {
+            rate,
+            quota,
+            limit_rules,
+            subjects,
+            allow_types,
+            max_size,
+            keep_ended,
+            hooks,
+            hook_secret,
+            on_reject,
+            client_delete,
+            drain_time,
+            ..Config::clone(&self.config)
+        };
+        Ok(reloaded)
+    }
+}
+
+/// The settings that differ.
+fn compare(old: &Config, new: &Config) -> Reloaded {
+    let secret = |token: &Option<Token>| token.as_ref().map(|token| token.expose().to_owned());
+    let differing = |settings: &[(&'static str, bool)]| {
+        let differing = settings.iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| *name).collect()
+    };
+    let applied = [
+        ("rate", old.rate != new.rate),
+        ("quota", old.quota != new.quota),
+        ("limits", old.limit_rules != new.limit_rules),
+        ("subjects", old.subjects != new.subjects),
+        ("allow_type", old.allow_types != new.allow_types),
+        ("max_size", old.max_size != new.max_size),
+        ("keep_ended", old.keep_ended != new.keep_ended),
+        ("hook", old.hooks != new.hooks),
+        (
+            "hook_secret_file",
+            secret(&old.hook_secret) != secret(&new.hook_secret),
+        ),
+        ("on_reject", old.on_reject != new.on_reject),
+        ("client_delete", old.client_delete != new.client_delete),
+        ("drain", old.drain_time != new.drain_time),
+    ];
+    let event_secret = |config: &Config| match &config.events {
+        Some(EventSource::Webhook(token)) => Some(token.expose().to_owned()),
+        Some(EventSource::Sqs(_)) | None => None,
+    };
+    let restart = [
+        ("listen", differ(&old.listen, &new.listen)),
+        (
+            "metrics_listen",
+            differ(&old.metrics_listen, &new.metrics_listen),
+        ),
+        ("public_url", differ(&old.public_url, &new.public_url)),
+        ("store", differ(&old.store, &new.store)),
+        ("cdn", differ(&old.cdn_url, &new.cdn_url)),
+        (
+            "store_credentials",
+            differ(&old.store_credentials_file, &new.store_credentials_file),
+        ),
+        (
+            "store_presigned_puts",
+            differ(&old.store_presigned_puts, &new.store_presigned_puts),
+        ),
+        ("ledger", differ(&old.ledger, &new.ledger)),
+        ("auth", differ(&old.auth, &new.auth)),
+        (
+            "companion",
+            differ(&old.companion_path, &new.companion_path),
+        ),
+        (
+            "allow_origin",
+            differ(&old.allow_origins, &new.allow_origins),
+        ),
+        ("url_ttl", differ(&old.url_ttl, &new.url_ttl)),
+        ("upload_ttl", differ(&old.upload_ttl, &new.upload_ttl)),
+        ("lease", differ(&old.lease_ttl, &new.lease_ttl)),
+        (
+            "sweep_every",
+            differ(&old.sweep_interval, &new.sweep_interval),
+        ),
+        ("events", differ(&old.events, &new.events)),
+        ("events_secret_file", event_secret(old) != event_secret(new)),
+        ("sse", differ(&old.sse, &new.sse)),
+        (
+            "required_header",
+            differ(&old.required_headers, &new.required_headers),
+        ),
+        ("store_probe", differ(&old.probe, &new.probe)),
+        ("store_checksum", differ(&old.proof, &new.proof)),
+        ("ca_cert or proxy", differ(&old.network, &new.network)),
+    ];
+    Reloaded {
+        applied: differing(&applied),
+        needs_restart: differing(&restart),
+    }
+}
+
+/// Compares values that have no equality of their own. Their `Debug` shows no secret, so that a
+/// difference in a secret is not found.
+fn differ(old: &impl Debug, new: &impl Debug) -> bool {
+    format!("{old:?}") != format!("{new:?}")
+}
