@@ -20,7 +20,7 @@ use crate::transfer;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 
-/// What happens to a finished upload.
+/// The effect on a finished upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
     /// It stays: `upload abort`.

@@ -353,7 +353,6 @@ impl Store {
                     tokio::time::sleep(ABORT_PAUSE * attempt).await;
                 }
                 // No store without a list can show that no part came later.
-                #[allow(clippy::match_same_arms)]
                 Err(Fault::Unsupported(_)) => return Ok(()),
                 Err(fault) => return Err(fault),
             }

@@ -202,8 +202,8 @@ pub struct ServeOptions {
     /// What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX
     #[arg(long, value_name = "ACTION", default_value = "delete")]
     pub on_reject: String,
-    /// Let clients delete the objects of their finished uploads (`upload rm`); this also frees their
-    /// quota
+    /// Let clients delete the objects of their finished uploads (`upload rm`); this also frees
+    /// their quota
     #[arg(long)]
     pub client_delete: bool,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of
@@ -360,8 +360,8 @@ pub enum ServeVerb {
     /// stopped
     ///
     /// Pass the configuration of the gateways, by --config or by the same flags. Finished uploads
-    /// and rejected objects that were kept are deleted in the store, and their bytes no longer count
-    /// towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses an
+    /// and rejected objects that were kept are deleted in the store, and their bytes no longer
+    /// count towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses an
     /// embedded store must be stopped. With --check, nothing is removed.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Rm(RemoveArgs),
@@ -430,8 +430,8 @@ pub struct SweepArgs {
     pub options: Box<ServeOptions>,
 }
 
-/// Hides the flags that a sweep or a removal does not use. The command accepts them, so that the flags of a
-/// gateway can be repeated.
+/// Hides the flags that a sweep or a removal does not use. The command accepts them, so that the
+/// flags of a gateway can be repeated.
 fn hide_unused(arg: Arg) -> Arg {
     const USED: [&str; 17] = [
         "dry_run",

@@ -24,7 +24,7 @@ impl Ledger {
         .await
     }
 
-    /// Frees the held bytes of an upload, whatever they are.
+    /// Sets the held bytes of an upload to zero.
     pub async fn free_held_bytes(&self, id: &UploadId) -> LedgerResult<()> {
         let id = id.clone();
         self.write(move |tx| release_held_bytes(tx, &id)).await

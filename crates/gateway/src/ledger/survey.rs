@@ -44,7 +44,7 @@ impl Ledger {
         .await
     }
 
-    /// Begins the walk anew at the next call, unless a gateway has taken a page.
+    /// Begins the walk again at the next call. A gateway that has taken a page does not continue it.
     pub async fn restart_survey(&self) -> LedgerResult<()> {
         self.write(|tx| {
             let sql = "UPDATE object_survey SET after_key = '', due_at = 0";
@@ -69,9 +69,9 @@ impl Ledger {
         .await
     }
 
-    /// The uploads with keys above `after`, up to `last` if it is given, in the order of their keys:
-    /// those whose bytes are held or whose object should be there, and ended ones. Also returns
-    /// whether there are more.
+    /// The uploads with keys above `after`, up to `last` if it is given, in the order of their
+    /// keys: those that are complete, and those that have ended. Also returns whether there are
+    /// more.
     pub async fn uploads_with_objects(
         &self,
         after: &str,

@@ -23,7 +23,7 @@ pub enum NamedMultipart {
     Abort,
 }
 
-/// What an abort does with a ready upload.
+/// The effect of an abort on a ready upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
     Keep,

@@ -58,7 +58,7 @@ impl Service {
             .await
             .map_err(|fault| store_failed("check an object", &fault))?;
         if object.is_none() {
-            // What the store does not have takes no space.
+            // A missing object takes no space.
             let freed = self.ledger.free_held_bytes(&upload.id).await;
             freed.map_err(ledger_failed)?;
         }

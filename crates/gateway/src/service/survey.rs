@@ -15,7 +15,7 @@ use futures_util::stream::iter;
 use super::lifecycle::is_complete;
 use super::read::is_recorded;
 use super::shared_state::Service;
-use super::sweep::MAX_CONCURRENT_UPLOADS;
+use super::sweep::{MAX_CONCURRENT_UPLOADS, SURVEY_PAGES_PER_SWEEP};
 use crate::hooks::Disposal;
 use crate::ledger::{LedgerError, SurveyPage, SurveyedUpload};
 use crate::metrics::{Difference, metrics};
@@ -26,8 +26,6 @@ use crate::time::after;
 use upload_s3::{Fault, ListedObject};
 use upload_types::Key;
 
-/// Pages that a gateway reads with each sweep.
-pub const SURVEY_PAGES_PER_SWEEP: usize = 10;
 /// The time between two walks.
 const SURVEY_INTERVAL: Duration = Duration::from_hours(24);
 /// The folder of all objects of gateways.

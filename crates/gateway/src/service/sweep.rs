@@ -18,7 +18,6 @@ use super::completion_outcome::ExpiredObject;
 use super::completion_source::CompletionSource;
 use super::dispose::HeldRejection;
 use super::shared_state::Service;
-use super::survey::SURVEY_PAGES_PER_SWEEP;
 use crate::ledger::{Remainder, SWEEP_BATCH_ROWS, SweepTask, Upload};
 use crate::metrics::{Abandoned, metrics};
 use crate::problem::{
@@ -30,6 +29,8 @@ use upload_types::wire::UploadState;
 
 /// Uploads that are processed at the same time.
 pub const MAX_CONCURRENT_UPLOADS: usize = 8;
+/// Pages of objects that a gateway compares with the ledger with each sweep.
+pub const SURVEY_PAGES_PER_SWEEP: usize = 10;
 /// How often the bucket is searched for orphans.
 const ORPHAN_SEARCH_INTERVAL: Duration = Duration::from_hours(1);
 /// The orphans that are named in the log. `upload serve sweep` names all of them.
