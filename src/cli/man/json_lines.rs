@@ -252,7 +252,11 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string",
         "key of the object in its bucket, with every prefix",
     ),
-    F("location", "string", "URL of the object, or embedded:KEY"),
+    F(
+        "location",
+        "string",
+        "URL of the object, or embedded:KEY; absent before the upload is ready",
+    ),
     F(
         "version_id",
         "string|null",
@@ -375,6 +379,16 @@ const STATUS: &[LineDoc] = &[LineDoc {
 const ABORT: &[LineDoc] = &[LineDoc {
     kind: "aborted",
     meaning: "An aborted upload.",
+    fields: &[F(
+        "upload",
+        "string|null",
+        "upload id; null if it never began",
+    )],
+}];
+
+const REMOVE: &[LineDoc] = &[LineDoc {
+    kind: "removed",
+    meaning: "A removed upload.",
     fields: &[F(
         "upload",
         "string|null",
@@ -572,6 +586,7 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-list" => LIST,
         "upload-status" => STATUS,
         "upload-abort" => ABORT,
+        "upload-rm" | "upload-serve-rm" => REMOVE,
         "upload-prune" => PRUNE,
         "upload-url" => URL,
         "upload-config" => CONFIG,
