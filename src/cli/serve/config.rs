@@ -256,6 +256,7 @@ pub(super) mod tests {
                 endpoint,
                 region,
                 path_style,
+                ..
             } => {
                 assert_eq!(
                     (bucket.as_str(), prefix.as_str(), path_style),
