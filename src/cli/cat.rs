@@ -77,7 +77,7 @@ async fn copy_to_stdout(
             .map_err(|mismatch| damaged(&mismatch, written))?;
         if is_terminal && has_controls(&chunk) {
             let what = "the object is not text, and standard output is a terminal";
-            let hint = "write it to a file: `upload cat ID > FILE`";
+            let hint = "redirect standard output to a new file, or to another program";
             return Err(Error::new(Kind::Usage, what).with_hint(hint));
         }
         if output::write_out(&mut stdout, &chunk)? == Reader::Closed {

@@ -116,6 +116,12 @@ fn eprint_wrapped(text: &str) {
 #[must_use]
 pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
     log_queue::flush();
+    let code = reported_code(result);
+    stderr::finish();
+    code
+}
+
+fn reported_code(result: anyhow::Result<u8>) -> u8 {
     let error = match result {
         Ok(code) => return code,
         Err(error) => error,

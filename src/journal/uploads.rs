@@ -144,8 +144,8 @@ impl Journal {
 
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
     /// may continue, newest first. These are uploads with that name of the same path, and of the
-    /// same file under another path; and unfinished and completed ones of the same file with another
-    /// path and name. Abandoned ones are left out.
+    /// same file under another path; and unfinished and completed ones of the same file with
+    /// another path and name. Abandoned ones are left out.
     pub fn candidates(
         &self,
         instance_id: &str,

@@ -13,6 +13,8 @@ use std::time::Duration;
 /// The longest wait for a reader. After that, texts are queued, and no more is waited for until
 /// the reader reads again.
 const READER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest wait at the end of the process.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most texts that wait for the reader. Later ones are dropped.
 const MAX_WAITING: usize = 1024;
 
@@ -45,6 +47,17 @@ pub fn write(bytes: &[u8]) {
     }
     if is_written.recv_timeout(READER_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
         IS_STUCK.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits for a slow reader at the end of the process. Without texts that wait, returns at once.
+pub fn finish() {
+    let (written, is_written) = sync_channel(1);
+    let bytes = Vec::new();
+    if let Some(queue) = QUEUE.get()
+        && queue.try_send(Text { bytes, written }).is_ok()
+    {
+        let _ = is_written.recv_timeout(END_TIMEOUT);
     }
 }
 

@@ -31,8 +31,9 @@ pub fn usable(candidates: &[Upload], put: &PutRequest, source: &SourceFile) -> V
     candidates.iter().filter(is_usable).cloned().collect()
 }
 
-/// The upload of this source from a path that no longer has it and under another name, which the
-/// request does not ask for.
+/// The upload of this source under another name, which the request does not ask for, from a path
+/// that no longer has it. Returns `None` if another path still has it, as one of several hard
+/// links.
 #[must_use]
 pub fn renamed<'a>(
     candidates: &'a [Upload],
@@ -40,11 +41,14 @@ pub fn renamed<'a>(
     source: &SourceFile,
 ) -> Option<&'a Upload> {
     let is_expected = put.force || put.name_origin == NameOrigin::Requested;
-    candidates.iter().find(|upload| {
-        let intent = &upload.intent;
-        let is_other = intent.name != put.name && upload.state == State::Completed;
-        is_other && !is_expected && !holds(&intent.path, source)
-    })
+    let is_earlier =
+        |upload: &&Upload| upload.intent.name != put.name && upload.state == State::Completed;
+    let has_link = || {
+        let mut earlier = candidates.iter().filter(is_earlier);
+        earlier.any(|upload| holds(&upload.intent.path, source))
+    };
+    let earlier = candidates.iter().find(is_earlier);
+    earlier.filter(|_| !is_expected && !has_link())
 }
 
 /// Whether a path has this source.

@@ -118,14 +118,14 @@ fn lose_commits(loss: Loss, first: u64) -> u64 {
 
 #[track_caller]
 fn assert_nothing_is_lost(loss: Loss) {
-    let lost: u64 = thread::scope(|scope| {
+    let commits: u64 = thread::scope(|scope| {
         let runs: Vec<_> = (1..=RUNS)
             .map(|first| scope.spawn(move || lose_commits(loss, first)))
             .collect();
         runs.into_iter().map(|run| run.join().unwrap()).sum()
     });
     // Begin, sign, the parts, and complete.
-    assert!(lost >= 4, "a put has only {lost} commits");
+    assert!(commits >= 4, "a put has only {commits} commits");
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! | `objects` | whole objects |
 //! | `copies`, `deletions` | copies and deletions |
 //! | `forms` | forms of browsers |
-//! | `requests` | sub-resources, XML bodies, and what each response has |
+//! | `requests` | sub-resources, XML bodies, elements of each response |
 //! | `bucket` | the bucket, and the attributes of objects |
 //! | `listings` | listings of objects and uploads |
 //! | `directory` | opening the store; the files in its directory |

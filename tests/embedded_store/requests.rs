@@ -1,4 +1,4 @@
-//! What concerns every request: sub-resources, XML bodies, and what each response has.
+//! Sub-resources, XML bodies, and the elements of each response.
 
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -24,9 +24,12 @@ use upload_types::sync::lock;
 /// The largest smallest size of a file that a policy may require.
 const MAX_MIN_FILE_BYTES: u64 = 64 << 10;
 
+/// The bytes of a file as they arrive.
+type FileBytes = BoxStream<'static, Result<Bytes, StdError>>;
+
 /// The file of a form, in the extensions of its request.
 #[derive(Clone)]
-pub struct FormFile(Arc<Mutex<Option<BoxStream<'static, Result<Bytes, StdError>>>>>);
+pub struct FormFile(Arc<Mutex<Option<FileBytes>>>);
 
 impl FormFile {
     /// The bytes of the file. `None` if they were taken before.

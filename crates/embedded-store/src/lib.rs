@@ -44,8 +44,9 @@
 //!
 //! Each transition is one transaction. An object keeps the id of its upload, so that the same
 //! complete can be repeated. A copy of an object has parts of its own, whose files are links to
-//! those of its source where the file system has links. The states of part files are in `part_files`: a file is valid once a
-//! committed row names it, and is removed after the commit that deletes the row.
+//! those of its source where the file system has links. The states of part files are in
+//! `part_files`: a file is valid once a committed row names it, and is removed after the commit
+//! that deletes the row.
 //!
 //! # Files
 //!

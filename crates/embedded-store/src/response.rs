@@ -1,4 +1,4 @@
-//! The headers and elements of every response: the id of the request, and what s3s leaves out.
+//! The headers and elements of every response: the id of the request, and those that s3s omits.
 
 use axum::body::Body;
 use http::request::Parts;
@@ -11,7 +11,7 @@ const REQUEST_ID: &str = "x-amz-request-id";
 /// The largest XML body that is changed: a page of 1000 parts has less.
 const MAX_CHANGED_BYTES: usize = 1 << 20;
 
-/// What the response to a request depends on.
+/// The properties of a request on which its response depends.
 pub struct RequestFacts {
     id: HeaderValue,
     is_head: bool,

@@ -135,7 +135,7 @@ impl tower::Service<Request<Body>> for Service {
     }
 }
 
-/// What a request needs besides its head, after it was checked.
+/// The results of the checks of a request.
 struct Admitted {
     is_form: bool,
     /// Headers that are parameters of the URL.

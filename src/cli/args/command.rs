@@ -1,7 +1,6 @@
 //! The command line as a whole: global flags and a verb.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -15,7 +14,7 @@ use super::verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
     ResumeArgs, StatusArgs, UrlArgs,
 };
-use crate::report::{escape, stderr_columns, wrap};
+use crate::report::{escape, stderr, stderr_columns, wrap};
 use upload_types::error::Kind;
 
 const VERSION_EXAMPLES: &str = "\
@@ -95,8 +94,7 @@ impl CommandLine {
     /// The exit code.
     pub fn from_process() -> Result<Self, u8> {
         if std::env::args_os().len() <= 1 {
-            // The stream may be closed.
-            let _ = writeln!(io::stderr(), "{}", tips::OVERVIEW);
+            stderr::write(format!("{}\n", tips::OVERVIEW).as_bytes());
             return Err(Kind::Usage.exit_code());
         }
         let parsed = command()
@@ -105,7 +103,7 @@ impl CommandLine {
         parsed.map_err(|error| {
             let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
             if let Some(text) = tips::for_error(&error) {
-                let _ = writeln!(io::stderr(), "{text}");
+                stderr::write(format!("{text}\n").as_bytes());
                 return code;
             }
             let text = error.render().to_string();
@@ -117,12 +115,14 @@ impl CommandLine {
                 columns.map_or_else(|| line.clone(), |columns| wrap(&line, columns))
             });
             let shown: Vec<String> = shown.collect();
-            // The stream may be closed.
-            let _ = if shown.iter().map(String::as_str).eq(text.lines()) {
-                error.print()
+            let is_unchanged = shown.iter().map(String::as_str).eq(text.lines());
+            // Colours are for terminals.
+            if is_unchanged && (columns.is_some() || !error.use_stderr()) {
+                // The stream may be closed.
+                let _ = error.print();
             } else {
-                writeln!(io::stderr(), "{}", shown.join("\n"))
-            };
+                stderr::write(format!("{}\n", shown.join("\n")).as_bytes());
+            }
             code
         })
     }

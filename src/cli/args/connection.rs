@@ -65,7 +65,7 @@ pub struct S3Args {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
     /// The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS
-    /// profile, else us-east-1 for endpoints other than Amazon's]
+    /// profile, else us-east-1 for endpoints other than Amazon's; the store may correct a default]
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub s3_region: Option<String>,
     /// Put the name of the bucket into the path of URLs instead of the host [default: as the AWS

@@ -144,7 +144,7 @@ fn gateway_calls() -> Vec<Call> {
             ..call(
                 "get",
                 "/readyz",
-                "Readiness: ledger and store respond, and the gateway is not stopping",
+                "Readiness: the ledger accepts writes, the store responds, and the gateway is not stopping",
                 vec![(200, "ready", Some(Body::Text("text/plain")))],
             )
         },
@@ -211,7 +211,7 @@ fn begin_calls() -> Vec<Call> {
                     "the page that begins after this upload",
                 ),
             ],
-            errors: &[NotFound],
+            errors: &[NotFound, RateLimited],
             ..call(
                 "get",
                 "/v1/uploads",
@@ -266,6 +266,7 @@ fn upload_calls() -> Vec<Call> {
     vec![
         Call {
             parameters: vec![id_parameter()],
+            errors: &[RateLimited, StoreRejected, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}",
@@ -286,6 +287,7 @@ fn upload_calls() -> Vec<Call> {
                 LeaseLost,
                 Busy,
                 NotAbortable,
+                RateLimited,
                 StoreRejected,
                 StoreUnavailable,
             ],
@@ -299,7 +301,7 @@ fn upload_calls() -> Vec<Call> {
         Call {
             parameters: vec![id_parameter()],
             request: Some("ClaimRequest"),
-            errors: &[LeaseHeld, LeaseLost, Busy, Gone],
+            errors: &[LeaseHeld, LeaseLost, Busy, Gone, RateLimited],
             ..call(
                 "post",
                 "/v1/uploads/{id}/claim",
@@ -339,11 +341,11 @@ fn upload_calls() -> Vec<Call> {
                     "the page that begins after this part",
                 ),
             ],
-            errors: &[Busy, Gone, StoreRejected, StoreUnavailable],
+            errors: &[Busy, Gone, RateLimited, StoreRejected, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/parts",
-                "Lists the parts in the store, 1000 per page",
+                "Lists the stored parts of an unfinished upload, 1000 per page",
                 vec![(200, "a page", Some(Body::Json("PartList")))],
             )
         },
@@ -367,6 +369,7 @@ fn object_calls() -> Vec<Call> {
                 Gone,
                 PartsMismatch,
                 SourceMismatch,
+                RateLimited,
                 StoreRejected,
                 StoreUnavailable,
             ],

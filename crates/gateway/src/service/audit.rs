@@ -45,9 +45,10 @@ impl Service {
             None
         };
         let key = self.store.key_in_bucket(&upload.key);
+        let event = event(state, receipt.is_some());
         tracing::info!(
             target: "upload_audit",
-            event = state.name(),
+            event,
             id = %upload.id,
             owner = upload.owner,
             subject = subject.as_deref(),
@@ -58,8 +59,7 @@ impl Service {
             hook = rejection.map(|rejection| rejection.hook.as_str()),
             reason = rejection.map(|rejection| rejection.reason.as_str()),
             disposal = rejection.map(|rejection| rejection.disposal.name()),
-            "upload {}",
-            state.name(),
+            "upload {event}",
         );
     }
 
@@ -77,5 +77,25 @@ impl Service {
         }
         subjects.insert(segment.to_owned(), Arc::clone(&subject));
         Some(subject)
+    }
+}
+
+/// The name of the event. An upload that had its receipt and is aborted is a deleted one.
+fn event(state: UploadState, has_receipt: bool) -> &'static str {
+    match state {
+        UploadState::Aborted if has_receipt => "deleted",
+        state => state.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_upload_that_is_removed_is_deleted() {
+        assert_eq!(event(UploadState::Aborted, true), "deleted");
+        assert_eq!(event(UploadState::Aborted, false), "aborted");
+        assert_eq!(event(UploadState::Ready, true), "ready");
     }
 }

@@ -24,8 +24,9 @@ const CONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Durati
 
 /// An attempt to connect that takes longer is a failure if the pool ends it.
 pub(super) const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
-/// A connection is replaced after a random time between these.
-const LIFETIME: [Duration; 2] = [Duration::from_secs(25 * 60), Duration::from_secs(35 * 60)];
+/// A connection is replaced after this long, and a random part of the spread.
+const MIN_LIFETIME: Duration = Duration::from_mins(25);
+const LIFETIME_SPREAD: Duration = Duration::from_mins(10);
 
 /// A connection of the pool.
 pub(super) struct Connection {
@@ -35,8 +36,7 @@ pub(super) struct Connection {
 
 /// When a connection made now is replaced; `random` is between 0 and 1.
 fn replace_at(now: Instant, random: f64) -> Instant {
-    let [shortest, longest] = LIFETIME;
-    now + shortest + (longest - shortest).mul_f64(random)
+    now + MIN_LIFETIME + LIFETIME_SPREAD.mul_f64(random)
 }
 
 impl Deref for Connection {

@@ -152,15 +152,15 @@ async fn changed_password_is_read_again() {
     }
 }
 
-/// Accepts connections and forwards the first `served` of them. The others get no response.
-async fn pooler_of(server: String, served: usize) -> SocketAddr {
+/// Accepts connections and forwards the first `count` of them. The others get no response.
+async fn pooler_of(server: String, count: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let accepted = AtomicUsize::new(0);
         let mut held = Vec::new();
         while let Ok((mut client, _)) = listener.accept().await {
-            if accepted.fetch_add(1, Ordering::SeqCst) >= served {
+            if accepted.fetch_add(1, Ordering::SeqCst) >= count {
                 held.push(client);
                 continue;
             }

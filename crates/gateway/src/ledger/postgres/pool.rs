@@ -33,7 +33,7 @@ pub(super) const MAX_CONNECTIONS: usize = 8;
 const MAX_ATTEMPTS: u32 = 5;
 /// A connection that was not used for this long is closed, so that other gateways can have it if a
 /// server or a pooler limits connections.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an operation waits for a connection in addition to the time for making one.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 /// The shortest wait for a connection between two attempts to make one.

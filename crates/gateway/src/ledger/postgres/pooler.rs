@@ -1,5 +1,5 @@
 //! Finds out whether a connection pooler gives each transaction another connection to the server
-//! (PgBouncer with `pool_mode = transaction`).
+//! (`PgBouncer` with `pool_mode = transaction`).
 //!
 //! A statement that was prepared on one such connection is missing on the next one, or is a
 //! different statement that another gateway has prepared under the same name.
