@@ -66,10 +66,22 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
             .map(done),
         Verb::Status(flags) => Box::pin(status::run(settings, flags)).await.map(done),
         Verb::Abort(flags) => {
-            Box::pin(abort::run(settings, flags, abort::Finished::Keep, &commands)).await
+            Box::pin(abort::run(
+                settings,
+                flags,
+                abort::Finished::Keep,
+                &commands,
+            ))
+            .await
         }
         Verb::Rm(flags) => {
-            Box::pin(abort::run(settings, flags, abort::Finished::Remove, &commands)).await
+            Box::pin(abort::run(
+                settings,
+                flags,
+                abort::Finished::Remove,
+                &commands,
+            ))
+            .await
         }
         Verb::Prune(flags) => Box::pin(prune::run(settings, flags, &commands))
             .await

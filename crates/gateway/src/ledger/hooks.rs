@@ -31,7 +31,7 @@ pub struct PendingHooks {
 }
 
 impl Ledger {
-    /// Takes the due hooks of at most `limit` uploads until `until`, of the owners whose turn it is.
+    /// Takes the due hooks of at most `limit` uploads until `until`, in turns of their owners.
     pub async fn take_due_hooks(
         &self,
         now: Timestamp,
@@ -49,6 +49,13 @@ impl Ledger {
                 let Some(((owner, _), id)) = next.and_then(|index| due.get(index)) else {
                     break;
                 };
+                // A lease that has ended at once would be taken again.
+                if taken
+                    .iter()
+                    .any(|hooks: &PendingHooks| hooks.upload.id.as_str() == id)
+                {
+                    break;
+                }
                 turns.record(owner);
                 *running.entry(owner.clone()).or_default() += 1;
                 taken.push(take_hooks(tx, id, until)?);

@@ -96,8 +96,8 @@ impl Service {
         }
     }
 
-    /// Takes due hooks of at most `max` uploads, given the owners of running hooks. Also returns how
-    /// long to wait until the next call.
+    /// Takes due hooks of at most `max` uploads, given the owners of running hooks. Also returns
+    /// how long to wait until the next call.
     async fn take_due_hooks(
         &self,
         max: usize,
