@@ -59,14 +59,23 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
     let commands = HintCommands::new(global, &connection, wait);
     let done = |()| 0;
     let result = match verb {
-        Verb::Put(flags) => put::run(settings, flags, commands.clone()).await,
-        Verb::Resume(flags) => resume::run(settings, flags, commands.clone()).await,
-        Verb::List(flags) => list::run(settings, flags, &commands).await.map(done),
-        Verb::Status(flags) => status::run(settings, flags).await.map(done),
-        Verb::Abort(flags) => abort::run(settings, flags, &commands).await,
-        Verb::Prune(flags) => prune::run(settings, flags, &commands).await.map(done),
-        Verb::Cat(flags) => cat::run(settings, flags).await.map(done),
-        Verb::Url(flags) => url::run(settings, flags).await.map(done),
+        Verb::Put(flags) => Box::pin(put::run(settings, flags, commands.clone())).await,
+        Verb::Resume(flags) => Box::pin(resume::run(settings, flags, commands.clone())).await,
+        Verb::List(flags) => Box::pin(list::run(settings, flags, &commands))
+            .await
+            .map(done),
+        Verb::Status(flags) => Box::pin(status::run(settings, flags)).await.map(done),
+        Verb::Abort(flags) => {
+            Box::pin(abort::run(settings, flags, abort::Finished::Keep, &commands)).await
+        }
+        Verb::Rm(flags) => {
+            Box::pin(abort::run(settings, flags, abort::Finished::Remove, &commands)).await
+        }
+        Verb::Prune(flags) => Box::pin(prune::run(settings, flags, &commands))
+            .await
+            .map(done),
+        Verb::Cat(flags) => Box::pin(cat::run(settings, flags)).await.map(done),
+        Verb::Url(flags) => Box::pin(url::run(settings, flags)).await.map(done),
         Verb::Config(flags) => config::run(settings, flags).map(done),
         #[cfg(feature = "gateway")]
         Verb::Serve(flags) => Box::pin(serve::run(settings, flags)).await.map(done),
@@ -105,7 +114,7 @@ fn connection_and_wait(verb: &Verb) -> (ConnectionArgs, WaitState) {
         Verb::Resume(flags) => (&flags.connection, flags.transfer.wait),
         Verb::List(flags) => (&flags.connection, WaitState::default()),
         Verb::Status(flags) => (&flags.connection, WaitState::default()),
-        Verb::Abort(flags) => (&flags.connection, WaitState::default()),
+        Verb::Abort(flags) | Verb::Rm(flags) => (&flags.connection, WaitState::default()),
         Verb::Prune(flags) => (&flags.connection, WaitState::default()),
         Verb::Cat(flags) => (&flags.connection, WaitState::default()),
         Verb::Url(flags) => (&flags.connection, WaitState::default()),

@@ -148,7 +148,7 @@ async fn start_boxed(config: Config) -> Result<Running> {
         None => None,
     };
     let address = reachable_address(listener.address());
-    let (store, internal_task) = resources.connect_store(&config, address).await?;
+    let (store, internal_task) = Box::pin(resources.connect_store(&config, address)).await?;
     let Resources {
         ledger,
         embedded,
@@ -190,7 +190,7 @@ async fn start_boxed(config: Config) -> Result<Running> {
         disk_failure,
     };
 
-    let store = match store_check::check(store, &ledger, &config).await {
+    let store = match Box::pin(store_check::check(store, &ledger, &config)).await {
         Ok(store) => store,
         Err(error) => {
             running.drain_time = Duration::ZERO;

@@ -38,7 +38,7 @@ pub async fn sweep_once(
     let (store, _internal_task) = resources.connect_store(&config, address).await?;
     let ledger = resources.ledger;
     let store = match mode {
-        SweepMode::Run => store_check::check(store, &ledger, &config).await?,
+        SweepMode::Run => Box::pin(store_check::check(store, &ledger, &config)).await?,
         // A probe writes to the store. A dry run must not write, and needs no proof.
         SweepMode::DryRun => store,
     };
@@ -53,6 +53,7 @@ pub async fn sweep_once(
         SweepMode::Run => {
             async {
                 service.report_orphans(observer).await?;
+                service.survey_all().await?;
                 service.sweep(Some(observer)).await
             }
             .await

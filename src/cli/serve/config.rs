@@ -85,6 +85,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         hooks: hooks::hooks(flags)?,
         hook_secret: hooks::secret(flags)?,
         on_reject: hooks::on_reject(&flags.on_reject)?,
+        client_delete: flags.client_delete,
         network: settings.network(&flags.network)?,
         store_lock_timeout: LOCK_TIMEOUT,
         drain_time: flags.drain.unwrap_or_default(),
@@ -256,14 +257,14 @@ pub(super) mod tests {
                 endpoint,
                 region,
                 path_style,
-                ..
+                public_endpoint,
             } => {
                 assert_eq!(
                     (bucket.as_str(), prefix.as_str(), path_style),
                     ("media", "in", true)
                 );
                 assert_eq!(endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
-                assert_eq!(region, None);
+                assert_eq!((region, public_endpoint), (None, None));
             }
             StoreConfig::Embedded { .. } => panic!("embedded"),
         }
