@@ -44,6 +44,7 @@ complete -c upload -n "__fish_upload_needs_command" -f -a "resume" -d 'Continue 
 complete -c upload -n "__fish_upload_needs_command" -f -a "list" -d 'List the unfinished uploads in the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload: state, size, stored parts, age, and location'
 complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Abort uploads, and remove their parts from the store'
+complete -c upload -n "__fish_upload_needs_command" -f -a "rm" -d 'Remove uploads with their objects, finished ones too'
 complete -c upload -n "__fish_upload_needs_command" -f -a "prune" -d 'Remove finished uploads from the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "cat" -d 'Write an uploaded object to standard output, and verify it'
 complete -c upload -n "__fish_upload_needs_command" -f -a "url" -d 'Print a URL for reading an uploaded object'
@@ -212,6 +213,32 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print J
 complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand rm" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand rm" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand rm" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand rm" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
+complete -c upload -n "__fish_upload_using_subcommand rm" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand rm" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand rm" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand rm" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 30s to 6m, depending on what is transferred]' -r
+complete -c upload -n "__fish_upload_using_subcommand rm" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand rm" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s; the store may correct a default]' -r
+complete -c upload -n "__fish_upload_using_subcommand rm" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand rm" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand rm" -l progress -d 'How to show progress [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars, on a terminal only'
+plain\t'A line at most every 10 seconds'
+none\t'No progress: results, errors and a summary only'"
+complete -c upload -n "__fish_upload_using_subcommand rm" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand rm" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand rm" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
+complete -c upload -n "__fish_upload_using_subcommand rm" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
+complete -c upload -n "__fish_upload_using_subcommand rm" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand rm" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand rm" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend for --orphans; this flag implies --orphans, the variable does not [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
@@ -322,49 +349,49 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print 
 complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l lease -d 'How long a client may be silent before another may take over its upload; clients call every 20s' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l keep-ended -d 'How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with the value never, they are never deleted' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); with the value never, only other gateways do it' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l events -d 'Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no events]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l events-secret-file -d 'The secret that the webhook of --events must send: one line of visible ASCII' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l companion -d 'Serve the upload routes of Uppy Companion below this path, / or /companion [default: not served]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l allow-origin -d 'Let pages of this origin, such as https://app.example.com, call the gateway and its embedded store; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l cdn -d 'The base URL for reading objects, such as https://cdn.example.com [default: read URLs are presigned]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in the given order' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l hook-arg -d 'One more argument for the program of the hook NAME; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters; required for webhooks' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l hook-timeout -d 'How long a hook may take for one upload' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l on-reject -d 'What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l required-header -d 'A header that the bucket requires when an object is created; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l store-probe -d 'Whether to test at the start that the store rejects a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l lease -d 'How long a client may be silent before another may take over its upload; clients call every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l keep-ended -d 'How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with the value never, they are never deleted' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); with the value never, only other gateways do it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l events -d 'Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no events]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l events-secret-file -d 'The secret that the webhook of --events must send: one line of visible ASCII' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l companion -d 'Serve the upload routes of Uppy Companion below this path, / or /companion [default: not served]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-origin -d 'Let pages of this origin, such as https://app.example.com, call the gateway and its embedded store; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l cdn -d 'The base URL for reading objects, such as https://cdn.example.com [default: read URLs are presigned]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in the given order' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l hook-arg -d 'One more argument for the program of the hook NAME; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters; required for webhooks' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l hook-timeout -d 'How long a hook may take for one upload' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l on-reject -d 'What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l required-header -d 'A header that the bucket requires when an object is created; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-probe -d 'Whether to test at the start that the store rejects a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
 warn\t'Log a warning and start'
 off\t'Do not test'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l store-checksum -d 'The check that the store must enforce on each part; receipts name it as their proof' -r -f -a "auto\t'The strongest that the probe found'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-checksum -d 'The check that the store must enforce on each part; receipts name it as their proof' -r -f -a "auto\t'The strongest that the probe found'
 sha256\t'The header x-amz-checksum-sha256, signed'
 payload\t'The SHA-256 as the payload hash of the signature'
 md5\t'The header Content-MD5, signed'
 none\t'Nothing'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l drain -d 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l log-format -d 'The format of the log on standard error; -v adds a line for each request' -r -f -a "text\t'Lines for people'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l drain -d 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l log-format -d 'The format of the log on standard error; -v adds a line for each request' -r -f -a "text\t'Lines for people'
 json\t'One JSON object per line'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l auth -d 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]' -r -f -a "none\t'No authentication: on loopback only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l auth -d 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]' -r -f -a "none\t'No authentication: on loopback only'
 tokens\t'Tokens made by `upload serve token add`'
 jwt\t'Tokens signed by --jwt-issuer, for example of a GitHub Actions job'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l jwt-issuer -d 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l jwt-audience -d 'For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses; repeatable: one must match' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l jwt-jwks -d 'For --auth jwt: the URL of the issuer\'s keys [default: from its /.well-known/openid-configuration]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l jwt-algorithm -d 'For --auth jwt: the accepted signature algorithms; tokens that name another are rejected' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l jwt-issuer -d 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l jwt-audience -d 'For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses; repeatable: one must match' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l jwt-jwks -d 'For --auth jwt: the URL of the issuer\'s keys [default: from its /.well-known/openid-configuration]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l jwt-algorithm -d 'For --auth jwt: the accepted signature algorithms; tokens that name another are rejected' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
 RS384\t'The same with SHA-384'
 RS512\t'The same with SHA-512'
 PS256\t'RSA-PSS, with SHA-256'
@@ -373,43 +400,45 @@ PS512\t'RSA-PSS, with SHA-512'
 ES256\t'ECDSA on P-256, with SHA-256'
 ES384\t'ECDSA on P-384, with SHA-384'
 EdDSA\t'Ed25519'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l jwt-claim -d 'For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable, required at least once' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l jwt-owner-claim -d 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l rate -d 'Calls and signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l limits -d 'Limits of some owners, as a TOML table; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l subjects -d 'The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear' -r -f -a "all\t'In the log and in the documents of hooks'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l jwt-claim -d 'For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable, required at least once' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l jwt-owner-claim -d 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l rate -d 'Calls and signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l limits -d 'Limits of some owners, as a TOML table; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l subjects -d 'The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear' -r -f -a "all\t'In the log and in the documents of hooks'
 hooks\t'In the documents of hooks'
 none\t'In the ledger only'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l s3-public-endpoint -d 'The endpoint in the URLs that clients get, if they reach the store by another address than the gateway, such as https://s3.example.com while the gateway uses http://minio:9000 [default: that of --s3-endpoint]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s; the store may correct a default]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l s3-public-endpoint -d 'The endpoint in the URLs that clients get, if they reach the store by another address than the gateway, such as https://s3.example.com while the gateway uses http://minio:9000 [default: that of --s3-endpoint]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s; the store may correct a default]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l progress -d 'How to show progress [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l progress -d 'How to show progress [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars, on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress: results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l check -d 'Check flags and configuration file, open nothing, and exit'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -s q -l quiet -d 'Show errors and warnings only'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -f -a "token" -d 'Make, list and revoke API tokens'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -f -a "uploads" -d 'List the uploads of all owners, in the order in which they began'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -f -a "usage" -d 'List each owner\'s uploads and bytes: unfinished, stored and ended'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -f -a "owners" -d 'List owners: segment, first and last use, subject'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -f -a "sweep" -d 'Sweep once, print what was done, and exit; running gateways need not be stopped'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep prune" -f -a "prune" -d 'Delete the records of old uploads from the ledger, and release their space'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l check -d 'Check flags and configuration file, open nothing, and exit'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "token" -d 'Make, list and revoke API tokens'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "uploads" -d 'List the uploads of all owners, in the order in which they began'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "usage" -d 'List each owner\'s uploads and bytes: unfinished, stored and ended'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "owners" -d 'List owners: segment, first and last use, subject'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "sweep" -d 'Sweep once, print what was done, and exit; running gateways need not be stopped'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "rm" -d 'Remove uploads of any owner with their objects, and exit; running gateways need not be stopped'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "prune" -d 'Delete the records of old uploads from the ledger, and release their space'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -551,6 +580,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l dry-run -d 'Print what would be done, and change nothing'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
@@ -558,6 +588,89 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l lease -d 'How long a client may be silent before another may take over its upload; clients call every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l keep-ended -d 'How long the ledger keeps a record of uploads that were aborted, rejected or have expired; with the value never, they are never deleted' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); with the value never, only other gateways do it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l events -d 'Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no events]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l events-secret-file -d 'The secret that the webhook of --events must send: one line of visible ASCII' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l companion -d 'Serve the upload routes of Uppy Companion below this path, / or /companion [default: not served]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-origin -d 'Let pages of this origin, such as https://app.example.com, call the gateway and its embedded store; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l cdn -d 'The base URL for reading objects, such as https://cdn.example.com [default: read URLs are presigned]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in the given order' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l hook-arg -d 'One more argument for the program of the hook NAME; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters; required for webhooks' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l hook-timeout -d 'How long a hook may take for one upload' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l on-reject -d 'What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l required-header -d 'A header that the bucket requires when an object is created; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-probe -d 'Whether to test at the start that the store rejects a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
+warn\t'Log a warning and start'
+off\t'Do not test'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-checksum -d 'The check that the store must enforce on each part; receipts name it as their proof' -r -f -a "auto\t'The strongest that the probe found'
+sha256\t'The header x-amz-checksum-sha256, signed'
+payload\t'The SHA-256 as the payload hash of the signature'
+md5\t'The header Content-MD5, signed'
+none\t'Nothing'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l drain -d 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l log-format -d 'The format of the log on standard error; -v adds a line for each request' -r -f -a "text\t'Lines for people'
+json\t'One JSON object per line'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l auth -d 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]' -r -f -a "none\t'No authentication: on loopback only'
+tokens\t'Tokens made by `upload serve token add`'
+jwt\t'Tokens signed by --jwt-issuer, for example of a GitHub Actions job'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l jwt-issuer -d 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l jwt-audience -d 'For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses; repeatable: one must match' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l jwt-jwks -d 'For --auth jwt: the URL of the issuer\'s keys [default: from its /.well-known/openid-configuration]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l jwt-algorithm -d 'For --auth jwt: the accepted signature algorithms; tokens that name another are rejected' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
+RS384\t'The same with SHA-384'
+RS512\t'The same with SHA-512'
+PS256\t'RSA-PSS, with SHA-256'
+PS384\t'RSA-PSS, with SHA-384'
+PS512\t'RSA-PSS, with SHA-512'
+ES256\t'ECDSA on P-256, with SHA-256'
+ES384\t'ECDSA on P-384, with SHA-384'
+EdDSA\t'Ed25519'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l jwt-claim -d 'For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable, required at least once' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l jwt-owner-claim -d 'For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l rate -d 'Calls and signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l limits -d 'Limits of some owners, as a TOML table; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l subjects -d 'The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear' -r -f -a "all\t'In the log and in the documents of hooks'
+hooks\t'In the documents of hooks'
+none\t'In the ledger only'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l s3-public-endpoint -d 'The endpoint in the URLs that clients get, if they reach the store by another address than the gateway, such as https://s3.example.com while the gateway uses http://minio:9000 [default: that of --s3-endpoint]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: that of the AWS profile, else Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l s3-region -d 'The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS profile, else us-east-1 for endpoints other than Amazon\'s; the store may correct a default]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l progress -d 'How to show progress [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars, on a terminal only'
+plain\t'A line at most every 10 seconds'
+none\t'No progress: results, errors and a summary only'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l check -d 'Check flags and configuration file, open nothing, and exit'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l older-than -d 'Delete uploads that ended longer ago than this' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -635,7 +748,7 @@ complete -c upload -n "__fish_upload_using_subcommand help" -s v -l verbose -d '
 complete -c upload -n "__fish_upload_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand status cat url" -k -a "(upload list --ids --all 2>/dev/null)"
 complete -c upload -n "__fish_upload_using_subcommand resume abort" -k -a "(upload list --ids 2>/dev/null)"
-complete -c upload -n "__fish_upload_using_subcommand put resume list abort prune url config" -l backend -x -a "embedded\t'A store on this machine'
+complete -c upload -n "__fish_upload_using_subcommand put resume list abort rm prune url config" -l backend -x -a "embedded\t'A store on this machine'
 https://\t'A gateway'
 companion+https://\t'An Uppy Companion'
 s3://\t'An S3 bucket'"

@@ -218,6 +218,14 @@ impl Backend {
         }
     }
 
+    /// Removes an upload in any state, with its object.
+    pub async fn remove(&self, id: &UploadId) -> Result<()> {
+        match self {
+            Self::Gateway(gateway) => gateway.remove(id).await,
+            Self::Companion(_) => Err(Companion::unsupported("remove objects")),
+        }
+    }
+
     /// Signs a URL that reads a finished object.
     pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
         match self {

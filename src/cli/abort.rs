@@ -1,4 +1,5 @@
-//! `upload abort`: aborts uploads, first at the backend, then in the journal.
+//! `upload abort` and `upload rm`: end uploads, first at the backend, then in the journal. Only
+//! `rm` removes the object of a finished upload.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -19,9 +20,23 @@ use crate::transfer;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 
+/// The effect on a finished upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It stays: `upload abort`.
+    Keep,
+    /// Its object is removed: `upload rm`.
+    Remove,
+}
+
 /// # Errors
 /// Errors before the first upload. Those of single uploads are printed, and are in the exit code.
-pub async fn run(settings: &Settings, flags: &AbortArgs, commands: &HintCommands) -> Result<u8> {
+pub async fn run(
+    settings: &Settings,
+    flags: &AbortArgs,
+    finished: Finished,
+    commands: &HintCommands,
+) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let mut aborter = Aborter {
         journal: Journal::open(&settings.journal_to_read()?)?,
@@ -29,11 +44,12 @@ pub async fn run(settings: &Settings, flags: &AbortArgs, commands: &HintCommands
         backend_flag: flags.backend.as_deref(),
         connection,
         limit: flags.query.limit(),
+        finished,
     };
     let mut codes = Vec::new();
     for upload in &flags.uploads {
         match aborter.abort(upload).await {
-            Ok(id) => report(settings, id.as_ref(), upload)?,
+            Ok(id) => report(settings, finished, id.as_ref(), upload)?,
             Err(error) => {
                 codes.push(error.kind().exit_code());
                 output::eprint_error(&hints::for_query(error, commands));
@@ -50,6 +66,7 @@ struct Aborter<'a> {
     connection: Connection,
     /// The longest time that the backend may take for one upload.
     limit: Option<Duration>,
+    finished: Finished,
 }
 
 impl Aborter<'_> {
@@ -63,14 +80,11 @@ impl Aborter<'_> {
             Err(error) => return Err(error),
         };
         match upload.state {
-            State::Completed => Err(Error::new(
-                Kind::Other,
-                format!("{} is finished and cannot be aborted", id_or_file.display()),
-            )
-            .with_hint("to remove the object, delete it in the store")),
             State::Abandoned => Ok(upload.id),
-            _ => {
-                self.abort_recorded(&upload).await?;
+            state => {
+                let is_finished = state == State::Completed;
+                let aborted = self.abort_recorded(&upload).await;
+                aborted.map_err(|error| explain(error, self.finished, is_finished, id_or_file))?;
                 Ok(upload.id)
             }
         }
@@ -86,22 +100,35 @@ impl Aborter<'_> {
         };
         let handle =
             within_limit(self.limit, BackendHandle::connect(&target, self.settings)).await?;
-        let aborted = within_limit(self.limit, handle.backend().abort(&id, None)).await;
+        let ended = within_limit(self.limit, self.end(handle.backend(), &id)).await;
         handle.close().await;
-        aborted.map(|()| id)
+        ended.map_err(|error| explain(error, self.finished, false, id.as_str().as_ref()))?;
+        Ok(id)
+    }
+
+    /// Aborts regardless of the holder: the user asked for it.
+    async fn end(&self, backend: &Backend, id: &UploadId) -> Result<()> {
+        match self.finished {
+            Finished::Keep => backend.abort(id, None).await,
+            Finished::Remove => backend.remove(id).await,
+        }
     }
 
     async fn abort_recorded(&mut self, upload: &Upload) -> Result<()> {
+        // A finished upload that is kept stays in the journal, unless the backend has aborted it.
+        let stays = upload.state == State::Completed && self.finished == Finished::Keep;
         let upload = self.journal.take(upload)?;
         let target = self
             .settings
             .recorded_target(&upload.intent, None, &self.connection)?;
         let handle =
             within_limit(self.limit, BackendHandle::connect(&target, self.settings)).await?;
-        let aborted = within_limit(self.limit, abort_at_backend(handle.backend(), &upload)).await;
+        let aborted = self.end_recorded(handle.backend(), &upload);
+        let aborted = within_limit(self.limit, aborted).await;
         handle.close().await;
         let unconfirmed = match aborted {
             Ok(()) => None,
+            Err(error) if stays => return Err(error),
             // The backend has nothing to abort.
             Err(error)
                 if matches!(
@@ -119,33 +146,64 @@ impl Aborter<'_> {
             .record(&[Record::Abandoned { row: upload.row }])?;
         unconfirmed.map_or(Ok(()), Err)
     }
+
+    /// Ends an upload of the journal. If the journal has no id, because no response to the request
+    /// to begin arrived, the request is repeated to learn the id.
+    async fn end_recorded(&self, backend: &Backend, upload: &Upload) -> Result<()> {
+        transfer::restore_state(backend, upload);
+        if upload.state == State::Completed && matches!(backend, Backend::Companion(_)) {
+            let text = "the upload is finished, and a Companion cannot remove objects";
+            return Err(Error::new(Kind::NotAbortable, text));
+        }
+        if let Some(id) = &upload.id {
+            return self.end(backend, id).await;
+        }
+        if !backend.capabilities().durable {
+            output::eprint_line(
+                "if the upload had begun, an empty multipart upload remains in the store: this backend cannot look up its id",
+            );
+            return Ok(());
+        }
+        let begun = backend
+            .begin(&transfer::begin_request(upload, None))
+            .await?;
+        backend.abort(&begun.id, Some(begun.epoch)).await
+    }
 }
 
-/// Aborts regardless of the holder: the user asked for it. If the journal has no id, because no
-/// response to the request to begin arrived, the request is repeated to learn the id.
-async fn abort_at_backend(backend: &Backend, upload: &Upload) -> Result<()> {
-    transfer::restore_state(backend, upload);
-    if let Some(id) = &upload.id {
-        return backend.abort(id, None).await;
-    }
-    if !backend.capabilities().durable {
-        output::eprint_line(
-            "if the upload had begun, an empty multipart upload remains in the store: this backend cannot look up its id",
-        );
-        return Ok(());
-    }
-    let begun = backend
-        .begin(&transfer::begin_request(upload, None))
-        .await?;
-    backend.abort(&begun.id, Some(begun.epoch)).await
+/// Names the upload in the refusal of a backend, and the remedy. `is_finished` is the state in the
+/// journal.
+fn explain(error: Error, finished: Finished, is_finished: bool, id_or_file: &OsStr) -> Error {
+    let text = match error.kind() {
+        Kind::NotAbortable if is_finished => "is finished and was not removed",
+        Kind::NotAbortable => "is finished, or is being completed, and was not removed",
+        _ => return error,
+    };
+    let text = format!("{} {text}", safe(&id_or_file.to_string_lossy()));
+    let hint = match finished {
+        Finished::Keep => "to remove a finished upload with its object, run `upload rm ID`",
+        Finished::Remove => "ask the operator of the backend to remove it: upload serve rm ID",
+    };
+    Error::new(Kind::NotAbortable, text)
+        .with_hint(hint)
+        .with_source(error)
 }
 
-fn report(settings: &Settings, id: Option<&UploadId>, id_or_file: &OsStr) -> Result<()> {
+fn report(
+    settings: &Settings,
+    finished: Finished,
+    id: Option<&UploadId>,
+    id_or_file: &OsStr,
+) -> Result<()> {
+    let name = match finished {
+        Finished::Keep => "aborted",
+        Finished::Remove => "removed",
+    };
     if settings.json() {
-        let line = serde_json::json!({ "type": "aborted", "upload": id });
+        let line = serde_json::json!({ "type": name, "upload": id });
         output::print(&format!("{}\n", event::to_json_line(&line)))?;
     } else if !settings.quiet() {
-        output::eprint_line(&format!("aborted {}", safe(&id_or_file.to_string_lossy())));
+        output::eprint_line(&format!("{name} {}", safe(&id_or_file.to_string_lossy())));
     }
     Ok(())
 }

@@ -65,7 +65,24 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
             .await
             .map(done),
         Verb::Status(flags) => Box::pin(status::run(settings, flags)).await.map(done),
-        Verb::Abort(flags) => Box::pin(abort::run(settings, flags, &commands)).await,
+        Verb::Abort(flags) => {
+            Box::pin(abort::run(
+                settings,
+                flags,
+                abort::Finished::Keep,
+                &commands,
+            ))
+            .await
+        }
+        Verb::Rm(flags) => {
+            Box::pin(abort::run(
+                settings,
+                flags,
+                abort::Finished::Remove,
+                &commands,
+            ))
+            .await
+        }
         Verb::Prune(flags) => Box::pin(prune::run(settings, flags, &commands))
             .await
             .map(done),
@@ -109,7 +126,7 @@ fn connection_and_wait(verb: &Verb) -> (ConnectionArgs, WaitState) {
         Verb::Resume(flags) => (&flags.connection, flags.transfer.wait),
         Verb::List(flags) => (&flags.connection, WaitState::default()),
         Verb::Status(flags) => (&flags.connection, WaitState::default()),
-        Verb::Abort(flags) => (&flags.connection, WaitState::default()),
+        Verb::Abort(flags) | Verb::Rm(flags) => (&flags.connection, WaitState::default()),
         Verb::Prune(flags) => (&flags.connection, WaitState::default()),
         Verb::Cat(flags) => (&flags.connection, WaitState::default()),
         Verb::Url(flags) => (&flags.connection, WaitState::default()),

@@ -105,7 +105,7 @@ impl HintCommands {
             completed.extend_from_slice(if is_known { subject.backend } else { &self.s3 });
         }
         // In hints, the other verbs read the journal only.
-        if ["put", "resume", "abort", "cat", "url"].contains(&verb.as_str()) {
+        if ["put", "resume", "abort", "rm", "cat", "url"].contains(&verb.as_str()) {
             completed.extend_from_slice(&self.connection);
         }
         quoted(&completed)

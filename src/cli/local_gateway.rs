@@ -127,6 +127,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::default(),
+        // The caller has the credentials of the store.
+        client_delete: true,
         network: target.connection.network.clone(),
         store_lock_timeout: lock_timeout,
         drain_time: Duration::ZERO,

@@ -26,9 +26,9 @@ pub enum Hangup {
 }
 
 /// Listens from now on. The first SIGINT or SIGTERM, or SIGHUP if that ends the run, calls
-/// `on_first`, and the receiver then gets its number. At a second signal, or if the process is still
-/// running `time_limit` after the first, `on_exit` reports the end, and the process exits; journal
-/// and ledger stay intact.
+/// `on_first`, and the receiver then gets its number. At a second signal, or if the process is
+/// still running `time_limit` after the first, `on_exit` reports the end, and the process exits;
+/// journal and ledger stay intact.
 ///
 /// # Errors
 /// [`Kind::Other`] if the process cannot listen for signals.

@@ -70,7 +70,9 @@ pub fn status_text(
     }
     if let Some(receipt) = &upload.receipt {
         add("key", &escape(receipt.key.as_str()));
-        add("location", &escape(&receipt.location));
+        if let Some(location) = &receipt.location {
+            add("location", &escape(location));
+        }
         if let Some(checksum) = &receipt.checksum {
             add("checksum", &safe(checksum.as_str()));
         }

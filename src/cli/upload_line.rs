@@ -103,8 +103,9 @@ pub fn table_entry(upload: &Upload, parts: &[Part]) -> Result<Entry> {
         ("file", escape(&upload.intent.path.display().to_string())),
         ("backend", escape(&upload.intent.backend)),
     ];
-    if let Some(receipt) = &upload.receipt {
-        details.push(("location", escape(&receipt.location)));
+    let receipt = upload.receipt.as_ref();
+    if let Some(location) = receipt.and_then(|receipt| receipt.location.as_ref()) {
+        details.push(("location", escape(location)));
     }
     Ok(Entry {
         id: id.to_owned(),

@@ -497,7 +497,7 @@ fn receipt() -> upload_types::wire::Receipt {
         bucket: None,
         key: "key".parse().unwrap(),
         version_id: None,
-        location: "embedded:key".into(),
+        location: Some("embedded:key".into()),
         size: 20,
         parts: 2,
         part_size: 10,

@@ -56,8 +56,10 @@ impl Plain {
         let restored = self.connection.record(event, now);
         if let Event::Completed { receipt, .. } = event {
             let (sources, verbosity) = (&self.sources, self.verbosity);
-            let location = &receipt.location;
-            let line = wording::location(location, sources, item, verbosity);
+            // A backend with hooks names no location before they have accepted the object.
+            let place = receipt.location.as_deref();
+            let place = place.unwrap_or(receipt.key.as_str());
+            let line = wording::location(place, sources, item, verbosity);
             output.data.push(line);
         }
         if !self.verbosity.quiet {

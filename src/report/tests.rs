@@ -90,7 +90,7 @@ fn receipt(item: usize) -> Receipt {
         bucket: None,
         key: "uploads/o/1.mov".parse().unwrap(),
         version_id: None,
-        location: format!("embedded:uploads/o/{item}.mov"),
+        location: Some(format!("embedded:uploads/o/{item}.mov")),
         size: 2 * GIB,
         parts: 256,
         part_size: 8 << 20,

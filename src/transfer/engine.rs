@@ -66,23 +66,21 @@ pub async fn run(
             break;
         }
         let since = Instant::now();
-        let wake = tokio::select! {
-            Some(result) = engine.tasks.join_next() => Wake::Tasks(result),
-            _ = tick.tick() => Wake::Tick,
-            Ok(()) = suspended.changed() => Wake::Suspended,
-            () = wait_until(engine.committer.due()) => Wake::Commit,
-            signal = stop_signal(&mut stop), if engine.stopping.is_none() => Wake::Signal(signal),
-        };
-        if let Some(pause) = suspend::pause(since.elapsed()) {
-            engine.last_success += pause;
-            engine.blocked.skip(pause);
-        }
-        match wake {
-            Wake::Tasks(result) => engine.on_tasks(result),
-            Wake::Tick => engine.on_tick(),
-            Wake::Suspended => engine.on_suspended(),
-            Wake::Commit => {}
-            Wake::Signal(signal) => {
+        tokio::select! {
+            Some(result) = engine.tasks.join_next() => {
+                engine.on_event(since);
+                engine.on_tasks(result);
+            }
+            _ = tick.tick() => {
+                engine.on_event(since);
+                engine.on_tick();
+            }
+            Ok(()) = suspended.changed() => {
+                engine.on_event(since);
+                engine.on_suspended();
+            }
+            () = wait_until(engine.committer.due()) => engine.on_event(since),
+            signal = stop_signal(&mut stop), if engine.stopping.is_none() => {
                 let deadline = Instant::now() + STOP_GRACE;
                 engine.stopping = Some(Stopping { signal, deadline });
             }
@@ -90,16 +88,6 @@ pub async fn run(
         engine.complete_sent();
     }
     engine.finish()
-}
-
-/// The event for which the loop has waited.
-enum Wake {
-    Tasks(Result<TaskResult, JoinError>),
-    Tick,
-    Suspended,
-    Commit,
-    /// A signal with this number.
-    Signal(u8),
 }
 
 pub(super) struct Engine<'a> {
@@ -195,6 +183,15 @@ impl<'a> Engine<'a> {
             engine.fail_all(&error);
         }
         engine
+    }
+
+    /// An event has arrived for which the loop has waited since `since`. The time for which this
+    /// process was stopped does not count towards limits.
+    fn on_event(&mut self, since: Instant) {
+        if let Some(pause) = suspend::pause(since.elapsed()) {
+            self.last_success += pause;
+            self.blocked.skip(pause);
+        }
     }
 
     fn is_done(&self) -> bool {

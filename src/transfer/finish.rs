@@ -68,6 +68,10 @@ impl Engine<'_> {
         match presence {
             Presence::There if is_ready => {
                 self.last_success = now;
+                if resume::take_location(&mut waiting.upload.receipt, status) {
+                    let (row, receipt) = (waiting.upload.row, waiting.upload.receipt.clone());
+                    self.committer.record(Record::Completed { row, receipt });
+                }
                 self.completed(waiting.upload);
             }
             Presence::There => {

@@ -190,7 +190,7 @@ impl Engine<'_> {
         Err(Error::new(Kind::NoSource, what).with_hint(hint))
     }
 
-    /// Tells that the source was uploaded before under another name.
+    /// Reports that the source was uploaded before under another name.
     pub(super) fn tell_renamed(
         &mut self,
         item: usize,

@@ -212,6 +212,18 @@ pub fn object_checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Resul
     }
 }
 
+/// Takes the location from a status: a backend with hooks names it only after they have accepted
+/// the object. Returns true if the receipt had none before.
+pub fn take_location(receipt: &mut Receipt, status: &UploadStatus) -> bool {
+    let known = status.receipt.as_ref();
+    let location = known.and_then(|known| known.location.clone());
+    let is_new = receipt.location.is_none() && location.is_some();
+    if is_new {
+        receipt.location = location;
+    }
+    is_new
+}
+
 /// Checks that a receipt is for an object with this size, number of parts and checksum.
 ///
 /// # Errors

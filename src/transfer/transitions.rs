@@ -283,7 +283,10 @@ impl Engine<'_> {
             .and_then(|checksum| resume::check_receipt(&receipt, &upload.plan, &checksum));
         if is_ours.is_ok() && upload.upload.id.as_ref() == Some(&receipt.id) {
             let location = &receipt.location;
-            tracing::info!(%location, "the upload of the old file version was completed");
+            tracing::info!(
+                ?location,
+                "the upload of the old file version was completed"
+            );
             receipt.backend.clone_from(&self.options.backend);
             receipt.name.clone_from(&upload.upload.intent.name);
             let row = upload.row();
@@ -321,8 +324,12 @@ impl Engine<'_> {
                 return Err(error);
             }
         };
-        if receipt.sha256.is_none() && upload.whole_sha256.is_some() {
+        let has_learned_location = resume::take_location(&mut receipt, status);
+        let has_learned_sha256 = receipt.sha256.is_none() && upload.whole_sha256.is_some();
+        if has_learned_sha256 {
             receipt.sha256 = upload.whole_sha256;
+        }
+        if has_learned_location || has_learned_sha256 {
             let (row, receipt) = (upload.row(), Box::new(receipt.clone()));
             self.committer.record(Record::Completed { row, receipt });
         }

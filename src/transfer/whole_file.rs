@@ -58,8 +58,8 @@ pub fn lacks_whole_sha256(upload: &Upload) -> bool {
     upload.receipt.as_ref().is_some_and(is_lacking)
 }
 
-/// Whether the object of a receipt consists of parts with these digests, as far as the receipt
-/// tells.
+/// Whether the object of a receipt consists of parts with these digests. Always true for a receipt
+/// without a checksum.
 fn has_digests(receipt: &Receipt, plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<bool> {
     let checksum = resume::object_checksum(plan, parts)?;
     let sent = receipt.checksum.as_ref();

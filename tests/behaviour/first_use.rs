@@ -95,7 +95,7 @@ fn verb_of_another_program_names_the_verb_of_this_one() {
         (&["cp", "film.mov", "s3://media"][..], "`upload put "),
         (&["sync", "dir"], "`upload put "),
         (&["get", "film.mov"], "`upload cat "),
-        (&["rm", "film.mov"], "`upload abort "),
+        (&["delete", "film.mov"], "`upload rm "),
         (&["login"], "--token-file"),
         (&["ls"], "`upload list`"),
     ] {

@@ -12,7 +12,7 @@ use upload::cli::args;
 
 /// The verbs that call a backend and its store.
 const CLIENTS: &[&str] = &[
-    "put", "resume", "list", "status", "abort", "prune", "cat", "url",
+    "put", "resume", "list", "status", "abort", "rm", "prune", "cat", "url",
 ];
 const UPLOADERS: &[&str] = &["put", "resume"];
 const GATEWAYS: &[&str] = &["serve", "serve sweep"];
@@ -45,11 +45,13 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ),
     ("crates/types/", UPLOADERS),
     ("src/", CLIENTS),
-    ("src/cli/abort.rs", &["abort"]),
+    ("src/cli/abort.rs", &["abort", "rm"]),
     // A verb for one upload takes the backend from the journal.
     (
         "src/cli/backend_spec.rs",
-        &["put", "resume", "list", "abort", "prune", "url", "config"],
+        &[
+            "put", "resume", "list", "abort", "rm", "prune", "url", "config",
+        ],
     ),
     // Prints the meanings of lines and of flags of other verbs.
     ("src/cli/args/", &[]),
@@ -64,7 +66,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/put.rs", &["put"]),
     (
         "src/cli/query_limit.rs",
-        &["list", "status", "abort", "prune", "cat", "url"],
+        &["list", "status", "abort", "rm", "prune", "cat", "url"],
     ),
     ("src/cli/receipt_file.rs", UPLOADERS),
     ("src/cli/resume.rs", &["resume"]),

@@ -69,6 +69,21 @@ fn ledger_comes_from_flag_environment_or_file_in_that_order() {
     assert!(exists("file.db"));
 }
 
+#[test]
+fn cdn_with_a_hook_is_refused_also_by_check() {
+    let serve = Serve::new();
+    let text = "hook = [\"check=exec:/bin/true\"]\n";
+    serve.run(text, &["--check"], &[]).succeeds();
+    let cdn = ["--cdn", "https://cdn.example.com"];
+    serve
+        .run("", &[&["--check"], &cdn[..]].concat(), &[])
+        .succeeds();
+    for args in [&["--check"][..], &["--probe"], &[]] {
+        let refused = serve.run(text, &[args, &cdn].concat(), &[]);
+        refused.exits(78).stderr_contains("--cdn");
+    }
+}
+
 /// Each variable has a value that is an error if it is used.
 #[test]
 fn variables_override_the_file_and_flags_override_them() {

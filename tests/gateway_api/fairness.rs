@@ -110,9 +110,13 @@ async fn hooks_of_an_owner_with_many_uploads_do_not_delay_others() {
         time_limit: Duration::from_secs(30),
     };
     let mut owners = two_owners(|config| config.hooks = vec![hook]).await;
-    let put = async |owners: &TwoOwners| {
+    let put = async |owners: &TwoOwners, key: usize| {
         let body = [b"x".to_vec()];
-        let id = owners.gateway.create_upload(&begin_request(1)).await;
+        let begun = owners
+            .gateway
+            .begin(&key.to_string(), &begin_request(1))
+            .await;
+        let id: BeginResponse = expect_json(begun, 201).await;
         let parts = owners.gateway.put_parts(&id, &body).await;
         expect_json::<Receipt>(owners.gateway.complete(&id, &parts).await, 200).await;
         id.id
@@ -124,11 +128,11 @@ async fn hooks_of_an_owner_with_many_uploads_do_not_delay_others() {
     };
     owners.gateway.token = Some(owners.attacker.clone());
     let mut many = Vec::new();
-    for _ in 0..40 {
-        many.push(put(&owners).await);
+    for key in 0..40 {
+        many.push(put(&owners, key).await);
     }
     owners.gateway.token = Some(owners.other.clone());
-    let one = put(&owners).await;
+    let one = put(&owners, 0).await;
     until("the upload of the other owner is ready", async || {
         is_ready(&owners, &one).await.then_some(())
     })

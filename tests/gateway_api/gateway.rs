@@ -79,6 +79,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::Delete,
+        client_delete: false,
         network: upload_net::Network::default(),
         store_lock_timeout: Duration::from_secs(5),
         drain_time: Duration::ZERO,

@@ -26,6 +26,7 @@ mod rates;
 mod read_urls;
 mod readiness;
 mod recovery;
+mod removal;
 mod request_limits;
 mod slow_issuer;
 mod sweep;

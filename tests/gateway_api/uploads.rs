@@ -71,7 +71,7 @@ async fn two_parts_become_one_object() {
         (TWO_PARTS, 2, None)
     );
     assert_eq!((receipt.proof, &receipt.key), (Proof::Sha256, &upload.key));
-    assert_eq!(receipt.location, format!("embedded:{}", upload.key));
+    assert_eq!(receipt.location, Some(format!("embedded:{}", upload.key)));
     assert_eq!(
         receipt.backend,
         gateway.running.url().as_str().trim_end_matches('/')

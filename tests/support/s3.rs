@@ -385,6 +385,36 @@ impl S3 {
         assert!(status.is_success(), "cannot configure events: {status}");
     }
 
+    /// Lets the bucket keep versions from now on.
+    #[track_caller]
+    pub fn enable_versioning(&self) {
+        let body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        let status = self.runtime.block_on(async {
+            let path = format!("/{}?versioning=", self.bucket);
+            let body = body.as_bytes().to_vec();
+            self.send_with(&self.signer, &Method::PUT, &path, &[], body)
+                .await
+                .status()
+        });
+        assert!(status.is_success(), "cannot enable versioning: {status}");
+    }
+
+    /// Keys of all versions and delete markers.
+    #[track_caller]
+    pub fn versions(&self) -> Vec<String> {
+        let response = self.request(&Method::GET, &format!("/{}?versions=", self.bucket));
+        assert!(
+            response.status.is_success(),
+            "list versions: {}",
+            response.status
+        );
+        let text = response.text();
+        let keys = text.split("<Key>").skip(1);
+        keys.filter_map(|rest| rest.split_once("</Key>"))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    }
+
     #[track_caller]
     pub fn send_message(&self, queue: &str, body: &str) {
         self.sqs(

@@ -182,6 +182,7 @@ pub fn service_config(
         complete_timeout: COMPLETE_TIMEOUT,
         backend_url: public_url.as_str().trim_end_matches('/').to_owned(),
         hooks,
+        client_delete: config.client_delete,
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Config {
     /// The key that signs webhooks.
     pub hook_secret: Option<Token>,
     pub on_reject: OnReject,
+    /// True if clients may delete the objects of their finished uploads.
+    pub client_delete: bool,
     /// The settings of connections to the store, issuers and webhooks.
     pub network: Network,
     /// How long to wait for the lock of the embedded store.
@@ -160,6 +162,7 @@ impl Config {
         self.validate_access()?;
         self.validate_store()?;
         self.validate_urls()?;
+        self.validate_hooks()?;
         let is_invalid_origin = |text: &&String| cors::parse_origin(text).is_none();
         if let Some(text) = self.allow_origins.iter().find(is_invalid_origin) {
             return Err(
@@ -246,6 +249,21 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// A CDN serves every object at its key, and the client knows the key from the beginning. So
+    /// hooks could not withhold an object: see `docs/decisions.md`.
+    fn validate_hooks(&self) -> Result<()> {
+        if self.hooks.is_empty() || self.cdn_url.is_none() {
+            return Ok(());
+        }
+        Err(config_error(
+            "a CDN serves objects before hooks have accepted them: the two cannot be used together",
+        )
+        .with_hint(
+            "leave out --cdn, so that objects are read by presigned URLs (`upload url`); \
+                     or leave out --hook",
+        ))
     }
 
     /// The headers of every request that creates an object.

@@ -25,7 +25,7 @@
 //!
 //! Each module imports modules of its own layer and of lower layers only:
 //!
-//! 1. processes: `server`, `reload`, `sweep_once`, `store_check`, `bootstrap`,
+//! 1. processes: `server`, `reload`, `sweep_once`, `removal`, `store_check`, `bootstrap`,
 //!    `store_credentials`, `config`
 //! 2. HTTP: `companion`, `routes`, `openapi`
 //! 3. operations: `events`, `service`
@@ -54,6 +54,7 @@ mod metrics;
 mod openapi;
 mod problem;
 mod reload;
+mod removal;
 mod request_body;
 mod routes;
 mod server;
@@ -75,6 +76,7 @@ pub use ledger::{
 };
 pub use limits::{OwnerLimits, Quota, Rate, RateLimit};
 pub use reload::Reloaded;
+pub use removal::remove_uploads;
 pub use server::{Running, STOP_TIMEOUT, start};
 pub use service::{StoreLeftovers, SweepAction, SweptItem};
 pub use store_check::{ProbeReport, probe_store};

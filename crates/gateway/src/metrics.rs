@@ -65,6 +65,9 @@ pub struct Metrics {
     swept: Family<AbandonedLabel, Counter>,
     orphans: Gauge<u64, AtomicU64>,
     clock_offset_seconds: Gauge,
+    hooks_waiting: Gauge<u64, AtomicU64>,
+    hooks_oldest_seconds: Gauge,
+    surveyed: Family<SurveyedLabel, Counter>,
     ledger_errors: Counter,
 }
 
@@ -104,6 +107,34 @@ struct SweepLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AbandonedLabel {
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SurveyedLabel {
+    kind: &'static str,
+}
+
+/// A difference between an object in the store and its upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Difference {
+    /// The store no longer has the object.
+    Missing,
+    /// The object has other bytes than those that were verified.
+    Replaced,
+    /// The upload has ended, and its object is there.
+    Returned,
+}
+
+impl Difference {
+    const ALL: [Self; 3] = [Self::Missing, Self::Replaced, Self::Returned];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Replaced => "replaced",
+            Self::Returned => "returned",
+        }
+    }
 }
 
 /// The kinds of abandoned uploads.
@@ -235,6 +266,18 @@ impl Metrics {
         self.clock_offset_seconds.set(seconds);
     }
 
+    /// Sets how many uploads wait for hooks, and for how many seconds the first of them.
+    pub fn set_hooks_backlog(&self, waiting: u64, oldest_seconds: i64) {
+        self.hooks_waiting.set(waiting);
+        self.hooks_oldest_seconds.set(oldest_seconds);
+    }
+
+    /// Counts a difference that the survey of objects has found.
+    pub fn record_difference(&self, difference: Difference) {
+        let kind = difference.name();
+        self.surveyed.get_or_create(&SurveyedLabel { kind }).inc();
+    }
+
     pub fn record_ledger_error(&self) {
         self.ledger_errors.inc();
     }
@@ -257,6 +300,9 @@ impl Default for Metrics {
             swept: Family::default(),
             orphans: Gauge::default(),
             clock_offset_seconds: Gauge::default(),
+            hooks_waiting: Gauge::default(),
+            hooks_oldest_seconds: Gauge::default(),
+            surveyed: Family::default(),
             ledger_errors: Counter::default(),
         };
         // Series must exist at zero: Prometheus cannot compute the rate of a series that begins at
@@ -274,6 +320,10 @@ impl Default for Metrics {
                     .swept
                     .get_or_create(&AbandonedLabel { kind: kind.name() }),
             );
+        }
+        for difference in Difference::ALL {
+            let kind = difference.name();
+            drop(metrics.surveyed.get_or_create(&SurveyedLabel { kind }));
         }
         metrics
     }
@@ -349,6 +399,22 @@ fn registry(metrics: &Metrics) -> Registry {
         "Time of the store minus the local time at the last sweep; 0 up to a minute",
         Unit::Seconds,
         metrics.clock_offset_seconds.clone(),
+    );
+    registry.register(
+        "hooks_waiting",
+        "Verified uploads that hooks have not decided",
+        metrics.hooks_waiting.clone(),
+    );
+    registry.register_with_unit(
+        "hooks_oldest_wait",
+        "Time for which the first of them has waited",
+        Unit::Seconds,
+        metrics.hooks_oldest_seconds.clone(),
+    );
+    registry.register(
+        "surveyed",
+        "Objects that differ from their upload, by kind",
+        metrics.surveyed.clone(),
     );
     registry.register(
         "ledger_errors",

@@ -81,6 +81,7 @@ impl Reloader {
             hooks,
             hook_secret,
             on_reject,
+            client_delete,
             drain_time,
             ..
         } = new;
@@ -95,6 +96,7 @@ impl Reloader {
             hooks,
             hook_secret,
             on_reject,
+            client_delete,
             drain_time,
             ..Config::clone(&self.config)
         };
@@ -123,6 +125,7 @@ fn compare(old: &Config, new: &Config) -> Reloaded {
             secret(&old.hook_secret) != secret(&new.hook_secret),
         ),
         ("on_reject", old.on_reject != new.on_reject),
+        ("client_delete", old.client_delete != new.client_delete),
         ("drain", old.drain_time != new.drain_time),
     ];
     let event_secret = |config: &Config| match &config.events {

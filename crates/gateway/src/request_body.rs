@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(receive_within(body(), 1000, 2000).await, Ok(1000));
         assert_eq!(receive_within(body(), 999, 2000).await, Err(Code::TooLarge));
         assert_eq!(
-            receive_within(body(), 1000, 1900).await,
+            receive_within(body(), 1000, 1800).await,
             Err(Code::Unavailable)
         );
         let announced = Body::from(vec![0; 1001]);

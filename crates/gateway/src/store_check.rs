@@ -369,6 +369,13 @@ fn assess(
                 .to_owned(),
         );
     }
+    if profile.support(Capability::Deletion) == Support::No {
+        warnings.push(
+            "what the gateway deletes stays as a version of the bucket, rejected objects too: \
+             permit s3:DeleteObjectVersion, and let the bucket expire noncurrent versions"
+                .to_owned(),
+        );
+    }
     Ok((proof, warnings))
 }
 

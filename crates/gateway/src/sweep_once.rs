@@ -53,6 +53,7 @@ pub async fn sweep_once(
         SweepMode::Run => {
             async {
                 service.report_orphans(observer).await?;
+                service.survey_all().await?;
                 service.sweep(Some(observer)).await
             }
             .await

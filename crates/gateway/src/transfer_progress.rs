@@ -1,4 +1,4 @@
-//! How far the transfers of a connection are behind a minimum rate.
+//! The lag of the transfers of a connection behind a minimum rate.
 //!
 //! Not here: the choice of the connection that is closed (`connection_limiter`).
 

@@ -77,7 +77,7 @@
 //! | `client` | signed control calls |
 //! | `sqs` | a queue with the store's events |
 //! | `store` | [`Store`]: one bucket |
-//! | `multipart`, `objects`, `copy` | the operations of [`Store`] |
+//! | `multipart`, `objects`, `copy`, `deletion` | the operations of [`Store`] |
 //! | `preflight` | checks permissions, and the endpoint for clients |
 //! | `probe` | finds out the capabilities of a store |
 
@@ -89,6 +89,7 @@ mod client;
 mod clock;
 mod content_disposition;
 mod copy;
+mod deletion;
 mod fault;
 mod header_comparison;
 mod listing;
@@ -113,6 +114,7 @@ mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
 pub use content_disposition::attachment;
+pub use deletion::Deletion;
 pub use fault::{Fault, Place, Rejection};
 pub use header_comparison::HeaderDifferences;
 pub use listing::{ListedObject, ObjectPage};

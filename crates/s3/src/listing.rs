@@ -25,6 +25,8 @@ pub struct ListedObject {
 #[derive(Debug, Default)]
 pub struct ObjectPage {
     pub objects: BTreeMap<Key, ListedObject>,
+    /// The last key of the page, also if it is unreadable, without the prefix of the gateway.
+    pub last_key: Option<String>,
     pub is_truncated: bool,
 }
 
@@ -32,10 +34,17 @@ impl Store {
     /// A page of `ListObjectsV2`: at most 1000 objects of a folder (`uploads/owner/`), from the key
     /// `first` on. Objects with an unreadable key or `ETag` are left out.
     pub async fn list_objects(&self, folder: &str, first: &Key) -> Result<ObjectPage, Fault> {
-        let prefix = self.prefixed(folder);
-        let mut after = self.full_key(first);
+        let mut after = first.to_string();
         // The page begins after this text, which precedes the key.
         after.pop();
+        self.list_objects_after(folder, &after).await
+    }
+
+    /// Like [`Store::list_objects`], from the first key after the text `after` on. An empty text
+    /// is before every key.
+    pub async fn list_objects_after(&self, folder: &str, after: &str) -> Result<ObjectPage, Fault> {
+        let prefix = self.prefixed(folder);
+        let after = self.prefixed(after);
         let query = [
             ("list-type", "2"),
             ("max-keys", "1000"),
@@ -44,6 +53,14 @@ impl Store {
         ];
         let call = Call::new("ListObjectsV2", Method::GET, self.bucket_url(&query));
         let page: xml::ListBucketResult = self.client().send_and_parse(call, "ListBucket").await?;
+        let own_prefix = self.prefixed("");
+        let last = page.objects.last();
+        let last_key = last.map(|object| {
+            let key = object.key.as_str();
+            key.strip_prefix(own_prefix.as_str())
+                .unwrap_or(key)
+                .to_owned()
+        });
         let objects = page.objects.into_iter().filter_map(|object| {
             let key = self.key_of(self.bucket(), &object.key)?;
             let etag = ETag::from_header(&object.etag).ok()?;
@@ -52,6 +69,7 @@ impl Store {
         });
         Ok(ObjectPage {
             objects: objects.collect(),
+            last_key,
             is_truncated: page.is_truncated,
         })
     }

@@ -348,12 +348,11 @@ impl Store {
                 other => other?,
             };
             match self.list(key, upload_id, None).await {
-                Err(Fault::NoSuchUpload) => return Ok(()),
+                // No store without a list can show that no part came later.
+                Err(Fault::NoSuchUpload | Fault::Unsupported(_)) => return Ok(()),
                 Ok(_) | Err(Fault::Refused(_) | Fault::Rejected(_)) => {
                     tokio::time::sleep(ABORT_PAUSE * attempt).await;
                 }
-                // No store without a list can show that no part came later.
-                Err(Fault::Unsupported(_)) => return Ok(()),
                 Err(fault) => return Err(fault),
             }
         }

@@ -130,7 +130,8 @@ pub struct Head {
     pub token: Option<String>,
     pub content_type: Option<String>,
     pub modified: Option<Timestamp>,
-    /// `None` in a bucket without versions.
+    /// `None` in a bucket without versions. `null` is the id of every object that was written
+    /// without versioning, in a bucket that had or has it at another time.
     pub version_id: Option<String>,
     /// The other headers that are kept with the object, by name in lower case.
     pub headers: BTreeMap<String, String>,
@@ -151,11 +152,7 @@ impl Head {
                 .header("last-modified")
                 .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
                 .map(|date| date.timestamp()),
-            // The id `null` is that of every object that was written without versioning.
-            version_id: response
-                .header("x-amz-version-id")
-                .filter(|id| *id != "null")
-                .map(str::to_owned),
+            version_id: response.header("x-amz-version-id").map(str::to_owned),
             headers: kept_headers(response),
         })
     }

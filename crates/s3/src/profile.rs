@@ -38,12 +38,13 @@ pub enum Capability {
     EmptyPart,
     UnequalParts,
     CopyRange,
+    Deletion,
 }
 
 use Capability::{
-    CompleteAgain, CompleteOnce, Composite, CopyRange, EmptyPart, Encryption, Expiry, Length,
-    Listing, Md5, ObjectSize, Payload, PutOnce, RequiredHeaders, Sha256, Smuggling, UnequalParts,
-    UnsignedHeaders,
+    CompleteAgain, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart, Encryption, Expiry,
+    Length, Listing, Md5, ObjectSize, Payload, PutOnce, RequiredHeaders, Sha256, Smuggling,
+    UnequalParts, UnsignedHeaders,
 };
 
 /// The support of a store for a capability.
@@ -91,7 +92,7 @@ impl Finding {
 }
 
 impl Capability {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Sha256,
         Payload,
         Md5,
@@ -110,6 +111,7 @@ impl Capability {
         EmptyPart,
         UnequalParts,
         CopyRange,
+        Deletion,
     ];
 
     /// The capability that a proof needs; `None` for [`Proof::None`].
@@ -194,6 +196,10 @@ impl Capability {
                 "a complete of parts of 5 MiB, 6 MiB and 1 byte",
             ),
             CopyRange => ("copy-range", "UploadPartCopy of a range, completed"),
+            Deletion => (
+                "deletion",
+                "HeadObject of an object, or of its version, after its deletion",
+            ),
         }
     }
 
@@ -267,6 +273,10 @@ impl Capability {
             }
             (CopyRange, Yes) => "objects over 5 GiB can be moved to quarantine",
             (CopyRange, _) => "objects over 5 GiB cannot be moved to quarantine",
+            (Deletion, Yes) => "what the gateway deletes is gone, in a bucket with versions too",
+            (Deletion, _) => {
+                "what the gateway deletes stays as a version: permit s3:DeleteObjectVersion, and let the bucket expire noncurrent versions"
+            }
         }
     }
 }

@@ -381,7 +381,7 @@ impl Companion {
             name: String::new(),
             bucket: completed.bucket,
             key: saved.key.clone(),
-            location: completed.location,
+            location: Some(completed.location),
             version_id: None,
             size: saved.size,
             parts: saved.part_count(),

@@ -279,9 +279,20 @@ impl Gateway {
 
     /// `DELETE /v1/uploads/{id}`
     pub async fn abort(&self, id: &UploadId, epoch: Option<u64>) -> Result<()> {
-        let query = epoch.map_or(String::new(), |epoch| format!("?epoch={epoch}"));
-        let path = format!("v1/uploads/{id}{query}");
-        self.call(Method::DELETE, &path, NO_BODY, HeaderMap::new())
+        // A finished upload stays, also if the gateway permits its removal.
+        let query = epoch.map_or("unfinished=true".to_owned(), |epoch| {
+            format!("epoch={epoch}")
+        });
+        self.delete(&format!("v1/uploads/{id}?{query}")).await
+    }
+
+    /// `DELETE /v1/uploads/{id}`, of a finished upload, too.
+    pub async fn remove(&self, id: &UploadId) -> Result<()> {
+        self.delete(&format!("v1/uploads/{id}")).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.call(Method::DELETE, path, NO_BODY, HeaderMap::new())
             .await?;
         crash::point("backend.abort.response");
         Ok(())
@@ -348,8 +359,8 @@ impl Gateway {
 /// # Errors
 /// [`Kind::ProtocolError`] for a URL that does not name an object, such as `javascript:…`.
 fn check_location(receipt: &Receipt) -> Result<()> {
-    match Url::parse(&receipt.location) {
-        Ok(url) if !["http", "https", "s3", "embedded"].contains(&url.scheme()) => Err(
+    match receipt.location.as_deref().map(Url::parse) {
+        Some(Ok(url)) if !["http", "https", "s3", "embedded"].contains(&url.scheme()) => Err(
             protocol_error("the backend names a location that is not that of an object"),
         ),
         _ => Ok(()),

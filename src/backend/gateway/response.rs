@@ -148,8 +148,8 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
             "run `upload put FILE --if-changed restart` to upload the file as it is now"
         }
         (Kind::NotAbortable, _) => {
-            "run `upload resume` to learn the outcome; delete the object in the store if you do \
-             not need it"
+            "run `upload resume` to learn the outcome; if you do not need the object, run \
+             `upload rm ID`"
         }
         (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
         (_, Some(Code::NotReady)) => {

@@ -20,6 +20,13 @@ use upload_types::error::Kind;
 const VERSION_EXAMPLES: &str = "\
 Examples:\n  Print the version, for a script:\n    upload version --json";
 
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  Remove the object of a finished upload:
+    upload rm ID
+  Remove one that the journal does not know:
+    upload rm ID --backend https://uploads.example.org";
+
 /// Uploads files in parts, resumes interrupted uploads, and verifies what the store holds
 #[derive(Parser)]
 #[command(
@@ -48,6 +55,13 @@ pub enum Verb {
     Status(StatusArgs),
     /// Abort uploads, and remove their parts from the store
     Abort(AbortArgs),
+    /// Remove uploads with their objects, finished ones too
+    ///
+    /// The object of a finished upload is deleted in the store, and its bytes no longer count
+    /// towards the quota. A gateway must permit this with --client-delete; s3://BUCKET and embedded
+    /// always do. An unfinished upload is aborted.
+    #[command(mut_arg("uploads", describe_removed), after_help = REMOVE_EXAMPLES)]
+    Rm(AbortArgs),
     /// Remove finished uploads from the journal
     ///
     /// Their objects stay in the store; without the journal, no verb finds them. The backend is not
@@ -79,6 +93,10 @@ pub enum Verb {
     /// Print the version
     #[command(after_help = VERSION_EXAMPLES)]
     Version,
+}
+
+fn describe_removed(arg: Arg) -> Arg {
+    arg.help("The uploads to remove, by upload id or by file")
 }
 
 /// The command line as clap sees it, with `place_notes` applied.

@@ -38,6 +38,11 @@ Examples:
   Sweep once, with the configuration of the gateway:
     upload serve sweep --config serve.toml";
 
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  Remove a finished upload, with the configuration of the gateway:
+    upload serve rm --config serve.toml ID";
+
 const UPLOADS_EXAMPLES: &str = "\
 Examples:
   List the unfinished uploads of one owner:
@@ -197,6 +202,10 @@ pub struct ServeOptions {
     /// What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX
     #[arg(long, value_name = "ACTION", default_value = "delete")]
     pub on_reject: String,
+    /// Let clients delete the objects of their finished uploads (`upload rm`); this also frees
+    /// their quota
+    #[arg(long)]
+    pub client_delete: bool,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of
     /// the bucket]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
@@ -341,11 +350,21 @@ pub enum ServeVerb {
     /// Pass the configuration of the gateways, by --config or by the same flags: lifetimes, hooks
     /// and the treatment of rejected objects apply here too. The sweep decides whether unfinished
     /// completes succeeded, ends uploads that expired or are being aborted, and removes their parts
-    /// and objects from the store. Multipart uploads that the ledger does not know are only
-    /// printed. A gateway that uses an embedded store must be stopped. With --check, nothing is
-    /// swept.
+    /// and objects from the store. It walks through all objects below the prefix, removes those of
+    /// ended uploads, and counts for the quotas what the store has; --dry-run leaves out the walk.
+    /// Multipart uploads that the ledger does not know are only printed. A gateway that uses an
+    /// embedded store must be stopped. With --check, nothing is swept.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Sweep(SweepArgs),
+    /// Remove uploads of any owner with their objects, and exit; running gateways need not be
+    /// stopped
+    ///
+    /// Pass the configuration of the gateways, by --config or by the same flags. Finished uploads
+    /// and rejected objects that were kept are deleted in the store, and their bytes no longer
+    /// count towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses an
+    /// embedded store must be stopped. With --check, nothing is removed.
+    #[command(mut_args(|arg| hide_unused(arg)))]
+    Rm(RemoveArgs),
     /// Delete the records of old uploads from the ledger, and release their space
     ///
     /// Uploads that were aborted, rejected or have expired are deleted, if nothing of them is left
@@ -376,6 +395,16 @@ pub struct PruneArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = REMOVE_EXAMPLES)]
+pub struct RemoveArgs {
+    /// The uploads to remove, by upload id
+    #[arg(required = true, value_name = "ID")]
+    pub uploads: Vec<String>,
+    #[command(flatten)]
+    pub options: Box<ServeOptions>,
+}
+
+#[derive(Args)]
 pub struct UploadsArgs {
     /// Only uploads of this owner: its segment, its subject, or the name of its tokens
     #[arg(long, value_name = "OWNER", value_parser = NonEmptyStringValueParser::new())]
@@ -401,11 +430,12 @@ pub struct SweepArgs {
     pub options: Box<ServeOptions>,
 }
 
-/// Hides the flags that a sweep does not use. The command accepts them, so that the flags of a
-/// gateway can be repeated.
+/// Hides the flags that a sweep or a removal does not use. The command accepts them, so that the
+/// flags of a gateway can be repeated.
 fn hide_unused(arg: Arg) -> Arg {
-    const USED: [&str; 16] = [
+    const USED: [&str; 17] = [
         "dry_run",
+        "uploads",
         "check",
         "ca_cert",
         "proxy",

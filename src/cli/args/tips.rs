@@ -26,8 +26,8 @@ For one verb, with examples:    upload help VERB";
 
 const PUT: &str = "to upload files, use `upload put FILE... --backend BACKEND`";
 const CAT: &str = "to read an uploaded object, use `upload cat ID >FILE`, or `upload url ID`";
-const REMOVE: &str = "`upload abort ID` ends an unfinished upload. To delete an object, use a client \
-    of its store, such as `aws s3 rm`";
+const REMOVE: &str = "`upload abort ID` ends an unfinished upload. To delete the object of a finished \
+    one, use `upload rm ID`";
 const LOGIN: &str = "there is no login. Pass the token of a gateway with --token-file FILE or in \
     UPLOAD_TOKEN; a bucket (s3://) needs the usual AWS credentials";
 
@@ -46,7 +46,7 @@ const TIPS: &[(&[&str], &str)] = &[
         "use `upload put FILE...`: it skips files that are stored already. It deletes no objects",
     ),
     (&["get", "download", "pull", "fetch"], CAT),
-    (&["rm", "remove", "del", "delete", "unlink"], REMOVE),
+    (&["remove", "del", "delete", "unlink"], REMOVE),
     (&["login", "logout", "auth", "configure", "init"], LOGIN),
     (
         &["ls", "dir", "jobs"],

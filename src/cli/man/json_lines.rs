@@ -252,7 +252,11 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string",
         "key of the object in its bucket, with every prefix",
     ),
-    F("location", "string", "URL of the object, or embedded:KEY"),
+    F(
+        "location",
+        "string",
+        "URL of the object, or embedded:KEY; absent before the upload is ready",
+    ),
     F(
         "version_id",
         "string|null",
@@ -375,6 +379,16 @@ const STATUS: &[LineDoc] = &[LineDoc {
 const ABORT: &[LineDoc] = &[LineDoc {
     kind: "aborted",
     meaning: "An aborted upload.",
+    fields: &[F(
+        "upload",
+        "string|null",
+        "upload id; null if it never began",
+    )],
+}];
+
+const REMOVE: &[LineDoc] = &[LineDoc {
+    kind: "removed",
+    meaning: "A removed upload.",
     fields: &[F(
         "upload",
         "string|null",
@@ -565,13 +579,14 @@ const TOKEN: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about owners
-/// are in `owner_lines`.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about
+/// owners are in `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
         "upload-status" => STATUS,
         "upload-abort" => ABORT,
+        "upload-rm" | "upload-serve-rm" => REMOVE,
         "upload-prune" => PRUNE,
         "upload-url" => URL,
         "upload-config" => CONFIG,

@@ -54,7 +54,7 @@ fn receipt() -> Receipt {
         bucket: None,
         key: "k".parse().unwrap(),
         version_id: None,
-        location: "embedded:k".into(),
+        location: Some("embedded:k".into()),
         size: 0,
         parts: 1,
         part_size: 1,

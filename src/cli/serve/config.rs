@@ -85,6 +85,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         hooks: hooks::hooks(flags)?,
         hook_secret: hooks::secret(flags)?,
         on_reject: hooks::on_reject(&flags.on_reject)?,
+        client_delete: flags.client_delete,
         network: settings.network(&flags.network)?,
         store_lock_timeout: LOCK_TIMEOUT,
         drain_time: flags.drain.unwrap_or_default(),

@@ -14,6 +14,7 @@ use super::variables;
 use crate::cli::args::from_file::{self, Form, Key};
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::settings::{Directories, Environment, Settings, Terminals};
+use upload_gateway::Config;
 
 /// A value for each key that differs from the default. `DIR` stands for a directory with the files
 /// `secret` and `ca.pem`.
@@ -42,6 +43,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("hook_secret_file", &["DIR/secret"]),
     ("hook_timeout", &["5m"]),
     ("on_reject", &["quarantine:bad"]),
+    ("client_delete", &["true"]),
     ("sse", &["AES256"]),
     ("required_header", &["x-amz-acl: private"]),
     ("store_probe", &["warn"]),
@@ -142,7 +144,12 @@ fn effect(command_line: CommandLine, dir: &Path) -> BTreeMap<&'static str, Strin
     };
     let settings = Settings::without_file(&global, environment).unwrap();
     let configured = config(&settings, &serve.options).unwrap();
-    configured.validate().unwrap();
+    // All keys are valid together, except that a CDN and hooks exclude each other.
+    let without_cdn = Config {
+        cdn_url: None,
+        ..configured.clone()
+    };
+    without_cdn.validate().unwrap();
     BTreeMap::from([
         ("configuration", format!("{configured:#?}")),
         ("log format", format!("{:?}", serve.options.log_format)),

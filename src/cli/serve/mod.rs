@@ -1,5 +1,5 @@
-//! `upload serve`: runs a gateway, sweeps once, prunes the ledger, tests a store, lists owners and
-//! uploads, and manages API tokens.
+//! `upload serve`: runs a gateway, sweeps once, removes uploads, prunes the ledger, tests a store,
+//! lists owners and uploads, and manages API tokens.
 //!
 //! With `local_gateway`, the only part of the client that uses the gateway.
 
@@ -16,6 +16,7 @@ mod owners;
 mod probe;
 mod prune;
 mod reload;
+mod remove;
 mod run;
 mod sweep;
 mod token;

@@ -8,7 +8,7 @@ use super::config::config;
 use super::owners::{self, About};
 use super::reload::reload;
 use super::value_origins::with_origins;
-use super::{probe, prune, sweep, token, uploads};
+use super::{probe, prune, remove, sweep, token, uploads};
 use crate::cli::args::serve::{self, ServeArgs, ServeVerb, SweepArgs};
 use crate::cli::output::{self, LogFormat, LogOf};
 use crate::cli::settings::Settings;
@@ -25,6 +25,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     let options = match &flags.verb {
         Some(ServeVerb::Sweep(sweep)) => &sweep.options,
+        Some(ServeVerb::Rm(remove)) => &remove.options,
         _ => &flags.options,
     };
     let format = match options.log_format {
@@ -47,7 +48,7 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
             return owners::run(settings, ledger, About::Usage).await;
         }
         Some(ServeVerb::Prune(arguments)) => return prune::run(settings, arguments).await,
-        Some(ServeVerb::Sweep(_)) | None => {}
+        Some(ServeVerb::Sweep(_) | ServeVerb::Rm(_)) | None => {}
     }
     let config = config(settings, options).and_then(|config| {
         config.validate()?;
@@ -57,6 +58,7 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     match &flags.verb {
         _ if options.check => output::print("the configuration is valid\n"),
         Some(ServeVerb::Sweep(flags)) => sweep::run(settings, config, sweep_mode(flags)).await,
+        Some(ServeVerb::Rm(flags)) => remove::run(settings, config, &flags.uploads).await,
         _ if options.probe => probe::run(settings, &config).await,
         _ => serve(config).await,
     }

@@ -46,6 +46,8 @@ pub struct Authenticator {
 struct Identity {
     subject: String,
     limits: OwnerLimits,
+    /// The id of its token, if that is in the ledger.
+    token: Option<String>,
 }
 
 enum Scheme {
@@ -138,7 +140,9 @@ impl Authenticator {
         let segment = self.segment_of(&identity.subject).await?;
         // The token of one run of one process has no operator who could ask for its use.
         if !matches!(self.scheme, Scheme::SharedToken(_)) {
-            let used = Used::Owner(segment.clone());
+            let owner = Used::Owner(segment.clone());
+            let token = identity.token.map(Used::Token);
+            let used = [owner].into_iter().chain(token);
             self.last_uses.record(used, Timestamp::now());
         }
         Ok(Owner::of_request(
@@ -152,7 +156,11 @@ impl Authenticator {
     fn identity(&self, subject: String, claims: Option<&Map<String, Value>>) -> Identity {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let limits = limits_for(&rules, &subject, claims);
-        Identity { subject, limits }
+        Identity {
+            subject,
+            limits,
+            token: None,
+        }
     }
 
     /// The subject of a token of the ledger. The limits of the token precede those of the rules.
@@ -165,10 +173,15 @@ impl Authenticator {
             .ok_or_else(|| reject_token("the ledger has no token with its id"))?;
         let now = Timestamp::now();
         tokens::check(&known, token, now).map_err(reject_token)?;
-        let Identity { subject, limits } = self.identity(known.subject(), None);
-        self.last_uses.record(Used::Token(known.id), now);
+        let Identity {
+            subject, limits, ..
+        } = self.identity(known.subject(), None);
         let limits = known.limits.or(limits);
-        Ok(Identity { subject, limits })
+        Ok(Identity {
+            subject,
+            limits,
+            token: Some(known.id),
+        })
     }
 
     async fn segment_of(&self, subject: &str) -> Result<String, Refusal> {

@@ -43,10 +43,13 @@ impl LastUses {
         }
     }
 
-    pub(super) fn record(&self, used: Used, now: Timestamp) {
+    /// Records rows that a request has used. A batch has all of them.
+    pub(super) fn record(&self, used: impl Iterator<Item = Used>, now: Timestamp) {
         let mut pending = lock(&self.pending);
-        if pending.len() < MAX_BATCH_ROWS || pending.contains_key(&used) {
-            pending.insert(used, now);
+        for used in used {
+            if pending.len() < MAX_BATCH_ROWS || pending.contains_key(&used) {
+                pending.insert(used, now);
+            }
         }
         self.is_pending.notify_one();
     }

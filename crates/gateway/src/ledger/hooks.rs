@@ -14,8 +14,9 @@ use super::error::{LedgerError, LedgerResult};
 use super::parts::delete_parts;
 use super::rejection::Rejection;
 use super::sql::{self, Row, SqlError, commit_if, damaged, values};
+use super::stored_bytes::release_held_bytes;
 use super::transaction::Transaction;
-use super::uploads::{COLUMNS, Upload, add_stored_bytes, read_upload};
+use super::uploads::{COLUMNS, Upload, read_upload};
 use crate::hooks::{Disposal, RunningByOwner, Turns};
 use upload_types::UploadId;
 
@@ -30,7 +31,7 @@ pub struct PendingHooks {
 }
 
 impl Ledger {
-    /// Takes the due hooks of at most `limit` uploads until `until`, of the owners whose turn it is.
+    /// Takes the due hooks of at most `limit` uploads until `until`, in turns of their owners.
     pub async fn take_due_hooks(
         &self,
         now: Timestamp,
@@ -48,6 +49,13 @@ impl Ledger {
                 let Some(((owner, _), id)) = next.and_then(|index| due.get(index)) else {
                     break;
                 };
+                // A lease that has ended at once would be taken again.
+                if taken
+                    .iter()
+                    .any(|hooks: &PendingHooks| hooks.upload.id.as_str() == id)
+                {
+                    break;
+                }
                 turns.record(owner);
                 *running.entry(owner.clone()).or_default() += 1;
                 taken.push(take_hooks(tx, id, until)?);
@@ -129,9 +137,19 @@ impl Ledger {
         .await
     }
 
+    /// How many uploads wait for hooks, and since when the first of them.
+    pub async fn hooks_backlog(&self) -> LedgerResult<(u64, Option<Timestamp>)> {
+        self.read(|tx| {
+            let sql = "SELECT count(*), min(since) FROM pending_hooks";
+            let read = |row: &Row<'_>| Ok((row.number(0)?, row.optional_time(1)?));
+            tx.find(sql, &[], read)?.ok_or(SqlError::MissingRow)
+        })
+        .await
+    }
+
     /// Moves an upload that a hook has rejected from `verified` to `rejected`, at `now`. Other
-    /// gateways may dispose of its object from `cleanup_at` on. Returns false in the same cases as
-    /// [`Ledger::hold_hooks`].
+    /// gateways may dispose of its object from `cleanup_at` on. Unless the object is deleted, its
+    /// bytes are held on. Returns false in the same cases as [`Ledger::hold_hooks`].
     pub async fn mark_rejected(
         &self,
         id: &UploadId,
@@ -139,19 +157,24 @@ impl Ledger {
         rejection: &Rejection,
         (now, cleanup_at): (Timestamp, Timestamp),
     ) -> LedgerResult<bool> {
+        let is_deleted = rejection.disposal == Disposal::Delete;
         // The row of an object that stays in the store is never deleted.
-        let ended_at = (rejection.disposal == Disposal::Delete).then_some(now);
+        let ended_at = is_deleted.then_some(now);
+        // A kept object cannot be created again at its key.
+        let may_land_until = (rejection.disposal != Disposal::Keep)
+            .then_some(rejection.until)
+            .flatten();
         let (id, rejection) = (id.clone(), json("a rejection", rejection)?);
         self.write_or_roll_back(move |tx| {
-            let sql = "UPDATE upload SET state = 'rejected', rejection = ?2, cleanup_at = ?3, ended_at = ?4 \
-                       WHERE id = ?1 AND state = 'verified'";
-            let row = values![id.as_str(), &rejection, cleanup_at, ended_at];
+            let sql = "UPDATE upload SET state = 'rejected', rejection = ?2, cleanup_at = ?3, ended_at = ?4, \
+                       may_land_until = ?5 WHERE id = ?1 AND state = 'verified'";
+            let row = values![id.as_str(), &rejection, cleanup_at, ended_at, may_land_until];
             let succeeded = delete_pending_hooks(tx, &id, epoch)? && tx.execute(sql, row)? == 1;
             if succeeded {
                 delete_parts(tx, &id)?;
-                let sql = "SELECT size FROM upload WHERE id = ?1";
-                let size = tx.find(sql, values![id.as_str()], |row| row.get(0))?;
-                add_stored_bytes(tx, &id, -size.unwrap_or(0_i64))?;
+            }
+            if succeeded && is_deleted {
+                release_held_bytes(tx, &id)?;
             }
             Ok((succeeded, commit_if(succeeded)))
         })

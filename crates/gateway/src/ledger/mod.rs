@@ -28,6 +28,8 @@ mod space;
 mod sql;
 mod sqlite;
 mod store_profiles;
+mod stored_bytes;
+mod survey;
 mod sweep;
 #[cfg(test)]
 pub(super) mod tests;
@@ -50,7 +52,8 @@ pub use parts::LedgerPart;
 pub use postgres::{AddressOrigin, PostgresAddress};
 pub use rejection::Rejection;
 pub use space::write_log_into_file;
-pub use sweep::{KeyStatus, Remainder, SWEEP_BATCH_ROWS, SweepTask};
+pub use survey::{SurveyPage, SurveyedUpload};
+pub use sweep::{Ending, KeyStatus, Remainder, SWEEP_BATCH_ROWS, SweepTask};
 pub use transition::TransitionOutcome;
 pub use upload_kind::UploadKind;
 pub use upload_listing::{ListedUpload, UploadFilter};

@@ -57,6 +57,11 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     let (open, outstanding) = tx
         .find(sql, values![owner], read)?
         .ok_or(SqlError::MissingRow)?;
+    let landing = tx.find(
+        "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload WHERE owner = ?1 AND may_land_until IS NOT NULL",
+        values![owner],
+        |row| row.number(0),
+    )?;
     let stored = tx.find(
         "SELECT stored_bytes FROM owner WHERE segment = ?1",
         values![owner],
@@ -65,6 +70,7 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     Ok(Usage {
         open,
         outstanding,
+        landing: landing.ok_or(SqlError::MissingRow)?,
         stored: stored.ok_or(SqlError::MissingRow)?,
     })
 }

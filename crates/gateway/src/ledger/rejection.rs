@@ -12,6 +12,8 @@ pub struct Rejection {
     pub hook: String,
     pub reason: Reason,
     pub disposal: Disposal,
-    /// Until this time, a presigned URL may still create the object again.
-    pub until: Timestamp,
+    /// Until this time, a request that was signed earlier may create the object again. `None` for
+    /// an upload of several parts.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }

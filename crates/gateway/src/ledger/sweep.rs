@@ -104,6 +104,27 @@ pub enum Remainder {
     Object,
 }
 
+/// The end of an upload.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    pub now: Timestamp,
+    /// When the sweep has to look for leftovers.
+    pub cleanup_at: Option<Timestamp>,
+    /// Until this time, a request that was signed earlier may create the object.
+    pub may_land_until: Option<Timestamp>,
+}
+
+/// Now, and the time of the cleanup, of an upload whose object cannot land.
+impl From<(Timestamp, Timestamp)> for Ending {
+    fn from((now, cleanup_at): (Timestamp, Timestamp)) -> Self {
+        Self {
+            now,
+            cleanup_at: Some(cleanup_at),
+            may_land_until: None,
+        }
+    }
+}
+
 impl Ledger {
     /// Takes rows of a task until `until`. Expired uploads become `aborting`.
     ///
@@ -165,8 +186,8 @@ impl Ledger {
         .await
     }
 
-    /// Ends an upload at `now`: from one of the states `from` to `to`, with a cleanup at
-    /// `cleanup_at`. Returns false if the upload is in none of these states.
+    /// Ends an upload: from one of the states `from` to `to`. Returns false if it is in none of the
+    /// states `from`.
     ///
     /// The rows of its parts are deleted. Those of an expired upload stay until its cleanup is
     /// finished: until then, its object may turn out to be complete.
@@ -175,15 +196,22 @@ impl Ledger {
         id: &UploadId,
         from: &'static [UploadState],
         to: UploadState,
-        (now, cleanup_at): (Timestamp, Timestamp),
+        ending: impl Into<Ending>,
     ) -> LedgerResult<bool> {
         let id = id.clone();
+        let Ending {
+            now,
+            cleanup_at,
+            may_land_until,
+        } = ending.into();
         self.write(move |tx| {
             let from = sql_list(from);
             let sql = format!(
-                "UPDATE upload SET state = ?2, cleanup_at = ?3, ended_at = ?4 WHERE id = ?1 AND state IN ({from})"
+                "UPDATE upload SET state = ?2, cleanup_at = ?3, ended_at = ?4, may_land_until = ?5 \
+                 WHERE id = ?1 AND state IN ({from})"
             );
-            let has_ended = tx.execute(&sql, values![id.as_str(), to.name(), cleanup_at, now])? == 1;
+            let row = values![id.as_str(), to.name(), cleanup_at, now, may_land_until];
+            let has_ended = tx.execute(&sql, row)? == 1;
             if has_ended && to != UploadState::Expired {
                 delete_parts(tx, &id)?;
             }
@@ -214,6 +242,22 @@ impl Ledger {
         let id = id.clone();
         self.write(move |tx| {
             let sql = "UPDATE upload SET cleanup_at = ?3 WHERE id = ?1 AND cleanup_at = ?2";
+            Ok(tx.execute(sql, values![id.as_str(), until, next])? == 1)
+        })
+        .await
+    }
+
+    /// Like [`Ledger::reschedule_cleanup`], after the last look at a time at which no request may
+    /// create the object any more.
+    pub async fn record_landed(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        next: Timestamp,
+    ) -> LedgerResult<bool> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET cleanup_at = ?3, may_land_until = NULL WHERE id = ?1 AND cleanup_at = ?2";
             Ok(tx.execute(sql, values![id.as_str(), until, next])? == 1)
         })
         .await

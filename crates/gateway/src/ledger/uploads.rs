@@ -95,6 +95,9 @@ pub struct Upload {
     pub expires_at: Timestamp,
     pub receipt: Option<Receipt>,
     pub rejection: Option<Rejection>,
+    /// Of an ended upload: until this time, a request that was signed earlier may create its
+    /// object.
+    pub may_land_until: Option<Timestamp>,
 }
 
 /// Most of the fields are in the spec.
@@ -108,7 +111,7 @@ impl Deref for Upload {
 
 /// The columns that [`read_upload`] expects, in its order.
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
-    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection";
+    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until";
 
 impl Ledger {
     /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
@@ -357,5 +360,6 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         expires_at: row.time(18)?,
         receipt: receipt.map_err(|_| damaged(19, "not a receipt"))?,
         rejection: rejection.map_err(|_| damaged(20, "not a rejection"))?,
+        may_land_until: row.optional_time(21)?,
     })
 }

@@ -118,18 +118,22 @@ impl Verified {
             UploadState::Ready
         };
         let sql = format!(
-            "UPDATE upload SET state = ?2, receipt = ?3, ended_at = NULL, \
+            "UPDATE upload SET state = ?2, receipt = ?3, held_bytes = ?5, may_land_until = NULL, ended_at = NULL, \
              cleanup_at = CASE WHEN cleanup_at IS NULL AND {IS_LISTED} THEN expires_at ELSE cleanup_at END \
              WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
             sql_list(from)
         );
-        if tx.execute(&sql, values![id, to.name(), &self.receipt, epoch])? != 1 {
+        if tx.execute(
+            &sql,
+            values![id, to.name(), &self.receipt, epoch, self.size],
+        )? != 1
+        {
             return Ok(false);
         }
         add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {
-            let sql = "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures) \
-                       SELECT id, owner, ?2, 0, '[]', 0 FROM upload WHERE id = ?1";
+            let sql = "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures, since) \
+                       SELECT id, owner, ?2, 0, '[]', 0, ?2 FROM upload WHERE id = ?1";
             tx.execute(sql, values![id, due])?;
         }
         Ok(true)

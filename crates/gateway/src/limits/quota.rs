@@ -11,7 +11,7 @@ pub struct Quota {
     pub open: Option<u64>,
     /// Bytes of unfinished uploads.
     pub outstanding: Option<u64>,
-    /// Bytes of unfinished, verified and ready uploads.
+    /// Bytes of unfinished uploads and of stored objects.
     pub total: Option<u64>,
 }
 
@@ -22,7 +22,9 @@ pub struct Usage {
     pub open: u64,
     /// Bytes of unfinished uploads.
     pub outstanding: u64,
-    /// Bytes of verified and ready uploads.
+    /// Bytes of ended uploads that a request signed earlier may still store.
+    pub landing: u64,
+    /// Bytes of verified and ready uploads, and of rejected objects that are kept.
     pub stored: u64,
 }
 
@@ -59,11 +61,12 @@ impl Quota {
         if let Some(limit) = exceeded(self.open, 1) {
             return Some(Excess::Permanent(Limit::Open(limit)));
         }
-        let all = usage.stored.saturating_add(usage.outstanding);
+        let outstanding = usage.outstanding.saturating_add(usage.landing);
+        let all = usage.stored.saturating_add(outstanding);
         if let Some(limit) = exceeded(self.total, with_upload(all)) {
             return Some(Excess::Temporary(Limit::Total(limit)));
         }
-        if let Some(limit) = exceeded(self.outstanding, with_upload(usage.outstanding)) {
+        if let Some(limit) = exceeded(self.outstanding, with_upload(outstanding)) {
             return Some(Excess::Temporary(Limit::Outstanding(limit)));
         }
         let limit = exceeded(self.open, usage.open.saturating_add(1))?;
@@ -85,6 +88,7 @@ mod tests {
         let usage = Usage {
             open,
             outstanding,
+            landing: 0,
             stored,
         };
         QUOTA.excess(usage, size)
@@ -105,9 +109,18 @@ mod tests {
             excess(1, 50, 949, 2),
             Some(Excess::Temporary(Limit::Total(1000)))
         );
+        let landing = Usage {
+            landing: 100,
+            ..Usage::default()
+        };
+        assert_eq!(
+            QUOTA.excess(landing, 1),
+            Some(Excess::Temporary(Limit::Outstanding(100)))
+        );
         let most = Usage {
             open: u64::MAX,
             outstanding: u64::MAX,
+            landing: u64::MAX,
             stored: u64::MAX,
         };
         assert_eq!(Quota::default().excess(most, u64::MAX), None);

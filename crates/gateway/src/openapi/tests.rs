@@ -282,6 +282,11 @@ fn upload_calls() -> Vec<Call> {
                     &json!({"type": "integer", "minimum": 0}),
                     "the epoch of the caller; without it, the upload is aborted regardless of its holder",
                 ),
+                query_parameter(
+                    "unfinished",
+                    &json!({"type": "boolean", "default": false}),
+                    "true to leave a ready upload as it is, even if the gateway permits its removal",
+                ),
             ],
             errors: &[
                 LeaseLost,
@@ -294,7 +299,7 @@ fn upload_calls() -> Vec<Call> {
             ..call(
                 "delete",
                 "/v1/uploads/{id}",
-                "Aborts an upload",
+                "Aborts an upload; removes a ready one if the gateway permits it (--client-delete)",
                 vec![(204, "the upload is removed from the store", None)],
             )
         },

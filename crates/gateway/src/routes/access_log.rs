@@ -1,8 +1,8 @@
 //! The access log: an id for each request, a log line for each response, and the metrics of
 //! requests.
 //!
-//! A log line has owner (segment and, if it is configured, subject), method, route, status, time and
-//! sizes. It contains no path, query or header, since those may contain secrets.
+//! A log line has owner (segment and, if it is configured, subject), method, route, status, time
+//! and sizes. It contains no path, query or header, since those may contain secrets.
 
 use std::fmt;
 use std::time::Instant;

@@ -142,7 +142,7 @@ mod tests {
         let begin = r#"{"name":"a","size":1,"content_type":"a/b","idempotency_key":"k","x":[0]}"#;
         let parsed = BatchBegin::parse_call(begin).unwrap();
         assert_eq!(parsed, serde_json::from_str(begin).unwrap());
-        let complete = r#"{"id":"0b8f7a52-4c62-4a5b-9d3e-0d7f3e2a1c00","epoch":1,"parts":[]}"#;
+        let complete = r#"{"id":"0b8f7a52-4c62-4a5b-9d3e-0d7f3e2a1c00","epoch":1,"parts":[],"checksum":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=-1"}"#;
         let parsed = BatchComplete::parse_call(complete).unwrap();
         assert_eq!(parsed, serde_json::from_str(complete).unwrap());
         for incomplete in [r#"{"name":"a"}"#, r#"{"idempotency_key":"k"}"#, "[]"] {

@@ -13,7 +13,7 @@ use super::gateway::Caller;
 use super::responses::ApiResponse;
 use crate::json_body::JsonBody;
 use crate::problem::Refusal;
-use crate::service::{BatchCall, Begun, Completion};
+use crate::service::{BatchCall, Begun, Completion, Finished};
 use upload_types::UploadId;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BatchOutcome, BatchResponse, BeginRequest,
@@ -162,6 +162,19 @@ fn batch_outcome<T>(result: Result<ApiResponse<T>, Refusal>) -> BatchOutcome<T> 
 #[derive(Deserialize)]
 pub struct AbortQuery {
     epoch: Option<u64>,
+    /// True to leave a finished upload as it is.
+    #[serde(default)]
+    unfinished: bool,
+}
+
+impl AbortQuery {
+    fn finished(&self) -> Finished {
+        if self.unfinished {
+            Finished::Keep
+        } else {
+            Finished::Remove
+        }
+    }
 }
 
 pub async fn abort(
@@ -171,7 +184,7 @@ pub async fn abort(
 ) -> Result<StatusCode, Refusal> {
     caller
         .service
-        .abort(&caller.owner, &id, query.epoch)
+        .abort(&caller.owner, &id, query.epoch, query.finished())
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,13 +6,13 @@
 use super::completion_outcome::ExpiredObject;
 use super::lifecycle::{is_complete, is_gone};
 use super::shared_state::Service;
-use super::url_ttl::upload_url_ttl;
+use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{TransitionOutcome, Upload};
+use crate::ledger::{Ending, TransitionOutcome, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, store_failed};
-use crate::time::after;
 use upload_s3::Fault;
+use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::wire::{Code, UploadState};
 
@@ -23,16 +23,58 @@ pub enum NamedMultipart {
     Abort,
 }
 
+/// The effect of an abort on a ready upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    Keep,
+    /// Removes it, if the operator permits this.
+    Remove,
+}
+
+/// The states in which an upload has an object, or may have one.
+const REMOVABLE: &[UploadState] = &[
+    UploadState::Verified,
+    UploadState::Ready,
+    UploadState::Rejected,
+];
+
+/// Checks that a client may remove an upload in the state `verified` or `ready`. A client that
+/// names its epoch gives up its own transfer, and never a finished one.
+fn check_removable(
+    state: UploadState,
+    epoch: Option<u64>,
+    finished: Finished,
+    client_delete: bool,
+) -> Result<(), Refusal> {
+    let refuse = |detail: &str| Err(Refusal::with_detail(Code::NotAbortable, detail));
+    match (state, epoch, finished) {
+        // The hooks have not accepted it yet.
+        (UploadState::Verified, None, _) => Ok(()),
+        (_, Some(_), _) | (_, None, Finished::Keep) => Err(Refusal::new(Code::NotAbortable)),
+        (_, None, Finished::Remove) if client_delete => Ok(()),
+        (_, None, Finished::Remove) => {
+            refuse("the upload is finished, and this gateway does not let clients delete objects")
+        }
+    }
+}
+
 impl Service {
     /// Aborts an upload and removes it from the store. With an epoch, aborts only if the caller
-    /// still holds the lease. Without one, aborts regardless of the holder (a manual abort). A URL
-    /// that was signed earlier may still create the object of a single PUT until it expires.
+    /// still holds the lease. Without one, aborts regardless of the holder (a manual abort), also
+    /// if hooks have not accepted the object yet. A URL that was signed earlier may still create
+    /// the object of a single PUT until it expires.
     ///
     /// # Errors
     /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
-    /// complete, `busy` while it is being begun, `rate_limited`, `not_found`, `store_unavailable`
-    /// (repeat the request).
-    pub async fn abort(&self, owner: &Owner, id: &str, epoch: Option<u64>) -> Result<(), Refusal> {
+    /// complete (see [`Finished`]), `busy` while it is being begun, `rate_limited`, `not_found`,
+    /// `store_unavailable` (repeat the request).
+    pub async fn abort(
+        &self,
+        owner: &Owner,
+        id: &str,
+        epoch: Option<u64>,
+        finished: Finished,
+    ) -> Result<(), Refusal> {
         self.take_permits(owner, 1)?;
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
@@ -44,8 +86,10 @@ impl Service {
                 return Err(Refusal::new(Code::LeaseLost));
             }
             UploadState::Aborting => {}
-            UploadState::Completing | UploadState::Verified | UploadState::Ready => {
-                return Err(Refusal::new(Code::NotAbortable));
+            UploadState::Completing => return Err(Refusal::new(Code::NotAbortable)),
+            UploadState::Verified | UploadState::Ready => {
+                check_removable(upload.state, epoch, finished, self.config().client_delete)?;
+                return self.remove(&upload).await;
             }
             UploadState::Pending | UploadState::Uploading => {
                 let until = self.renewed().lease_until;
@@ -68,6 +112,48 @@ impl Service {
             return Err(Refusal::new(Code::NotAbortable));
         }
         Ok(())
+    }
+
+    /// Removes an upload with its object: one that is ready or waits for hooks, or a rejected one
+    /// whose object was kept.
+    ///
+    /// # Errors
+    /// `busy` if its state has changed, `store_unavailable` (repeat the request).
+    async fn remove(&self, upload: &Upload) -> Result<(), Refusal> {
+        // First, since the ledger forgets the key of the quarantine.
+        if let Some(key) = upload.quarantine_key() {
+            self.store
+                .delete_versions(&key, |object| upload.owns(object))
+                .await
+                .map_err(|fault| removal_failed(&fault))?;
+        }
+        let until = self.renewed().lease_until;
+        let started = self.ledger.start_removing(&upload.id, REMOVABLE, until);
+        if !started.await.map_err(ledger_failed)? {
+            return Err(Refusal::retry_after(Code::Busy, 1));
+        }
+        let upload = Upload {
+            state: UploadState::Aborting,
+            ..upload.clone()
+        };
+        self.finish_abort(&upload, UploadState::Aborted).await
+    }
+
+    /// Removes an upload of any owner in any state, on behalf of the operator.
+    ///
+    /// # Errors
+    /// `not_found`; `not_abortable` while the upload is being completed; `busy`,
+    /// `store_unavailable`, `unavailable`: repeat the call.
+    pub async fn remove_for_operator(&self, id: &UploadId) -> Result<(), Refusal> {
+        let owner = self.ledger.owner_of(id).await.map_err(ledger_failed)?;
+        let owner = Owner::new(owner.ok_or_else(|| Refusal::new(Code::NotFound))?);
+        let upload = self.find_row(&owner, id.as_str()).await?;
+        if REMOVABLE.contains(&upload.state) {
+            let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
+            return self.remove(&upload).await;
+        }
+        self.abort(&owner, id.as_str(), None, Finished::Remove)
+            .await
     }
 
     /// Removes an aborting upload from the store and ends it in the state `to`. An expired upload
@@ -95,19 +181,24 @@ impl Service {
     }
 
     /// Ends an upload that is in one of the states `from`, and schedules a cleanup for the time
-    /// when all its URLs have expired. Until then, bytes may still arrive in the store. Returns
-    /// false if the upload is in another state.
+    /// when all its URLs have expired. Until then and a while longer, bytes may still arrive in the
+    /// store. Returns false if the upload is in another state.
     pub(super) async fn end(
         &self,
         upload: &Upload,
         from: &'static [UploadState],
         to: UploadState,
     ) -> Result<bool, Refusal> {
-        let ttl = upload_url_ttl(upload, self.config().url_ttl);
         let now = self.now();
+        let landing = Landing::of(upload, self.config().url_ttl, now);
+        let ending = Ending {
+            now,
+            cleanup_at: landing.map(|landing| landing.urls_end),
+            may_land_until: landing.and_then(|landing| landing.until),
+        };
         let has_ended = self
             .ledger
-            .end(&upload.id, from, to, (now, after(now, ttl)))
+            .end(&upload.id, from, to, ending)
             .await
             .map_err(ledger_failed)?;
         if has_ended {
@@ -142,8 +233,7 @@ impl Service {
                 .map_err(|fault| removal_failed(&fault))?;
         }
         if object.is_some() && decision == ExpiredObject::Leftover {
-            self.store
-                .delete(&upload.key)
+            self.delete_object(upload)
                 .await
                 .map_err(|fault| removal_failed(&fault))?;
         }
@@ -164,9 +254,19 @@ impl Service {
             self.remove_multiparts(upload, named).await?;
         }
         // The object of a single PUT, or of a complete that took effect late.
-        if is_gone && self.find_own_object(upload).await?.is_some() {
-            self.store.delete(&upload.key).await?;
+        if is_gone {
+            self.delete_object(upload).await?;
         }
+        Ok(())
+    }
+
+    /// Deletes the object that carries the token of the upload, if there is one, with its versions.
+    pub(super) async fn delete_object(&self, upload: &Upload) -> Result<(), Fault> {
+        let deletion = self
+            .store
+            .delete_versions(&upload.key, |object| upload.owns(object))
+            .await?;
+        tracing::debug!(id = %upload.id, ?deletion, "object of an ended upload deleted");
         Ok(())
     }
 

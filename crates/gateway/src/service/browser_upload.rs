@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::abort::Finished;
 use super::completion::Completion;
 use super::completion_source::CompletionSource;
 use super::lifecycle::{accepts_parts, is_complete, is_gone, refuse_parts, refuse_transition};
@@ -117,16 +118,17 @@ impl Service {
         self.store.bucket()
     }
 
-    /// The URL of the object of a receipt: that of the CDN, otherwise that of the store.
+    /// The URL of the object of a receipt: that of the CDN, otherwise that of the store. Returns
+    /// `None` before the upload is ready.
     #[must_use]
-    pub fn object_url(&self, receipt: &Receipt) -> String {
+    pub fn object_url(&self, receipt: &Receipt) -> Option<String> {
+        receipt.location.as_ref()?;
         let key = self
             .store
             .key_of(self.store.bucket(), receipt.key.as_str())
             .unwrap_or_else(|| receipt.key.clone());
-        self.store
-            .cdn_url(&key)
-            .unwrap_or_else(|| self.store.plain_url(&key))
+        let cdn_url = self.store.cdn_url(&key);
+        Some(cdn_url.unwrap_or_else(|| self.store.plain_url(&key)))
     }
 
     /// The owner's upload in parts.
@@ -258,7 +260,7 @@ impl Service {
             if is_gone(upload.state) {
                 return Err(Refusal::new(Code::Gone));
             }
-            if let Some(receipt) = upload.receipt {
+            if let Some(receipt) = upload.shown_receipt() {
                 return Ok(receipt);
             }
             let found = if upload.state == UploadState::Completing {
@@ -315,7 +317,8 @@ impl Service {
         // An upload that has expired must still be removed from the store.
         let upload = self.find_row(owner, reference.id).await?;
         self.check_reference(&upload, reference)?;
-        self.abort(owner, upload.id.as_str(), None).await
+        self.abort(owner, upload.id.as_str(), None, Finished::Keep)
+            .await
     }
 
     /// The upload with a plan computed from the sizes of its parts, and the source for its

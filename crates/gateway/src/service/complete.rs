@@ -19,8 +19,9 @@ use super::completion_source::CompletionSource;
 use super::lifecycle::{is_gone, refuse_transition, with_expiry};
 use super::shared_state::Service;
 use super::sign::check_declared;
+use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{TransitionOutcome, Upload};
+use crate::ledger::{Ending, TransitionOutcome, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::time::in_milliseconds;
@@ -62,7 +63,7 @@ impl Service {
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
-        if let Some(receipt) = upload.receipt {
+        if let Some(receipt) = upload.shown_receipt() {
             return Ok(Completion::Receipt(Box::new(receipt)));
         }
         if request.epoch != upload.lease.epoch {
@@ -322,8 +323,8 @@ impl Service {
             name: upload.name.clone(),
             bucket: self.store.public_bucket().map(str::to_owned),
             key: self.store.key_in_bucket(&upload.key),
-            location: self.store.location(&upload.key),
-            version_id: object.version_id.clone(),
+            location: Some(self.store.location(&upload.key)),
+            version_id: object.version_id.clone().filter(|id| id != "null"),
             size: upload.plan.size(),
             parts: source.part_count(),
             part_size: upload.plan.part_size(),
@@ -344,9 +345,10 @@ impl Service {
     }
 
     /// Counts a verified upload and wakes the hooks.
-    pub(super) async fn on_verified(&self, upload: &Upload, receipt: Receipt) -> Completion {
+    pub(super) async fn on_verified(&self, upload: &Upload, mut receipt: Receipt) -> Completion {
         metrics().record_verified_bytes(receipt.size);
         if self.has_hooks() {
+            receipt.location = None;
             crash::point("gateway.hooks.due");
             self.hooks_due.notify_one();
         } else {
@@ -374,11 +376,17 @@ impl Service {
     /// Rejects an upload with an object that does not match, and deletes the object.
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
-        // The sweep removes the object if the deletion below fails.
         let now = self.now();
+        let landing = Landing::of(upload, self.config().url_ttl, now);
+        // The sweep removes the object if the deletion below fails.
+        let ending = Ending {
+            now,
+            cleanup_at: Some(now),
+            may_land_until: landing.and_then(|landing| landing.until),
+        };
         let is_rejected = self
             .ledger
-            .end(&upload.id, from, UploadState::Rejected, (now, now))
+            .end(&upload.id, from, UploadState::Rejected, ending)
             .await
             .map_err(ledger_failed)?;
         if !is_rejected {
@@ -393,7 +401,7 @@ impl Service {
             id = %upload.id, key = %upload.key,
             "object does not match its upload and is deleted"
         );
-        if let Err(fault) = self.store.delete(&upload.key).await {
+        if let Err(fault) = self.delete_object(upload).await {
             tracing::warn!(key = %upload.key, ?fault, "could not delete a damaged object");
         }
         Err(Refusal::new(Code::Gone))
@@ -417,7 +425,7 @@ impl Service {
         upload: &Upload,
         outcome: TransitionOutcome,
     ) -> CompleteResult {
-        match self.reload(upload).await?.receipt {
+        match self.reload(upload).await?.shown_receipt() {
             Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
             None => Err(refuse_transition(outcome)),
         }

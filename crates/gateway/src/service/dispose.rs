@@ -10,12 +10,11 @@ use tokio::time::sleep;
 
 use super::abort::NamedMultipart;
 use super::shared_state::Service;
-use super::url_ttl::upload_url_ttl;
+use super::url_ttl::{Landing, NextLook, next_look};
 use crate::hooks::{Disposal, Hook, OnReject, Reason};
 use crate::ledger::{LedgerError, PendingHooks, Rejection, Remainder, Upload};
 use crate::metrics::metrics;
 use crate::problem::{report_ledger_error, report_store_fault};
-use crate::time::after;
 use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::UploadState;
@@ -24,6 +23,8 @@ use upload_types::wire::UploadState;
 pub struct HeldRejection {
     pub rejection: Rejection,
     pub until: Timestamp,
+    /// Until this time the object may appear again; `None` if the row of the upload has it.
+    pub first_landing: Option<Timestamp>,
 }
 
 impl Service {
@@ -48,7 +49,8 @@ impl Service {
             hook: hook.name.clone(),
             reason,
             disposal,
-            until: after(now, upload_url_ttl(upload, self.config().url_ttl)),
+            until: Landing::of(upload, self.config().url_ttl, now)
+                .and_then(|landing| landing.until),
         };
         let until = self.config().lease_terms.renewed(now).lease_until;
         let is_rejected = self
@@ -61,7 +63,12 @@ impl Service {
         crash::point("gateway.hooks.rejected");
         metrics().record_final_state(UploadState::Rejected);
         self.audit_rejected(upload, &rejection).await;
-        Ok(Some(HeldRejection { rejection, until }))
+        let first_landing = rejection.until;
+        Ok(Some(HeldRejection {
+            rejection,
+            until,
+            first_landing,
+        }))
     }
 
     /// Disposes of a rejected object while this process holds the cleanup of the row. Returns false
@@ -87,18 +94,30 @@ impl Service {
             return false;
         }
         crash::point("gateway.hooks.disposed");
-        let may_reappear = upload.is_single()
-            && held.rejection.disposal != Disposal::Keep
-            && self.now() < held.rejection.until;
-        let scheduled = if may_reappear {
-            let next = held.rejection.until;
-            self.ledger
-                .reschedule_cleanup(&upload.id, held.until, next)
-                .await
-        } else {
-            self.ledger
-                .finish_cleanup(&upload.id, held.until, Remainder::Nothing)
-                .await
+        // The row was read before the rejection, if this process has decided it.
+        let may_land_until = match held.rejection.disposal {
+            Disposal::Keep => None,
+            _ => upload.may_land_until.or(held.first_landing),
+        };
+        let remainder = Remainder::Nothing;
+        self.schedule_next_look(upload, held.until, may_land_until, remainder)
+            .await
+    }
+
+    /// Schedules the next look at an ended upload that the caller has taken until `until`. Returns
+    /// false after a failure.
+    pub(super) async fn schedule_next_look(
+        &self,
+        upload: &Upload,
+        until: Timestamp,
+        may_land_until: Option<Timestamp>,
+        remainder: Remainder,
+    ) -> bool {
+        let (id, ledger) = (&upload.id, &self.ledger);
+        let scheduled = match next_look(may_land_until, self.now()) {
+            NextLook::WhenLanded(at) => ledger.reschedule_cleanup(id, until, at).await,
+            NextLook::Landed(at) => ledger.record_landed(id, until, at).await,
+            NextLook::Never => ledger.finish_cleanup(id, until, remainder).await,
         };
         match scheduled {
             Ok(_) => true,
@@ -127,6 +146,6 @@ impl Service {
                 .await?;
             crash::point("gateway.hooks.copied");
         }
-        self.store.delete(&upload.key).await
+        self.delete_object(upload).await
     }
 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::{self, JoinSet};
 use tokio::time::sleep;
 
@@ -24,7 +25,7 @@ use crate::metrics::metrics;
 use crate::problem::report_ledger_error;
 use crate::time::after;
 use upload_s3::Fault;
-use upload_types::wire::{ReadUrl, UploadState};
+use upload_types::wire::{ReadUrl, Receipt, UploadState};
 use upload_types::{Key, crash};
 
 /// Uploads for which hooks run at the same time.
@@ -95,8 +96,8 @@ impl Service {
         }
     }
 
-    /// Takes due hooks of at most `max` uploads, given the owners of running hooks. Also returns how
-    /// long to wait until the next call.
+    /// Takes due hooks of at most `max` uploads, given the owners of running hooks. Also returns
+    /// how long to wait until the next call.
     async fn take_due_hooks(
         &self,
         max: usize,
@@ -114,12 +115,21 @@ impl Service {
         }
         let turns = (turns.clone(), running);
         let taken = self.ledger.take_due_hooks(now, until, max, turns).await?;
+        self.measure_hooks_backlog(now).await?;
         let delay = match self.ledger.next_hooks_due().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
             None => POLL_INTERVAL,
         };
         // Clocks of other gateways may differ, so the delay is limited.
         Ok((taken, delay.clamp(MIN_POLL_DELAY, POLL_INTERVAL)))
+    }
+
+    /// Measures how many uploads wait for hooks, and since when.
+    pub(super) async fn measure_hooks_backlog(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let (waiting, since) = self.ledger.hooks_backlog().await?;
+        let oldest = since.map(|since| now.duration_since(since).as_secs());
+        metrics().set_hooks_backlog(waiting, oldest.unwrap_or(0).max(0));
+        Ok(())
     }
 
     /// Runs the hooks of one upload, and disposes of its object if one of them rejects it. Stops if
@@ -223,7 +233,8 @@ impl Service {
                 } else {
                     None
                 };
-                let upload = describe(upload, subject.as_deref(), &key);
+                let receipt = upload.shown_receipt();
+                let upload = describe(upload, subject.as_deref(), &key, receipt.as_ref());
                 let document = Document::new(hook, upload, &read_url);
                 hooks.run(hook, &document).await
             }
@@ -278,8 +289,8 @@ fn describe<'a>(
     upload: &'a Upload,
     subject: Option<&'a str>,
     key: &'a Key,
+    receipt: Option<&'a Receipt>,
 ) -> UploadDescription<'a> {
-    let receipt = upload.receipt.as_ref();
     UploadDescription {
         id: &upload.id,
         owner: &upload.owner,

@@ -27,13 +27,19 @@
 //! | pending, uploading, aborting | sweep after expiry | aborting | as above |
 //! | aborting, expired | object matches after expiry | ready | records the receipt, counts the bytes |
 //! | aborting, expired | object matches after expiry, hooks due | verified | as above |
+//! | verified, ready, rejected | remove | aborting | its bytes are no longer counted, its object is removed |
 //! | aborting | removed after abort | aborted | schedules a cleanup |
 //! | aborting | removed after expiry | expired | schedules a cleanup |
 //! | verified | hooks accept | ready | |
 //! | verified | hook rejects | rejected | the object is deleted, moved or kept |
 //!
 //! Events with *numbers*, *listed* and *form* are those of uploads from browsers, which declare no
-//! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired.
+//! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired;
+//! for an upload of a single PUT or form also for the time when no request can create its object
+//! any more, and for a day later (`url_ttl`). The survey schedules one whenever it finds an object
+//! of an ended upload. *Remove* is an abort by the owner, of a ready upload only if the operator
+//! permits it, or a removal by the operator.
+//!
 //! The rows of parts are deleted with the transition to `verified`, `ready`, `rejected` or
 //! `aborted`, and those of an `expired` upload and of a browser's parts by a cleanup. The row of an
 //! upload that has ended is deleted after the retention time. When the lease and the lifetime of a

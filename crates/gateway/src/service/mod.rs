@@ -30,6 +30,7 @@ mod recover;
 mod shared_state;
 mod sign;
 mod statuses;
+mod survey;
 mod sweep;
 mod sweep_preview;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 mod url_ttl;
 
 pub use self::shared_state::{Dependency, Service, ServiceConfig};
+pub use abort::Finished;
 pub use batch::BatchCall;
 pub use begin::Begun;
 pub use browser_upload::UploadRef;

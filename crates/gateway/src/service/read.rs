@@ -1,7 +1,7 @@
 //! Read: the status of an upload, its parts, the uploads of an owner, and a URL to read an object.
 //!
-//! These operations change no state, with one exception: if the store has lost an upload, the
-//! upload expires.
+//! These operations change no state, with two exceptions: if the store has lost an upload, the
+//! upload expires; if it has lost an object, its bytes are no longer counted.
 
 use std::time::Duration;
 
@@ -49,13 +49,19 @@ impl Service {
         })
     }
 
-    /// Compares the object in the store with the one that was verified.
+    /// Compares the object in the store with the one that was verified. A missing one no longer
+    /// counts towards the quota.
     pub(super) async fn object_state(&self, upload: &Upload) -> Result<ObjectState, Refusal> {
         let object = self
             .store
             .head(&upload.key)
             .await
             .map_err(|fault| store_failed("check an object", &fault))?;
+        if object.is_none() {
+            // A missing object takes no space.
+            let freed = self.ledger.free_held_bytes(&upload.id).await;
+            freed.map_err(ledger_failed)?;
+        }
         Ok(match object {
             None => ObjectState::Missing,
             Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
@@ -300,6 +306,7 @@ impl Service {
             .receipt
             .as_ref()
             .map_or(upload.plan.count(), |receipt| receipt.parts);
+        let receipt = upload.shown_receipt();
         let spec = upload.spec;
         UploadStatus {
             id: spec.id,
@@ -318,7 +325,7 @@ impl Service {
             created_at: spec.created_at,
             // Zero in the ledger marks an upload that has expired.
             expires_at: upload.expires_at.max(spec.created_at),
-            receipt: upload.receipt,
+            receipt,
             reason: upload
                 .rejection
                 .map(|rejection| rejection.reason.as_str().to_owned()),

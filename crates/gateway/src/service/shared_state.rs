@@ -14,16 +14,18 @@ use tokio::time::timeout;
 use super::completion::PendingCompletion;
 use super::lifecycle::with_expiry;
 use crate::auth::Owner;
-use crate::hooks::Hooks;
+use crate::hooks::{Disposal, Hooks};
 use crate::lease::{LeaseTerms, Renewed};
 use crate::ledger::{Ledger, Upload};
 use crate::limits::{Quota, Rate, RateLimiter};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed};
 use upload_s3::{Fault, Head, NewObject, Store};
-use upload_types::UploadId;
 use upload_types::sync::lock;
-use upload_types::wire::{BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof, UploadState};
+use upload_types::wire::{
+    BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof, Receipt, UploadState,
+};
+use upload_types::{Key, UploadId};
 
 /// Concurrent requests to the store on behalf of begins and completes.
 const MAX_STORE_CALLS: usize = 32;
@@ -51,6 +53,8 @@ pub struct ServiceConfig {
     /// The name of this backend in receipts: its public URL.
     pub backend_url: String,
     pub hooks: Hooks,
+    /// True if clients may remove their finished uploads.
+    pub client_delete: bool,
     /// Whether logs have the subjects of owners.
     pub log_subjects: bool,
     /// Whether the documents of hooks have the subjects of owners.
@@ -288,6 +292,23 @@ impl Upload {
             UploadState::Expired
         } else {
             UploadState::Aborted
+        }
+    }
+
+    /// The receipt for clients: without a location before the upload is ready.
+    pub(super) fn shown_receipt(&self) -> Option<Receipt> {
+        let mut receipt = self.receipt.clone()?;
+        if self.state != UploadState::Ready {
+            receipt.location = None;
+        }
+        Some(receipt)
+    }
+
+    /// The key in the quarantine, if a rejected object was moved there.
+    pub(super) fn quarantine_key(&self) -> Option<Key> {
+        match &self.rejection.as_ref()?.disposal {
+            Disposal::Quarantine(key) => key.parse().ok(),
+            Disposal::Delete | Disposal::Keep => None,
         }
     }
 

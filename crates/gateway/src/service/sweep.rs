@@ -29,6 +29,8 @@ use upload_types::wire::UploadState;
 
 /// Uploads that are processed at the same time.
 pub const MAX_CONCURRENT_UPLOADS: usize = 8;
+/// Pages of objects that a gateway compares with the ledger with each sweep.
+pub const SURVEY_PAGES_PER_SWEEP: usize = 10;
 /// How often the bucket is searched for orphans.
 const ORPHAN_SEARCH_INTERVAL: Duration = Duration::from_hours(1);
 /// The orphans that are named in the log. `upload serve sweep` names all of them.
@@ -93,6 +95,11 @@ impl Service {
                 let _ = self.log_orphans().await;
                 next_search = Instant::now() + ORPHAN_SEARCH_INTERVAL;
             }
+            if let Err(error) = self.measure_hooks_backlog(self.now()).await {
+                report_ledger_error(&error);
+            }
+            // Failures are logged.
+            let _ = self.survey_objects(SURVEY_PAGES_PER_SWEEP).await;
             metrics().record_sweep(&self.sweep(None).await);
         }
     }
@@ -216,7 +223,14 @@ impl Service {
     async fn clean_up(&self, mut upload: Upload, until: Timestamp) -> bool {
         if let Some(rejection) = upload.rejection.take() {
             return self
-                .dispose(&upload, HeldRejection { rejection, until })
+                .dispose(
+                    &upload,
+                    HeldRejection {
+                        rejection,
+                        until,
+                        first_landing: None,
+                    },
+                )
                 .await;
         }
         let mut remainder = Remainder::Nothing;
@@ -231,17 +245,9 @@ impl Service {
             report_store_fault("clean up", &fault);
             return false;
         }
-        match self
-            .ledger
-            .finish_cleanup(&upload.id, until, remainder)
+        let may_land_until = upload.may_land_until;
+        self.schedule_next_look(&upload, until, may_land_until, remainder)
             .await
-        {
-            Ok(_) => true,
-            Err(error) => {
-                report_ledger_error(&error);
-                false
-            }
-        }
     }
 
     /// Reports open multipart uploads below the gateway's prefix that the ledger does not name.

@@ -48,6 +48,25 @@ pub(super) async fn check_put_once(store: &Store, probe: &Key) -> Result<Finding
     Ok(second.to_false_condition())
 }
 
+/// Deletes the object `source`, as the gateway deletes objects, and looks for it and its version.
+pub(super) async fn check_deletion(store: &Store, probe: &Key) -> Result<Finding, Fault> {
+    let key = object_key(probe, "source")?;
+    let Some(head) = store.head(&key).await? else {
+        return Ok(Finding::new(Support::Untried, "no object"));
+    };
+    store.delete_versions(&key, |_| true).await?;
+    if store.head(&key).await?.is_some() {
+        return Ok(Finding::new(Support::No, "the object remains"));
+    }
+    Ok(match head.version_id {
+        None => Finding::new(Support::Yes, "gone; no versions"),
+        Some(version) if store.has_version(&key, &version).await? => {
+            Finding::new(Support::No, "the version remains")
+        }
+        Some(_) => Finding::new(Support::Yes, "gone, its version too"),
+    })
+}
+
 async fn put_source(
     store: &Store,
     key: &Key,

@@ -11,6 +11,7 @@ use super::cleanup;
 use super::depth::ProbeDepth;
 use super::fixture::{PROBE_OBJECT, PROBE_PREFIX, parse_key, probe_key};
 use super::proofs::{ProofChecks, ProofSearch};
+use super::reaction::finding_of;
 use crate::fault::Fault;
 use crate::object_headers::ENCRYPTION_HEADER;
 use crate::profile::{Capability, Finding, Profile, Support};
@@ -156,6 +157,11 @@ async fn check_others(
     }
     if depth >= ProbeDepth::Full {
         checks.large(profile).await;
+    }
+    if depth >= ProbeDepth::Start {
+        // This must be the last check: it deletes the object `source`.
+        let deletion = checks::check_deletion(&store, proofs.key).await;
+        profile.record(Capability::Deletion, finding_of(deletion));
     }
     Ok(())
 }

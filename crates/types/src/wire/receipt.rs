@@ -24,8 +24,9 @@ pub struct Receipt {
     pub bucket: Option<String>,
     /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
-    /// The location of the object: its URL, or `embedded:KEY`.
-    pub location: String,
+    /// The location of the object: its URL, or `embedded:KEY`. Absent until the upload is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// The id of the object's version, in a bucket with versions.
     #[serde(default)]
     pub version_id: Option<String>,

@@ -7,7 +7,7 @@ CREATE TABLE instance (instance_id TEXT COLLATE "C" NOT NULL);
 CREATE TABLE owner (
     subject TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     segment TEXT COLLATE "C" NOT NULL UNIQUE,
-    -- The bytes of its verified and ready uploads.
+    -- The sum of held_bytes of its uploads, and of the ready uploads that were deleted from the ledger.
     stored_bytes BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
     -- Behind by a minute at most.
@@ -53,6 +53,11 @@ CREATE TABLE upload (
     rejection TEXT COLLATE "C",
     -- When the sweep has to look for leftovers of this upload in the store.
     cleanup_at BIGINT,
+    -- The bytes of its object, while the upload is verified or ready, or a rejected object is kept.
+    held_bytes BIGINT NOT NULL DEFAULT 0,
+    -- Of an ended upload: until this time, a request that was signed earlier may create its object.
+    -- NULL once the sweep has looked for the object after that time.
+    may_land_until BIGINT,
     -- When it ended. The row is deleted some time later. NULL if it is open or complete, or if an
     -- object of it stays in the store.
     ended_at BIGINT,
@@ -65,6 +70,7 @@ CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+CREATE INDEX landing_upload_by_owner ON upload (owner, size) WHERE may_land_until IS NOT NULL;
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
 -- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a
@@ -86,10 +92,21 @@ CREATE TABLE pending_hooks (
     due_at BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     accepted TEXT COLLATE "C" NOT NULL,
-    failures BIGINT NOT NULL
+    failures BIGINT NOT NULL,
+    -- When the upload was verified.
+    since BIGINT NOT NULL
 );
 CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
 CREATE INDEX pending_hooks_by_owner ON pending_hooks (owner, due_at);
+
+-- The walk over the objects of the store, which compares them with the uploads. One row.
+CREATE TABLE object_survey (
+    -- The next page begins after this key. Empty at the beginning.
+    after_key TEXT COLLATE "C" NOT NULL,
+    -- From this time on, any gateway may take the next page.
+    due_at BIGINT NOT NULL
+);
+INSERT INTO object_survey (after_key, due_at) VALUES ('', 0);
 
 -- Written by each gateway when its readiness is checked.
 CREATE TABLE readiness (

@@ -109,7 +109,7 @@ pub async fn upload_with_an_object_in_the_store_is_kept(fixture: Fixture) {
             hook: "hook".into(),
             reason: Reason::new(None),
             disposal,
-            until: at(9),
+            until: Some(at(9)),
         };
         let rejected = ledger
             .mark_rejected(&upload.id, epoch, &rejection, (at(10), at(20)))

@@ -173,7 +173,7 @@ pub fn receipt(upload: &Upload) -> Receipt {
         bucket: None,
         key: upload.key.clone(),
         version_id: None,
-        location: format!("s3://bucket/{}", upload.key.as_str()),
+        location: Some(format!("s3://bucket/{}", upload.key.as_str())),
         size: upload.plan.size(),
         parts: upload.plan.count(),
         part_size: upload.plan.part_size(),

@@ -9,6 +9,7 @@ mod fixture;
 mod leases;
 mod owners;
 mod parts;
+mod survey;
 mod sweep;
 mod transitions;
 mod uploads;
@@ -60,6 +61,9 @@ test_on_both! {
     counts::unknown_keys_are_recorded
     verify::single_part_is_verified_in_one_step
     counts::store_profile_is_shared_by_gateways
+    survey::survey_continues_after_the_last_page
+    survey::held_bytes_are_freed_once
+    survey::removed_upload_is_counted_as_open_until_it_has_ended
     ended_uploads::ended_uploads_are_deleted_after_the_retention_time
     ended_uploads::upload_with_an_object_in_the_store_is_kept
     ended_uploads::pruned_ready_uploads_stay_in_the_quota

@@ -20,6 +20,7 @@ use crate::lease::LeaseTerms;
 use crate::ledger::{self, Ledger, LedgerConfig, Upload};
 use crate::limits::Quota;
 use crate::problem::Refusal;
+use crate::service::abort::Finished;
 use crate::service::begin::Begun;
 use crate::service::completion::{CompleteResult, Completion};
 use crate::service::shared_state::{Service, ServiceConfig};
@@ -195,6 +196,7 @@ impl Fixture {
             complete_timeout: Duration::from_secs(10),
             backend_url: "http://gateway".to_owned(),
             hooks: Hooks::default(),
+            client_delete: false,
             log_subjects: true,
             hook_subjects: true,
         };
@@ -338,7 +340,7 @@ impl Fixture {
 
     pub async fn abort(&self, upload: &BeginResponse) -> Result<(), Refusal> {
         self.service
-            .abort(&self.owner, upload.id.as_str(), None)
+            .abort(&self.owner, upload.id.as_str(), None, Finished::Keep)
             .await
     }
 

@@ -86,7 +86,7 @@ async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
         hook: "test".into(),
         reason: Reason::new(None),
         disposal: Disposal::Delete,
-        until: Timestamp::now(),
+        until: Some(Timestamp::now()),
     };
     let old_epoch = first.epoch;
     assert!(!ledger.hold_hooks(id, old_epoch, later).await.unwrap());

@@ -8,6 +8,7 @@ mod complete;
 mod confirm;
 mod fixture;
 mod hooks;
+mod late_objects;
 mod lifecycle;
 mod races;
 mod sweep;

@@ -14,6 +14,7 @@ use super::fixture::{
 };
 use crate::ledger::TransitionOutcome;
 use crate::problem::Refusal;
+use crate::service::abort::Finished;
 use upload_types::sync::lock;
 use upload_types::wire::{
     BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, UploadState,
@@ -131,7 +132,11 @@ async fn calls_with_a_lost_lease_are_refused(new_fixture: impl AsyncFn() -> Fixt
             epoch: Some(upload.epoch),
         };
         assert_lost(service.claim(owner, id, renew).await.map(drop));
-        assert_lost(service.abort(owner, id, Some(upload.epoch)).await);
+        assert_lost(
+            service
+                .abort(owner, id, Some(upload.epoch), Finished::Keep)
+                .await,
+        );
     };
     assert_all_lost().await;
     assert_lost(fixture.complete(&upload, &request).await.map(drop));
@@ -208,7 +213,9 @@ async fn complete_and_abort_or_sweep_exclude_each_other(new_fixture: impl AsyncF
         let end = async {
             if is_abort {
                 let id = upload.id.as_str();
-                second_gateway.abort(&fixture.owner, id, None).await
+                second_gateway
+                    .abort(&fixture.owner, id, None, Finished::Keep)
+                    .await
             } else {
                 fixture.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
                 second_gateway.sweep(None).await
