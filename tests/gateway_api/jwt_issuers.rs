@@ -124,7 +124,7 @@ async fn token_without_key_id_is_verified_by_the_only_key() {
     assert!(owner(&gateway, &token).await.is_ok());
     let other = other_rsa_key().token_with_header(&header, &issuer.claims());
     assert_eq!(owner(&gateway, &other).await, Err(401));
-    // After a rotation the new key is fetched, although no id tells it.
+    // After a rotation the new key is fetched, although no id names it.
     issuer.set_keys(&[other_rsa_key().jwk("key-2")]);
     until("the new key", async || owner(&gateway, &other).await.ok()).await;
     // With two keys, the token must name one.

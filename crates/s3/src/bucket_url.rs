@@ -79,7 +79,8 @@ impl BucketUrl {
         if endpoint.query().is_some() || endpoint.fragment().is_some() {
             return unusable("it has a query or a fragment");
         }
-        // An IP address and `localhost` have no subdomains. A wildcard certificate covers one label.
+        // An IP address and `localhost` have no subdomains, and a wildcard certificate covers one
+        // label.
         let path_style = path_style
             || !matches!(host, Host::Domain(name) if name != "localhost")
             || endpoint.scheme() == "https" && bucket.contains('.');

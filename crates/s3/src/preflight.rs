@@ -19,7 +19,7 @@ use crate::store::Store;
 const ABSENT_KEY: &str = "uploads/preflight";
 const URL_TTL: Duration = Duration::from_mins(5);
 
-/// What a request to the endpoint for clients has shown.
+/// The result of a request to the endpoint for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicEndpoint {
     /// The store accepts signatures for it.

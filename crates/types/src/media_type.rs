@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Invalid;
+use crate::checked_text::Invalid;
 
 /// The longest accepted text, in bytes.
 const MAX_BYTES: usize = 128;
