@@ -88,6 +88,10 @@ async fn bodies_of_one_owner_leave_memory_to_others() {
     .await;
     assert_eq!(retry_after, "1");
     owners.assert_other_is_served().await;
+    let large = owners.gateway.request(Method::POST, "/v1/batch");
+    let large = large.header("content-type", "application/json");
+    let large = large.body(vec![b' '; 3 * MIB]).send().await.unwrap();
+    assert_eq!(large.status(), 400, "the body was not received");
     drop(stalled);
     owners.gateway.token = Some(owners.attacker.clone());
     until("the memory is free again", async || {
