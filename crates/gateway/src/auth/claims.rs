@@ -199,7 +199,7 @@ mod tests {
             assert_eq!(subject_by(claim, value).as_deref(), Some(expected));
         }
         for without_owner in [
-            r#"{}"#.to_owned(),
+            "{}".to_owned(),
             r#"{"sub": ""}"#.to_owned(),
             r#"{"sub": ["a"]}"#.to_owned(),
             r#"{"sub": "a\nb"}"#.to_owned(),
