@@ -64,10 +64,9 @@ fn decode(bytes: &[u8]) -> Option<String> {
         String::from_utf16(&units).ok()
     };
     match bytes {
-        [0xef, 0xbb, 0xbf, text @ ..] => String::from_utf8(text.to_vec()).ok(),
         [0xff, 0xfe, text @ ..] => utf16(text, u16::from_le_bytes),
         [0xfe, 0xff, text @ ..] => utf16(text, u16::from_be_bytes),
-        text => String::from_utf8(text.to_vec()).ok(),
+        [0xef, 0xbb, 0xbf, text @ ..] | text => String::from_utf8(text.to_vec()).ok(),
     }
 }
 

@@ -151,14 +151,7 @@ impl Record {
                     version.mtime_ns,
                     version.ctime_ns
                 ])?;
-                // Of an unfinished upload, only parts that the store has acknowledged were hashed
-                // again. The others may have changed.
-                db.prepare_cached(
-                    "DELETE FROM part WHERE upload = ?1 AND etag IS NULL \
-                     AND (SELECT state FROM upload WHERE row = ?1) \
-                         IN ('creating', 'uploading', 'completing')",
-                )?
-                .execute([row])?;
+                forget_unconfirmed_digests(db, *row)?;
                 crash::point("journal.record.source_touched");
             }
             Self::MayBeMapped { row, may_be_mapped } => {
@@ -218,6 +211,18 @@ fn set_state(
     let receipt = receipt.map(to_json).transpose()?;
     db.prepare_cached("UPDATE upload SET state = ?2, receipt = ?3 WHERE row = ?1")?
         .execute(params![row, state.name(), receipt])?;
+    Ok(())
+}
+
+/// Of an unfinished upload whose source was touched, only parts that the store has acknowledged
+/// were hashed again. The others may have changed.
+fn forget_unconfirmed_digests(db: &Connection, row: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "DELETE FROM part WHERE upload = ?1 AND etag IS NULL \
+         AND (SELECT state FROM upload WHERE row = ?1) \
+             IN ('creating', 'uploading', 'completing')",
+    )?
+    .execute([row])?;
     Ok(())
 }
 

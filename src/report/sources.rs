@@ -199,15 +199,12 @@ impl Sources {
                     source.name = safe(path);
                 }
                 (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
+                source.end = Some(End::Uploaded);
                 if *already_stored {
                     source.resumed = receipt.size;
+                    source.end = Some(End::AlreadyStored);
                 }
                 source.confirm(receipt.size, now);
-                source.end = Some(if *already_stored {
-                    End::AlreadyStored
-                } else {
-                    End::Uploaded
-                });
                 Some(*item)
             }
             Event::Failed {

@@ -80,12 +80,19 @@ impl Stage {
     }
 }
 
+/// The request that started an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartedBy {
+    Put,
+    /// The upload is never replaced by another one for another file version.
+    Resume,
+}
+
 pub struct ActiveUpload {
     /// The number of the source in the command.
     pub item: usize,
     pub put: PutRequest,
-    /// Started by `resume`: it never begins another upload for another file version.
-    pub by_resume: bool,
+    pub started_by: StartedBy,
     pub source: SourceFile,
     pub upload: Upload,
     pub plan: Plan,
@@ -158,7 +165,7 @@ impl ActiveUpload {
         Ok(Self {
             item,
             put,
-            by_resume: false,
+            started_by: StartedBy::Put,
             upload,
             plan,
             stage,

@@ -11,7 +11,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 
-use super::active_upload::{ActiveUpload, Stage};
+use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
 use super::blocked::Earlier;
 use super::committer::same_error;
@@ -293,7 +293,7 @@ impl Engine<'_> {
             return Err(self.emit_changed(item, &upload, "its size has changed"));
         }
         let mut upload = self.continued(item, put, source, upload)?;
-        upload.by_resume = true;
+        upload.started_by = StartedBy::Resume;
         Ok(Started::Upload(Box::new(upload)))
     }
 
@@ -312,7 +312,7 @@ impl Engine<'_> {
         self.record_path(item, &mut upload, source.path());
         let upload = ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?;
         let mut upload = upload.with_parts(parts);
-        upload.by_resume = true;
+        upload.started_by = StartedBy::Resume;
         Ok(Started::Upload(Box::new(upload)))
     }
 
@@ -486,7 +486,7 @@ impl Engine<'_> {
         }
         let source = SourceFile::open(&upload.put.path)?;
         let is_same = source.version() == upload.upload.intent.version;
-        if upload.by_resume && !is_same {
+        if upload.started_by == StartedBy::Resume && !is_same {
             let why = "it was modified or replaced";
             return Err(self.emit_changed(upload.item, &upload.upload, why));
         }
@@ -503,7 +503,7 @@ impl Engine<'_> {
         self.cancel_tasks(upload);
         let put = upload.put.clone();
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
-        next.by_resume = upload.by_resume;
+        next.started_by = upload.started_by;
         next.restarts = upload.restarts + 1;
         let may_be_mapped = upload.watch.may_be_mapped();
         let has_writer = may_be_mapped || next.watch.may_be_mapped();

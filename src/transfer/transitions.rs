@@ -13,7 +13,7 @@ use upload_types::wire::{
 };
 use upload_types::{ByteRange, PartNumber};
 
-use super::active_upload::{ActiveUpload, Stage};
+use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::ended_upload::terminal_error;
 use super::engine::{Engine, Next};
 use super::hashing;
@@ -217,7 +217,7 @@ impl Engine<'_> {
         let may_restart = noticed == Noticed::AtStart
             || is_as_opened
             || upload.put.on_change == OnChange::Restart;
-        if upload.by_resume || !may_restart {
+        if upload.started_by == StartedBy::Resume || !may_restart {
             return Err(error);
         }
         match upload.stage() {
@@ -235,7 +235,7 @@ impl Engine<'_> {
         if !is_same {
             let is_same_version = upload.checked_version == upload.upload.intent.version;
             upload.digests_disproved |= is_same_version;
-            if upload.upload.state.is_finished() && !upload.by_resume {
+            if upload.upload.state.is_finished() && upload.started_by == StartedBy::Put {
                 return Ok(Next::Restart);
             }
             if is_same_version && !upload.upload.state.is_finished() {
@@ -302,7 +302,7 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let mut receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
             (Presence::There, Some(receipt)) => receipt,
-            (Presence::Gone, _) if upload.by_resume => {
+            (Presence::Gone, _) if upload.started_by == StartedBy::Resume => {
                 let row = upload.row();
                 self.committer.record(Record::Abandoned { row });
                 return Err(terminal_error(status));

@@ -127,7 +127,7 @@ fn put_ends_while_the_reader_of_standard_error_reads_nothing() {
     ];
     let running = commands.map(|(command, code)| {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        writer.write_all(&[b'x'; PIPE_BYTES]).unwrap();
+        writer.write_all(&vec![b'x'; PIPE_BYTES]).unwrap();
         let command = command.stderr_to(File::from(OwnedFd::from(writer)));
         (command.spawn(), reader, code)
     });

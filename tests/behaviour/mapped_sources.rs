@@ -35,13 +35,14 @@ struct Mapped {
     world: World,
     file: PathBuf,
     writer: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The same after the other process has ended.
 struct Unmapped {
     world: World,
     file: PathBuf,
+    /// Removed with this value.
     _folder: TempDir,
 }
 
@@ -67,7 +68,7 @@ impl Mapped {
             world,
             file,
             writer,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -77,7 +78,7 @@ impl Mapped {
         Unmapped {
             world: self.world,
             file: self.file,
-            _folder: self._folder,
+            _folder: self.folder,
         }
     }
 

@@ -60,12 +60,13 @@ async fn etag_of_a_multipart_upload_is_that_of_s3() {
         let part = store.call(Method::PUT, &path, &[], body).await.assert_ok();
         let etag = part.header("etag").to_owned();
         assert_eq!(etag, md5_etag(body));
-        list += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+        let part = format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+        list.push_str(&part);
     }
     let body = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
     let path = upload_path("k", &id);
     let completed = store.call(Method::POST, &path, &[], body.as_bytes()).await;
-    let md5s: Vec<u8> = parts.iter().flat_map(|body| Md5::digest(body)).collect();
+    let md5s: Vec<u8> = parts.iter().flat_map(Md5::digest).collect();
     let expected = format!("\"{}-2\"", hex(&Md5::digest(&md5s)));
     assert_eq!(completed.assert_ok().element("ETag"), expected);
     assert_eq!(store.head("k").await.header("etag"), expected);

@@ -1,5 +1,6 @@
 //! Forms of browsers: the signature, and the fields that the policy covers.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use upload_embedded_store::{BUCKET, REGION};
+use upload_embedded_store::{BUCKET, REGION, Service};
 
 use crate::client::{Response, TestStore, hex};
 
@@ -24,7 +25,7 @@ fn amz_date(time: SystemTime) -> String {
 }
 
 async fn store() -> TestStore {
-    TestStore::with_service(|service, url| service.for_browsers(url)).await
+    TestStore::with_service(Service::for_browsers).await
 }
 
 /// Posts a form with a policy that covers each of these fields.
@@ -60,10 +61,10 @@ async fn send(store: &TestStore, fields: &[(&str, &str)], file: &str) -> Respons
     let mut body = String::new();
     for (name, value) in fields {
         let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"");
-        body += &format!("{head}\r\n\r\n{value}\r\n");
+        write!(body, "{head}\r\n\r\n{value}\r\n").unwrap();
     }
     let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"";
-    body += &format!("{head}\r\n\r\n{file}\r\n--b--\r\n");
+    write!(body, "{head}\r\n\r\n{file}\r\n--b--\r\n").unwrap();
     let response = reqwest::Client::new()
         .post(store.url(&format!("/{BUCKET}")))
         .header("content-type", "multipart/form-data; boundary=b")

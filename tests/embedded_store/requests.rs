@@ -1,5 +1,7 @@
 //! Sub-resources, XML bodies, and the elements of each response.
 
+use std::fmt::Write as _;
+
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -123,7 +125,7 @@ async fn connection_is_closed_after_an_empty_put_that_expects_100_continue() {
     store.signer.sign(&mut request, None).await.unwrap();
     let mut head = format!("PUT {} HTTP/1.1\r\nhost: {}\r\n", path("k"), store.address);
     for (name, value) in request.headers.iter().filter(|(name, _)| *name != "host") {
-        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+        write!(head, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
     }
     head += "\r\n";
     let mut connection = TcpStream::connect(store.address).await.unwrap();

@@ -1,5 +1,7 @@
 //! The content types of uploads: their form, and the list of allowed ones.
 
+use std::fmt::Write as _;
+
 use crate::gateway::*;
 
 fn with_type(content_type: &str) -> BeginRequest {
@@ -41,7 +43,10 @@ async fn text_that_holds_a_second_type_is_rejected() {
 }
 
 fn form_urlencoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        write!(encoded, "%{byte:02X}").unwrap();
+        encoded
+    })
 }
 
 #[tokio::test]

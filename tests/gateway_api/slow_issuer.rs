@@ -53,8 +53,8 @@ async fn silent_issuer_delays_its_tokens_once_and_api_tokens_never() {
         tokio::spawn(async move { (request.await.unwrap().status().as_u16(), Instant::now()) })
     }));
     for key in 0..50 {
-        let begun = gateway.begin(&key.to_string(), &begin_request(1)).await;
-        let upload: BeginResponse = expect_json(begun, 201).await;
+        let response = gateway.begin(&key.to_string(), &begin_request(1)).await;
+        let upload: BeginResponse = expect_json(response, 201).await;
         gateway.put_parts(&upload, &[b"x".to_vec()]).await;
     }
     let served_in = began.elapsed();

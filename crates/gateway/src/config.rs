@@ -101,10 +101,7 @@ pub struct Config {
 }
 
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a process has one value, which is not moved often"
-)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum StoreConfig {
     /// A store in this process, in a directory.
     Embedded { dir: PathBuf },

@@ -129,7 +129,7 @@ pub fn journal(bytes: &[u8]) {
         if upload.state == State::Completed
             && let Some(receipt) = &upload.receipt
         {
-            assert_printable(&text::safe(&receipt.location));
+            assert_printable(&text::safe(receipt.location.as_deref().unwrap_or_default()));
         }
         let Ok(plan) = Plan::pinned(upload.intent.version.size, upload.intent.part_size) else {
             continue;

@@ -96,6 +96,7 @@ pub struct ServeArgs {
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ServeOptions {
     /// The address to listen on; port 0 takes a free one, which is printed on standard error
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]

@@ -237,7 +237,7 @@ fn every_variable_has_the_effect_of_its_flag() {
             .filter(|flag| flag.key == key)
             .cloned()
             .collect();
-        let expected = if key.name == "verbose" { 0 } else { 1 };
+        let expected = usize::from(key.name != "verbose");
         assert_eq!(origins(&own).len(), expected, "{}", key.name);
     }
 }
