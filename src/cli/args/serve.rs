@@ -252,7 +252,7 @@ pub struct ServeOptions {
     ///
     /// The proxy at this address must keep path and Host, which signatures cover. At start, the
     /// gateway sends one request to it, and logs a warning if it cannot reach it.
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "S3 options (for s3:// only)")]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
