@@ -101,11 +101,17 @@ async fn bodies_of_one_owner_leave_memory_to_others() {
 
 #[tokio::test]
 async fn hooks_of_an_owner_with_many_uploads_do_not_delay_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = dir.path().join("gate");
+    let script = format!(
+        "cat >/dev/null; until test -e {}; do sleep 0.02; done; sleep 0.1",
+        gate.display()
+    );
     let hook = Hook {
         name: "slow".to_owned(),
         kind: HookKind::Command {
             program: "/bin/sh".into(),
-            args: vec!["-c".into(), "cat >/dev/null; sleep 0.1".into()],
+            args: vec!["-c".into(), script],
         },
         time_limit: Duration::from_secs(30),
     };
@@ -133,6 +139,7 @@ async fn hooks_of_an_owner_with_many_uploads_do_not_delay_others() {
     }
     owners.gateway.token = Some(owners.other.clone());
     let one = put(&owners, 0).await;
+    std::fs::write(&gate, "").unwrap();
     until("the upload of the other owner is ready", async || {
         is_ready(&owners, &one).await.then_some(())
     })

@@ -362,8 +362,8 @@ pub enum ServeVerb {
     ///
     /// Pass the configuration of the gateways, by --config or by the same flags. Finished uploads
     /// and rejected objects that were kept are deleted in the store, and their bytes no longer
-    /// count towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses an
-    /// embedded store must be stopped. With --check, nothing is removed.
+    /// count towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses
+    /// an embedded store must be stopped. With --check, nothing is removed.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Rm(RemoveArgs),
     /// Delete the records of old uploads from the ledger, and release their space
