@@ -746,7 +746,7 @@ complete -c upload -n "__fish_upload_using_subcommand help" -l json -d 'Print JS
 complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors and warnings only'
 complete -c upload -n "__fish_upload_using_subcommand help" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand status cat url" -k -a "(upload list --ids --all 2>/dev/null)"
+complete -c upload -n "__fish_upload_using_subcommand status cat url rm" -k -a "(upload list --ids --all 2>/dev/null)"
 complete -c upload -n "__fish_upload_using_subcommand resume abort" -k -a "(upload list --ids 2>/dev/null)"
 complete -c upload -n "__fish_upload_using_subcommand put resume list abort rm prune url config" -l backend -x -a "embedded\t'A store on this machine'
 https://\t'A gateway'
