@@ -116,6 +116,14 @@ pub struct ServeOptions {
     /// --s3-path-style.
     #[arg(long, value_name = "STORE", default_value = "embedded")]
     pub store: String,
+    /// The endpoint in the URLs that clients get, if they reach the store by another address than
+    /// the gateway, such as https://s3.example.com while the gateway uses http://minio:9000
+    /// [default: that of --s3-endpoint]
+    ///
+    /// The proxy at this address must keep path and Host, which signatures cover. At start, the
+    /// gateway sends one request to it, and logs a warning if it cannot reach it.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3
@@ -246,14 +254,6 @@ pub struct ServeOptions {
     pub access: Box<AccessArgs>,
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// The endpoint in the URLs that clients get, if they reach the store by another address than
-    /// the gateway, such as https://s3.example.com while the gateway uses http://minio:9000
-    /// [default: that of --s3-endpoint]
-    ///
-    /// The proxy at this address must keep path and Host, which signatures cover. At start, the
-    /// gateway sends one request to it, and logs a warning if it cannot reach it.
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
 }
