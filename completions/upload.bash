@@ -1421,7 +1421,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-public-endpoint --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token uploads usage owners sweep rm prune"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token uploads usage owners sweep rm prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1440,6 +1440,10 @@ _upload() {
                     return 0
                     ;;
                 --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-public-endpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1636,10 +1640,6 @@ _upload() {
                     return 0
                     ;;
                 --proxy)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --s3-public-endpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1825,7 +1825,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__rm)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-public-endpoint --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1844,6 +1844,10 @@ _upload() {
                     return 0
                     ;;
                 --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-public-endpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2040,10 +2044,6 @@ _upload() {
                     return 0
                     ;;
                 --proxy)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --s3-public-endpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2105,7 +2105,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__sweep)
-            opts="-q -v -h --dry-run --listen --public-url --metrics-listen --store --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-public-endpoint --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --dry-run --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2124,6 +2124,10 @@ _upload() {
                     return 0
                     ;;
                 --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --s3-public-endpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2320,10 +2324,6 @@ _upload() {
                     return 0
                     ;;
                 --proxy)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --s3-public-endpoint)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3146,7 +3146,7 @@ _upload_complete() {
     words="$(_upload_words "$path")"
     if [[ -z $about_verbs ]]; then
         case "$path" in
-            " status" | " cat" | " url") words="$("$1" list --ids --all 2>/dev/null | cut -f 1)" ;;
+            " status" | " cat" | " url" | " rm") words="$("$1" list --ids --all 2>/dev/null | cut -f 1)" ;;
             " resume" | " abort") words="$("$1" list --ids 2>/dev/null | cut -f 1)" ;;
         esac
     fi

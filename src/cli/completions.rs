@@ -146,7 +146,7 @@ fn zsh(generated: &str) -> String {
         let case = line.trim().strip_prefix('(');
         verb = case.and_then(|case| case.strip_suffix(')')).unwrap_or(verb);
         let ids = match verb {
-            "status" | "cat" | "url" => "_upload_ids --all",
+            "status" | "cat" | "url" | "rm" => "_upload_ids --all",
             _ => "_upload_ids",
         };
         let is_upload = line.starts_with("':upload -- ") || line.starts_with("'*::uploads -- ");
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(bash.matches("\n    complete -F ").count(), 2, "{bash}");
         assert!(!bash.contains("complete -F _upload -o"));
         let zsh = text(Shell::Zsh);
-        assert_eq!(zsh.matches(": _upload_ids --all'").count(), 3);
+        assert_eq!(zsh.matches(": _upload_ids --all'").count(), 4);
         assert_eq!(zsh.matches(": _upload_ids'").count(), 2);
         assert!(zsh.matches(":_upload_backends'").count() > 5);
         assert_eq!(zsh.matches("\n_upload_ids() {").count(), 1);

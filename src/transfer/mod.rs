@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start` | from sources to uploads: new, continued, replaced, already stored |
-//! | `moved_source` | uploads whose source was moved |
+//! | `moved_source`, `moved_source_search` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
 //! | `part_transitions` | the consequences of the result of a task about a part |
@@ -41,6 +41,7 @@ mod handshake;
 mod hashing;
 mod load;
 mod moved_source;
+mod moved_source_search;
 mod options;
 mod part_queue;
 mod part_states;

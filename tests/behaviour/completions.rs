@@ -56,7 +56,10 @@ fn bash_completes_verbs_before_flags() {
     assert!(verbs.iter().all(|word| !word.starts_with('-')), "{verbs:?}");
     assert_eq!(complete(&sandbox, "upload pu"), ["put"]);
     assert_eq!(complete(&sandbox, "upload --json pr"), ["prune"]);
-    assert_eq!(complete(&sandbox, "upload serve "), ["token", "sweep"]);
+    let of_serve = [
+        "token", "uploads", "usage", "owners", "sweep", "rm", "prune",
+    ];
+    assert_eq!(complete(&sandbox, "upload serve "), of_serve);
     assert_eq!(complete(&sandbox, "upload serve token re"), ["revoke"]);
     assert_eq!(complete(&sandbox, "upload man serve token a"), ["add"]);
     assert!(complete(&sandbox, "upload help ").contains(&"put".to_owned()));

@@ -348,15 +348,15 @@ fn gateway_without_its_ledger_is_alive_and_not_ready() {
     let connection = rusqlite::Connection::open(&ledger).unwrap();
     connection.busy_timeout(Duration::from_secs(10)).unwrap();
     connection
-        .execute("ALTER TABLE instance RENAME TO elsewhere", [])
+        .execute("ALTER TABLE readiness RENAME TO elsewhere", [])
         .unwrap();
     let response = wait::until("503", || {
         Some(get(gateway.addr(), "/readyz", &[])).filter(|found| found.status == 503)
     });
-    assert_eq!(detail(&response), "the ledger does not respond");
+    assert_eq!(detail(&response), "the ledger does not accept writes");
     assert_eq!(get(gateway.addr(), "/healthz", &[]).status, 200);
     connection
-        .execute("ALTER TABLE elsewhere RENAME TO instance", [])
+        .execute("ALTER TABLE elsewhere RENAME TO readiness", [])
         .unwrap();
     wait::until("the gateway to be ready", || {
         (get(gateway.addr(), "/readyz", &[]).status == 200).then_some(())

@@ -31,6 +31,7 @@ const LEDGER_USERS: &[&str] = &[
 const PRINTED_BY: &[(&str, &[&str])] = &[
     ("crates/", &[]),
     ("crates/embedded-store/", &["put", "serve"]),
+    ("crates/embedded-store/src/signed_headers.rs", &["serve"]),
     ("crates/gateway/", GATEWAYS),
     ("crates/gateway/src/ledger/", LEDGER_USERS),
     (
@@ -43,6 +44,8 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
         "crates/s3/",
         &["put", "resume", "cat", "url", "serve", "serve sweep"],
     ),
+    // Names flags that only a gateway has.
+    ("crates/s3/src/profile.rs", GATEWAYS),
     ("crates/types/", UPLOADERS),
     ("src/", CLIENTS),
     ("src/cli/abort.rs", &["abort", "rm"]),

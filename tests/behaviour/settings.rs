@@ -152,7 +152,7 @@ fn endpoint_variables_of_aws_tools_are_used() {
 fn header_file_that_is_too_long_is_rejected() {
     let sandbox = Sandbox::new();
     let (file, headers) = (sandbox.file("film.bin", 10), sandbox.path("headers"));
-    fs::write(&headers, format!("x-long: {}\n", "a".repeat(9 << 10))).unwrap();
+    fs::write(&headers, format!("x-long: {}\n", "a".repeat(33 << 10))).unwrap();
     let value = format!("@{}", headers.display());
     let put = sandbox.upload(["put", "--backend", "http://127.0.0.1:1", "--header", &value]);
     put.arg(&file).run().exits(78);

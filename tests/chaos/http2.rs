@@ -1,8 +1,8 @@
 //! A gateway that speaks HTTP/2, as most load balancers do: connections and streams end early, and
 //! each call is repeated.
 //!
-//! The TLS server (`tls`) cuts the frames between gateway and client. Parts use HTTP/1.1 and pass
-//! the proxy.
+//! The TLS server (`tls`) cuts the frames between an HTTP/2 server (`http2_front`) and the client.
+//! Parts use HTTP/1.1 and pass the proxy.
 
 use std::io;
 use std::net::SocketAddr;

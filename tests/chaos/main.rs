@@ -14,6 +14,7 @@ mod duplicates;
 mod gateway_calls;
 mod gateway_to_store;
 mod http2;
+mod http2_front;
 mod measurements;
 mod part_lists;
 mod part_responses;

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::http2::{self, Cut};
+use crate::http2_front;
 use crate::setup::{SIZES, Setup, for_each_case_with};
 use crate::support::PART;
 use crate::support::command::Command;
@@ -27,6 +28,8 @@ use crate::support::world::World;
 const GOOD: &str = include_str!("tls/good.pem");
 const EXPIRED: &str = include_str!("tls/expired.pem");
 const OTHER: &str = include_str!("tls/other.pem");
+
+const HTTP2_BUFFER_BYTES: usize = 64 << 10;
 
 /// A TLS server in front of a proxy.
 struct Front {
@@ -81,7 +84,9 @@ impl Front {
                     let mut client = acceptor.accept(client).await?;
                     let is_http2 = client.get_ref().1.alpn_protocol() == Some(b"h2");
                     if let Some(cut) = http2.filter(|_| is_http2) {
-                        let (from, mut to) = TcpStream::connect(cut.gateway()).await?.into_split();
+                        let (server, end) = tokio::io::duplex(HTTP2_BUFFER_BYTES);
+                        tokio::spawn(http2_front::serve(end, cut.gateway()));
+                        let (from, mut to) = tokio::io::split(server);
                         let (mut requests, responses) = tokio::io::split(client);
                         tokio::spawn(async move { tokio::io::copy(&mut requests, &mut to).await });
                         return http2::forward_frames(from, responses, cut).await;

@@ -86,7 +86,7 @@ async fn multipart_upload_from_create_to_delete() {
     let response = bucket.http.get(url.expose()).send().await.unwrap();
     assert_eq!(
         response.headers()["content-disposition"].to_str().unwrap(),
-        "attachment; filename=\"_nder _quotes_; x.bin\"; filename*=UTF-8''%C3%9Cnder%20%22quotes%22%3B%20x.bin"
+        "attachment; filename=\"_nder _quotes__ x.bin\"; filename*=UTF-8''%C3%9Cnder%20%22quotes%22%3B%20x.bin"
     );
     assert_eq!(
         Sha256::of(&response.bytes().await.unwrap()),

@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn group_is_private_if_no_other_user_is_in_it() {
-        let users = "root:x:0:0::/root:/bin/sh\nme:x:1001:1002::/home/me:/bin/sh\n\
-                     you:x:1003:100::/home/you:/bin/sh\n";
+        let users = "root:x:0:0::/:/bin/sh\nme:x:1001:1002::/:/bin/sh\n\
+                     you:x:1003:100::/:/bin/sh\n";
         let groups = "me:x:1002:\nusers:x:100:\nteam:x:50:me,you\nmine:x:51:me\n";
         let is_private = |group| is_private(group, 1001, groups, users);
         assert!(is_private(1002) && is_private(51));

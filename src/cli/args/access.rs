@@ -84,7 +84,7 @@ pub struct AccessArgs {
     /// and --allow-type: owner = "token:ci-*", quota = "total=10GiB". Each limit is that of the
     /// most specific rule: more conditions, then more characters other than *, then the first. The
     /// limits of a token (`serve token add`) precede every rule. In the configuration file, write
-    /// a table [[limits]].
+    /// a table `[[limits]]`.
     #[arg(long = "limits", value_name = "TABLE")]
     pub limits: Vec<String>,
     /// The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear

@@ -116,6 +116,14 @@ pub struct ServeOptions {
     /// --s3-path-style.
     #[arg(long, value_name = "STORE", default_value = "embedded")]
     pub store: String,
+    /// The endpoint in the URLs that clients get, if they reach the store by another address than
+    /// the gateway, such as https://s3.example.com while the gateway uses http://minio:9000
+    /// [default: that of --s3-endpoint]
+    ///
+    /// The proxy at this address must keep path and Host, which signatures cover. At start, the
+    /// gateway sends one request to it, and logs a warning if it cannot reach it.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3
@@ -246,14 +254,6 @@ pub struct ServeOptions {
     pub access: Box<AccessArgs>,
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// The endpoint in the URLs that clients get, if they reach the store by another address than
-    /// the gateway, such as https://s3.example.com while the gateway uses http://minio:9000
-    /// [default: that of --s3-endpoint]
-    ///
-    /// The proxy at this address must keep path and Host, which signatures cover. At start, the
-    /// gateway sends one request to it, and logs a warning if it cannot reach it.
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "S3 options (for s3:// only)")]
-    pub s3_public_endpoint: Option<String>,
     #[command(flatten)]
     pub s3: S3Args,
 }
@@ -362,8 +362,8 @@ pub enum ServeVerb {
     ///
     /// Pass the configuration of the gateways, by --config or by the same flags. Finished uploads
     /// and rejected objects that were kept are deleted in the store, and their bytes no longer
-    /// count towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses an
-    /// embedded store must be stopped. With --check, nothing is removed.
+    /// count towards the quota of their owner. Unfinished uploads are aborted. A gateway that uses
+    /// an embedded store must be stopped. With --check, nothing is removed.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Rm(RemoveArgs),
     /// Delete the records of old uploads from the ledger, and release their space

@@ -13,6 +13,7 @@ Usage: upload VERB [OPTIONS]
   abort        end unfinished uploads
   cat          write an uploaded object to standard output
   url          print a URL for reading an uploaded object
+  rm           remove uploads with their objects
   prune        remove finished uploads from the journal
   config       print the settings
   serve        run a gateway

@@ -65,7 +65,7 @@ _upload_complete() {
     words="$(_upload_words "$path")"
     if [[ -z $about_verbs ]]; then
         case "$path" in
-            " status" | " cat" | " url") words="$("$1" list --ids --all 2>/dev/null | cut -f 1)" ;;
+            " status" | " cat" | " url" | " rm") words="$("$1" list --ids --all 2>/dev/null | cut -f 1)" ;;
             " resume" | " abort") words="$("$1" list --ids 2>/dev/null | cut -f 1)" ;;
         esac
     fi

@@ -288,7 +288,7 @@ fn token_precedence_and_redaction() {
         "{shown}"
     );
 
-    for wrong in ["", " \n", "two\nlines", "caf\u{e9}", &"x".repeat(9000)] {
+    for wrong in ["", " \n", "two\nlines", "caf\u{e9}", &"x".repeat(33_000)] {
         fs::write(&path, wrong).unwrap();
         assert_eq!(
             token(empty(), &by_flag).unwrap_err().kind(),

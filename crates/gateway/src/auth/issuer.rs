@@ -16,9 +16,9 @@ pub struct Issuer {
     pub jwks: Option<Url>,
     /// The only accepted algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// Names of required claims (see the file `claims`), with globs. Each of these claims must match
-    /// one of its globs. In a glob, `*` matches any run of characters without `/` and `:`, and `**`
-    /// any run.
+    /// Names of required claims (see the file `claims`), with globs. Each of these claims must
+    /// match one of its globs. In a glob, `*` matches any run of characters without `/` and `:`,
+    /// and `**` any run.
     pub claims: Vec<(String, String)>,
     /// The claim that identifies the owner of uploads.
     pub owner_claim: String,

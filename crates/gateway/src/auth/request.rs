@@ -5,9 +5,12 @@ use axum::http::{HeaderMap, Method, Uri, header};
 
 use upload_net::AddressClass;
 
-/// The bearer token in `Authorization`.
+/// The bearer token in `Authorization`. Returns `None` if there are several of these headers: a
+/// proxy may have checked another one.
 pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let value = value.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -47,6 +50,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host.parse().unwrap());
         host_is_loopback(&Uri::from_static("/v1"), &headers)
+    }
+
+    #[test]
+    fn bearer_token_is_that_of_the_only_authorization() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(bearer_token(&headers), None);
+        headers.append(header::AUTHORIZATION, "bearer one".parse().unwrap());
+        assert_eq!(bearer_token(&headers), Some("one"));
+        headers.append(header::AUTHORIZATION, "Bearer two".parse().unwrap());
+        assert_eq!(bearer_token(&headers), None);
     }
 
     #[test]

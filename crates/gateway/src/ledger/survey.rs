@@ -44,7 +44,8 @@ impl Ledger {
         .await
     }
 
-    /// Begins the walk again at the next call. A gateway that has taken a page does not continue it.
+    /// Begins the walk again at the next call. A gateway that has taken a page does not continue
+    /// it.
     pub async fn restart_survey(&self) -> LedgerResult<()> {
         self.write(|tx| {
             let sql = "UPDATE object_survey SET after_key = '', due_at = 0";
