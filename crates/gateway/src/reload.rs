@@ -53,11 +53,17 @@ impl Reloader {
     }
 
     /// # Errors
-    /// As [`Config::validate`] and [`bootstrap::hooks`]. Then nothing has changed.
+    /// As [`Config::validate`] and [`bootstrap::hooks`], also if the new configuration is valid but
+    /// its settings that change now contradict those that wait for a restart. Then nothing has
+    /// changed.
     pub fn reload(&mut self, new: Config) -> Result<Reloaded> {
         new.validate()?;
         let hooks = bootstrap::hooks(&new)?;
         let reloaded = compare(&self.config, &new);
+        let merged = merge(&self.config, new);
+        merged.validate().map_err(|error| {
+            error.with_hint("restart the gateway: other settings that changed apply only then")
+        })?;
         let Some(service) = self.gateway.service() else {
             return Ok(Reloaded::default());
         };
@@ -65,42 +71,47 @@ impl Reloader {
         service.set_config(ServiceConfig {
             url_ttl: old.url_ttl,
             lease_terms: old.lease_terms,
-            ..bootstrap::service_config(&new, service.store(), &self.public_url, hooks)
+            ..bootstrap::service_config(&merged, service.store(), &self.public_url, hooks)
         });
         self.gateway
             .authenticator()
-            .set_limit_rules(&new.limit_rules);
-        let Config {
-            rate,
-            quota,
-            limit_rules,
-            subjects,
-            allow_types,
-            max_size,
-            keep_ended,
-            hooks,
-            hook_secret,
-            on_reject,
-            client_delete,
-            drain_time,
-            ..
-        } = new;
-        *self.config = Config {
-            rate,
-            quota,
-            limit_rules,
-            subjects,
-            allow_types,
-            max_size,
-            keep_ended,
-            hooks,
-            hook_secret,
-            on_reject,
-            client_delete,
-            drain_time,
-            ..Config::clone(&self.config)
-        };
+            .set_limit_rules(&merged.limit_rules);
+        *self.config = merged;
         Ok(reloaded)
+    }
+}
+
+/// The old configuration with those settings of the new one that need no restart.
+fn merge(old: &Config, new: Config) -> Config {
+    let Config {
+        rate,
+        quota,
+        limit_rules,
+        subjects,
+        allow_types,
+        max_size,
+        keep_ended,
+        hooks,
+        hook_secret,
+        on_reject,
+        client_delete,
+        drain_time,
+        ..
+    } = new;
+    Config {
+        rate,
+        quota,
+        limit_rules,
+        subjects,
+        allow_types,
+        max_size,
+        keep_ended,
+        hooks,
+        hook_secret,
+        on_reject,
+        client_delete,
+        drain_time,
+        ..Config::clone(old)
     }
 }
 
