@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::AbortArgs;
 use super::backend_handle::BackendHandle;
-use super::hint_commands::HintCommands;
+use super::hint_commands::{HintCommands, quoted};
 use super::hints;
 use super::lookup::find_upload;
 use super::output;
@@ -180,9 +180,15 @@ fn explain(error: Error, finished: Finished, is_finished: bool, id_or_file: &OsS
         _ => return error,
     };
     let text = format!("{} {text}", safe(&id_or_file.to_string_lossy()));
+    let word = quoted(&[id_or_file.to_string_lossy().into_owned()]);
     let hint = match finished {
-        Finished::Keep => "to remove a finished upload with its object, run `upload rm ID`",
-        Finished::Remove => "ask the operator of the backend to remove it: upload serve rm ID",
+        Finished::Keep => {
+            let word = safe(&word);
+            format!("to remove a finished upload with its object, run `upload rm {word}`")
+        }
+        Finished::Remove => {
+            "ask the operator of the backend to remove it: upload serve rm ID".to_owned()
+        }
     };
     Error::new(Kind::NotAbortable, text)
         .with_hint(hint)
