@@ -104,3 +104,15 @@ fn hooks_that_a_reload_adds_check_uploads() {
     configured.reload("", "applied=\"hook\"");
     put("c").succeeds();
 }
+
+/// The hook could be added at once, but `cdn` applies until a restart: objects would be public
+/// before the hook has accepted them.
+#[test]
+fn hook_is_not_added_while_a_cdn_is_still_in_use() {
+    let configured = Configured::new("cdn = \"https://cdn.example\"\nallow_type = \"video/*\"\n");
+    let text = "hook = \"exec:/bin/sh\"\nallow_type = \"image/*\"\n";
+    let log = configured.reload(text, "could not reload");
+    assert!(log.contains("ERROR"), "{log}");
+    assert_eq!(configured.begin("image/png").status, 415);
+    assert_eq!(configured.begin("video/mp4").status, 201);
+}

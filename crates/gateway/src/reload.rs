@@ -13,7 +13,7 @@ use crate::config::{Config, EventSource};
 use crate::routes::Gateway;
 use crate::service::ServiceConfig;
 use upload_types::Token;
-use upload_types::error::Result;
+use upload_types::error::{Error, Kind, Result};
 
 /// The settings that a reload found changed, by the keys of the configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,9 +64,10 @@ impl Reloader {
         merged.validate().map_err(|error| {
             error.with_hint("restart the gateway: other settings that changed apply only then")
         })?;
-        let Some(service) = self.gateway.service() else {
-            return Ok(Reloaded::default());
-        };
+        let service = self.gateway.service().ok_or_else(|| {
+            let error = Error::new(Kind::Temporary, "the gateway is still starting");
+            error.with_hint("send SIGHUP again when /readyz answers 200")
+        })?;
         let old = service.config();
         service.set_config(ServiceConfig {
             url_ttl: old.url_ttl,
@@ -83,34 +84,19 @@ impl Reloader {
 
 /// The old configuration with those settings of the new one that need no restart.
 fn merge(old: &Config, new: Config) -> Config {
-    let Config {
-        rate,
-        quota,
-        limit_rules,
-        subjects,
-        allow_types,
-        max_size,
-        keep_ended,
-        hooks,
-        hook_secret,
-        on_reject,
-        client_delete,
-        drain_time,
-        ..
-    } = new;
     Config {
-        rate,
-        quota,
-        limit_rules,
-        subjects,
-        allow_types,
-        max_size,
-        keep_ended,
-        hooks,
-        hook_secret,
-        on_reject,
-        client_delete,
-        drain_time,
+        rate: new.rate,
+        quota: new.quota,
+        limit_rules: new.limit_rules,
+        subjects: new.subjects,
+        allow_types: new.allow_types,
+        max_size: new.max_size,
+        keep_ended: new.keep_ended,
+        hooks: new.hooks,
+        hook_secret: new.hook_secret,
+        on_reject: new.on_reject,
+        client_delete: new.client_delete,
+        drain_time: new.drain_time,
         ..Config::clone(old)
     }
 }
