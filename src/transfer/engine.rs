@@ -191,6 +191,7 @@ impl<'a> Engine<'a> {
         if let Some(pause) = suspend::pause(since.elapsed()) {
             self.last_success += pause;
             self.blocked.skip(pause);
+            self.waits.skip(pause);
         }
     }
 

@@ -111,8 +111,6 @@ async fn upload_that_waits_for_hooks_is_aborted_and_its_hook_ends() {
     let gateway = TestGateway::with_config(|config| {
         config.hooks = vec![hook(&script)];
         config.lease_ttl = Duration::from_millis(300);
-        config.quota.total = Some(3);
-        config.metrics_listen = Some("127.0.0.1:0".parse().unwrap());
     })
     .await;
     let (upload, _) = complete_upload(&gateway, b"abc").await;
