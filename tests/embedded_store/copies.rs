@@ -15,7 +15,12 @@ async fn copy_has_the_bytes_and_headers_of_its_source() {
     let store = TestStore::new().await;
     let content = store.create_object("parts").await;
     let body = random_bytes(3, 1000);
-    let headers = [("content-type", "video/mp4"), ("x-amz-meta-color", "blue")];
+    let headers = [
+        ("content-type", "video/mp4"),
+        ("cache-control", "no-store"),
+        ("x-amz-meta-color", "blue"),
+        ("x-amz-tagging", "a=1&b=2"),
+    ];
     store.put("whole", &headers, &body).await.assert_ok();
     store.put("empty", &[], b"").await.assert_ok();
     for (from, expected) in [("parts", content), ("whole", body), ("empty", Vec::new())] {
@@ -26,7 +31,9 @@ async fn copy_has_the_bytes_and_headers_of_its_source() {
         for name in [
             "etag",
             "content-type",
+            "cache-control",
             "x-amz-meta-color",
+            "x-amz-tagging-count",
             "content-length",
             "x-amz-checksum-sha256",
         ] {
@@ -60,6 +67,23 @@ async fn replaced_headers_are_those_of_the_request() {
     assert_eq!(head.header("x-amz-meta-color"), "");
     assert_eq!(store.get("k", &[]).await.assert_ok().body, b"hello");
     store.wait_for_file_count(1).await;
+}
+
+#[tokio::test]
+async fn copy_gets_the_tags_that_its_directive_chooses() {
+    let store = TestStore::new().await;
+    let tags = [("x-amz-tagging", "a=1&b=2")];
+    store.put("k", &tags, b"hello").await.assert_ok();
+    let other = ("x-amz-tagging", "c=3");
+    for (directive, count) in [("COPY", "2"), ("REPLACE", "1")] {
+        let headers = [other, ("x-amz-tagging-directive", directive)];
+        copy(&store, "k", "copy", &headers).await.assert_ok();
+        let head = store.head("copy").await;
+        assert_eq!(head.header("x-amz-tagging-count"), count, "{directive}");
+    }
+    let wrong = [("x-amz-tagging-directive", "MOVE")];
+    let response = copy(&store, "k", "copy", &wrong).await;
+    response.assert_error(400, "InvalidArgument");
 }
 
 #[tokio::test]

@@ -144,3 +144,27 @@ async fn checksum_in_a_trailer_is_verified() {
     assert_eq!(object.body, b"hello");
     assert_eq!(object.header("content-encoding"), "");
 }
+
+#[tokio::test]
+async fn tags_are_kept_and_counted() {
+    let store = TestStore::new().await;
+    let tagging = |value| [("x-amz-tagging", value)];
+    let put = store.put("k", &tagging("a%20b=%C3%A9&c="), b"hello").await;
+    put.assert_ok();
+    assert_eq!(store.head("k").await.header("x-amz-tagging-count"), "2");
+    let object = store.get("k", &[]).await.assert_ok();
+    assert_eq!(object.header("x-amz-tagging-count"), "2");
+    let path = format!("{}?tagging", path("k"));
+    let tags = store.call(Method::GET, &path, &[], b"").await.assert_ok();
+    assert_eq!(tags.elements("Key"), ["a b", "c"]);
+    assert_eq!(tags.elements("Value"), ["\u{e9}", ""]);
+
+    store.put("k", &[], b"hello").await.assert_ok();
+    assert_eq!(store.head("k").await.header("x-amz-tagging-count"), "");
+    let eleven: Vec<String> = (0..11).map(|number| format!("k{number}=v")).collect();
+    for wrong in ["a=1&a=2", "a%26b=1", "aws%3Aa=1", "=1", &eleven.join("&")] {
+        let response = store.put("k", &tagging(wrong), b"other").await;
+        response.assert_error(400, "InvalidTag");
+    }
+    assert_eq!(store.get("k", &[]).await.assert_ok().body, b"hello");
+}

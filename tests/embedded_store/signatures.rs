@@ -158,7 +158,7 @@ async fn missing_features_are_rejected() {
     for header in [
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-        ("x-amz-tagging", "a=b"),
+        ("x-amz-storage-class", "GLACIER"),
         ("x-amz-acl", "public-read"),
     ] {
         let path = format!("{}?uploads", path("k"));

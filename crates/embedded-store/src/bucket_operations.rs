@@ -13,12 +13,13 @@ use s3s::dto::{
     GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput,
     GetObjectTaggingInput, GetObjectTaggingOutput, Grant, Grantee, HeadBucketInput,
     HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Permission, PutObjectAclInput,
-    PutObjectAclOutput, Type,
+    PutObjectAclOutput, Tag, Type,
 };
 use s3s::{S3Result, s3_error};
 
 use crate::bucket::{BUCKET, OWNER, REGION, check_bucket, owner};
 use crate::error::StoreError;
+use crate::manifest::Object;
 use crate::objects::check_version;
 use crate::store::Store;
 use crate::time::timestamp;
@@ -144,23 +145,29 @@ impl Store {
         Ok(PutObjectAclOutput::default())
     }
 
-    /// Objects have no tags.
     pub async fn get_object_tagging(
         &self,
         input: GetObjectTaggingInput,
     ) -> S3Result<GetObjectTaggingOutput> {
         check_bucket(&input.bucket)?;
         check_version(input.version_id.as_deref())?;
-        self.require_object(input.key).await?;
-        Ok(GetObjectTaggingOutput::default())
+        let object = self.require_object(input.key).await?;
+        let tag = |(key, value)| Tag {
+            key: Some(key),
+            value: Some(value),
+        };
+        Ok(GetObjectTaggingOutput {
+            tag_set: object.attributes.tags.into_iter().map(tag).collect(),
+            version_id: None,
+        })
     }
 
     /// # Errors
     /// `NoSuchKey`.
-    async fn require_object(&self, key: String) -> Result<(), StoreError> {
+    async fn require_object(&self, key: String) -> Result<Object, StoreError> {
         self.manifest()
             .read(move |queries| match queries.object(&key)? {
-                Some(_) => Ok(()),
+                Some(object) => Ok(object),
                 None => Err(s3_error!(NoSuchKey).into()),
             })
             .await

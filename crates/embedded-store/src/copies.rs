@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use http::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
-    MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
+    MetadataDirective, TaggingDirective, UploadPartCopyInput, UploadPartCopyOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
@@ -55,6 +55,7 @@ impl Store {
         let input = request.input;
         check_bucket(&input.bucket)?;
         let replaces = replaces_attributes(input.metadata_directive.as_ref())?;
+        let replaces_tags = replaces_tags(input.tagging_directive.as_ref())?;
         let algorithm = input.checksum_algorithm.as_ref();
         let algorithm = algorithm
             .map(|algorithm| Algorithm::parse(algorithm.as_str()))
@@ -72,11 +73,18 @@ impl Store {
         let source = self
             .source(&source_key, &source_conditions_of!(input))
             .await?;
+        let of_source = &source.object.attributes;
+        let tags = if replaces_tags {
+            from_request.tags.clone()
+        } else {
+            of_source.tags.clone()
+        };
         let attributes = if replaces {
             from_request
         } else {
-            source.object.attributes.clone()
+            of_source.clone()
         };
+        let attributes = Attributes { tags, ..attributes };
         let object = self
             .copy_to(key, source, attributes, algorithm, conditions)
             .await?;
@@ -251,6 +259,14 @@ fn replaces_attributes(directive: Option<&MetadataDirective>) -> S3Result<bool> 
         None | Some(MetadataDirective::COPY) => Ok(false),
         Some(MetadataDirective::REPLACE) => Ok(true),
         Some(_) => Err(s3_error!(InvalidArgument, "Unknown metadata directive.")),
+    }
+}
+
+fn replaces_tags(directive: Option<&TaggingDirective>) -> S3Result<bool> {
+    match directive.map(TaggingDirective::as_str) {
+        None | Some(TaggingDirective::COPY) => Ok(false),
+        Some(TaggingDirective::REPLACE) => Ok(true),
+        Some(_) => Err(s3_error!(InvalidArgument, "Unknown tagging directive.")),
     }
 }
 

@@ -1,8 +1,13 @@
 //! Converts between the fields of S3's inputs and outputs and those of rows. s3s generates a type
 //! for each operation; macros copy the fields that several of them have.
 
+use std::collections::BTreeMap;
+
 use s3s::dto::{Checksum as ChecksumFields, ChecksumMode, Expires, Metadata, TimestampFormat};
 use s3s::{S3Result, s3_error};
+
+use upload_types::attributes::{MAX_TAGS, check_tag};
+use url::form_urlencoded;
 
 use crate::checksums::Checksum;
 use crate::manifest::{Attributes, Object, Part};
@@ -25,6 +30,7 @@ macro_rules! attributes_of {
             },
             $input.metadata,
             $input.expires.as_ref(),
+            $input.tagging.as_deref(),
         )
     };
 }
@@ -101,15 +107,16 @@ pub(crate) use {
     attributes_of, object_output, only_with_checksum, read_conditions_of, with_checksum,
 };
 
-/// Adds the user's metadata and the date of expiry, and removes `aws-chunked` from the encoding:
-/// that is only the encoding of the request.
+/// Adds the user's metadata, the date of expiry and the tags, and removes `aws-chunked` from the
+/// encoding: that is only the encoding of the request.
 ///
 /// # Errors
-/// `MetadataTooLarge`.
+/// `MetadataTooLarge`; those of [`parse_tags`].
 pub fn checked_attributes(
     attributes: Attributes,
     metadata: Option<Metadata>,
     expires: Option<&Expires>,
+    tagging: Option<&str>,
 ) -> S3Result<Attributes> {
     let metadata = metadata.unwrap_or_default();
     let bytes: usize = metadata
@@ -129,8 +136,40 @@ pub fn checked_attributes(
         content_encoding: (!encodings.is_empty()).then(|| encodings.join(", ")),
         expires: expires.and_then(http_date),
         metadata: metadata.into_iter().collect(),
+        tags: tagging.map(parse_tags).transpose()?.unwrap_or_default(),
         ..attributes
     })
+}
+
+/// Parses the header `x-amz-tagging`: the tags as a query.
+///
+/// # Errors
+/// `InvalidTag` for a tag that S3 does not permit, for a key that is given twice, and for too
+/// many tags.
+fn parse_tags(tagging: &str) -> S3Result<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    for (key, value) in form_urlencoded::parse(tagging.as_bytes()) {
+        check_tag(&key, &value).map_err(|error| s3_error!(InvalidTag, "{error}"))?;
+        if tags.insert(key.into_owned(), value.into_owned()).is_some() {
+            return Err(s3_error!(
+                InvalidTag,
+                "Cannot provide multiple Tags with the same key"
+            ));
+        }
+    }
+    if tags.len() > MAX_TAGS {
+        return Err(s3_error!(
+            InvalidTag,
+            "Object tags cannot be greater than {MAX_TAGS}"
+        ));
+    }
+    Ok(tags)
+}
+
+/// The number of tags in responses, if there are any.
+pub fn shown_tag_count(attributes: &Attributes) -> Option<i32> {
+    let count = i32::try_from(attributes.tags.len()).ok();
+    count.filter(|count| *count > 0)
 }
 
 fn http_date(time: &Expires) -> Option<String> {

@@ -24,7 +24,7 @@ use crate::etag::{part_etag, strong};
 use crate::manifest::{Attributes, Changes, Object, Part};
 use crate::object_fields::{
     attributes_of, object_output, read_conditions_of, shown_checksum, shown_part_checksum,
-    with_checksum,
+    shown_tag_count, with_checksum,
 };
 use crate::part_files::{ReadHold, read};
 use crate::receive_body::{ReceivedBody, receive_body};
@@ -241,7 +241,11 @@ impl Store {
         Ok(etag)
     }
 
-    pub async fn head_object(&self, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
+    /// Also returns the number of tags, which the output has no field for.
+    pub async fn head_object(
+        &self,
+        input: HeadObjectInput,
+    ) -> S3Result<(HeadObjectOutput, Option<i32>)> {
         check_bucket(&input.bucket)?;
         check_version(input.version_id.as_deref())?;
         let (key, part_number) = (input.key, input.part_number);
@@ -261,13 +265,15 @@ impl Store {
         let checksum = selection.checksum(&object, &parts, input.checksum_mode.as_ref());
         let range = selection.bytes(object.size);
         let content_range = selection.content_range(object.size);
-        Ok(object_output!(HeadObjectOutput {
+        let tag_count = shown_tag_count(&object.attributes);
+        let output = object_output!(HeadObjectOutput {
             object,
             checksum,
             content_length: i64::try_from(range.end - range.start).ok(),
             content_range: content_range,
             parts_count: selection.parts_count,
-        }))
+        });
+        Ok((output, tag_count))
     }
 
     pub async fn get_object(&self, input: GetObjectInput) -> S3Result<GetObjectOutput> {
@@ -281,12 +287,14 @@ impl Store {
         let mode = input.checksum_mode.as_ref();
         let checksum = selection.checksum(&object, readable.parts(), mode);
         let content_range = selection.content_range(object.size);
+        let tag_count = shown_tag_count(&object.attributes);
         Ok(object_output!(GetObjectOutput {
             object,
             checksum,
             content_length: i64::try_from(range.end - range.start).ok(),
             content_range: content_range,
             parts_count: selection.parts_count,
+            tag_count: tag_count,
             body: Some(StreamingBlob::wrap(readable.read(range))),
         }))
     }

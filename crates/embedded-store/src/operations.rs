@@ -21,6 +21,9 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use crate::store::Store;
 
+/// The number of tags of an object.
+const TAG_COUNT: &str = "x-amz-tagging-count";
+
 /// Implements each operation by the method of [`Store`] with the same name, which takes the input
 /// or, with `whole`, the whole request. The block at the end contains the other operations.
 macro_rules! operations {
@@ -49,7 +52,6 @@ operations! {
     complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput;
     abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
     put_object(PutObjectInput) -> PutObjectOutput whole;
-    head_object(HeadObjectInput) -> HeadObjectOutput;
     get_object(GetObjectInput) -> GetObjectOutput;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput;
     get_object_acl(GetObjectAclInput) -> GetObjectAclOutput;
@@ -69,6 +71,18 @@ operations! {
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput;
     get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput;
     {
+        async fn head_object(
+            &self,
+            request: S3Request<HeadObjectInput>,
+        ) -> S3Result<S3Response<HeadObjectOutput>> {
+            let (output, tag_count) = Store::head_object(self, request.input).await?;
+            let mut response = S3Response::new(output);
+            if let Some(count) = tag_count {
+                response.headers.insert(TAG_COUNT, count.into());
+            }
+            Ok(response)
+        }
+
         // S3 sends ETag and location in headers, too; browsers read them there.
         async fn post_object(
             &self,

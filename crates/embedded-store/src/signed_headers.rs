@@ -15,7 +15,7 @@ use crate::checksums::Algorithm;
 const MAX_EXPIRES_SECONDS: u32 = 7 * 24 * 3600;
 
 /// The `x-amz-*` headers that the store implements, in addition to checksums and user metadata.
-const IMPLEMENTED: [&str; 29] = [
+const IMPLEMENTED: [&str; 30] = [
     "x-amz-date",
     "x-amz-content-sha256",
     "x-amz-decoded-content-length",
@@ -36,6 +36,7 @@ const IMPLEMENTED: [&str; 29] = [
     "x-amz-copy-source-if-unmodified-since",
     "x-amz-optional-object-attributes",
     "x-amz-metadata-directive",
+    "x-amz-tagging",
     "x-amz-tagging-directive",
     "x-amz-object-attributes",
     "x-amz-max-parts",
@@ -504,7 +505,7 @@ mod tests {
         for name in [
             "x-amz-server-side-encryption",
             "x-amz-acl",
-            "x-amz-tagging",
+            "x-amz-website-redirect-location",
             "x-amz-checksum-sha512",
         ] {
             assert_eq!(check(name, "v"), rejected("NotImplemented"), "{name}");

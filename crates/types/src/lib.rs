@@ -6,6 +6,8 @@
 //! | module | content |
 //! |---|---|
 //! | [`wire`] | the JSON of the HTTP API, version 1, and its table of errors |
+//! | [`attributes`] | the headers and tags that a client may choose for an object |
+//! | [`metadata`] | the size of user metadata |
 //! | [`plan`] | how a file is cut into parts |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
@@ -19,15 +21,18 @@
 
 #[macro_use]
 mod checked_text;
+pub mod attributes;
 pub mod backoff;
 pub mod crash;
 mod digest;
 mod disk_failure;
+mod encoded_words;
 pub mod error;
 mod etag;
 pub mod fair_share;
 mod ids;
 mod media_type;
+pub mod metadata;
 pub mod plan;
 #[cfg(feature = "schema")]
 mod schema;
@@ -38,6 +43,7 @@ pub mod wire;
 pub use checked_text::Invalid;
 pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
+pub use encoded_words::{decode_words, encode_words};
 pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
 pub use media_type::MediaType;

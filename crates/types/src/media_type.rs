@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::attributes::is_token;
 use crate::checked_text::Invalid;
 
 /// The longest accepted text, in bytes.
@@ -104,11 +105,6 @@ fn take_value(text: &str) -> Result<(String, &str), Invalid> {
         }
     }
     Err(FORM)
-}
-
-fn is_token(text: &str) -> bool {
-    let is_token_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(is_token_char)
 }
 
 impl fmt::Display for MediaType {

@@ -73,7 +73,7 @@ pub struct Object {
     pub created_ms: i64,
 }
 
-/// The headers that S3 keeps with an object and returns unchanged.
+/// The headers that S3 keeps with an object and returns unchanged, and its tags.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attributes {
@@ -86,6 +86,7 @@ pub struct Attributes {
     pub expires: Option<String>,
     /// The user's metadata, without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Upload {

@@ -5,6 +5,7 @@
 //! (with `-N` for multipart), `ETags` without quotes, times as in RFC 3339, sizes in bytes. Both
 //! sides ignore unknown fields, so that either side may add fields first.
 
+mod attributes;
 mod backend;
 mod batch;
 mod code;
@@ -15,6 +16,7 @@ mod problem;
 mod receipt;
 mod upload;
 
+pub use attributes::Attributes;
 pub use backend::{BackendInfo, Limits, Proof};
 pub use batch::{BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse};
 pub use code::Code;
