@@ -79,6 +79,7 @@ fn intent(nth: u64) -> Intent {
         name: format!("{nth}.bin"),
         content_type: "application/octet-stream".into(),
         metadata: [].into(),
+        attributes: Box::default(),
         version: FileVersion {
             dev: 1,
             ino: nth,

@@ -59,6 +59,13 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The file 
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l cache-control -d 'The Cache-Control of the object, such as \'max-age=3600, public\'' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l content-disposition -d 'The Content-Disposition of the object, such as \'attachment; filename="a.pdf"\'' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l content-encoding -d 'The Content-Encoding of the object, such as gzip. The content is sent as it is' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l content-language -d 'The Content-Language of the object, such as de-CH' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l storage-class -d 'The storage class of the object, such as STANDARD_IA [default: that of the bucket]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l tag -d 'A tag of the object; repeatable, at most 10' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l sse -d 'The server-side encryption of the object: AES256, aws:kms or aws:kms:KEY-ID [default: that of the backend or the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do if a file changes during its upload' -r -f -a "fail\t'Exit with code 65'
 restart\t'Begin again with the new content, at most 3 times'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
@@ -357,6 +364,14 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "cache-control\t''
+content-disposition\t''
+content-encoding\t''
+content-language\t''
+sse\t''
+storage-class\t''
+tag\t''
+all\t''"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
@@ -512,6 +527,14 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "cache-control\t''
+content-disposition\t''
+content-encoding\t''
+content-language\t''
+sse\t''
+storage-class\t''
+tag\t''
+all\t''"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
@@ -596,6 +619,14 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "cache-control\t''
+content-disposition\t''
+content-encoding\t''
+content-language\t''
+sse\t''
+storage-class\t''
+tag\t''
+all\t''"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r

@@ -11,6 +11,7 @@ use super::settings::Target;
 use upload_gateway::{
     Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig, SubjectUse,
 };
+use upload_types::attributes::Attribute;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 use upload_types::{DiskFailure, Token};
@@ -112,6 +113,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         limit_rules: Vec::new(),
         subjects: SubjectUse::default(),
         allow_types: vec!["*/*".into()],
+        allow_attributes: Attribute::ALL.into(),
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,

@@ -14,6 +14,7 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::backend::StoreHost;
 use upload_types::MediaType;
+use upload_types::attributes::check_tag;
 #[cfg(feature = "gateway")]
 use upload_types::wire::UploadState;
 
@@ -209,24 +210,33 @@ pub fn store_host(text: &str) -> Result<StoreHost> {
         .map_err(|_| format!("`{text}` is not HOST[:PORT]"))
 }
 
-/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 letters, digits and dashes, and
-/// becomes lower case, as in S3; the value is words of visible ASCII characters, separated by
-/// single spaces.
+/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 letters, digits, dashes and
+/// underscores, and becomes lower case, as in S3; the value is a text without control characters.
 pub fn metadata(text: &str) -> Result<(String, String)> {
     let (key, value) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
-    let is_key_byte = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let is_key_byte = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if !(1..=64).contains(&key.len()) || !key.bytes().all(is_key_byte) {
-        return Err("a metadata key must have 1 to 64 letters, digits and dashes".to_owned());
+        return Err(
+            "a metadata key must have 1 to 64 letters, digits, dashes and underscores".to_owned(),
+        );
     }
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
-    if !value.split(' ').all(is_word) {
+    if value.chars().any(char::is_control) {
         return Err(format!(
-            "the value of `{key}` must be words of visible ASCII characters, separated by single spaces"
+            "the value of `{key}` must have no control characters"
         ));
     }
     Ok((key.to_ascii_lowercase(), value.to_owned()))
+}
+
+/// `KEY=VALUE` for a tag of an object.
+pub fn tag(text: &str) -> Result<(String, String)> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    check_tag(key, value).map_err(|error| error.to_string())?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// A content type: `type/subtype`, optionally with parameters after semicolons, in one form.
@@ -357,8 +367,17 @@ mod tests {
     #[test]
     fn header_values_reject_line_breaks() {
         assert_eq!(metadata("Camera=A=B"), Ok(("camera".into(), "A=B".into())));
-        for wrong in ["camera", "=x", "a b=c", "a=b\r\nc: d"] {
+        assert_eq!(metadata("a_b="), Ok(("a_b".into(), String::new())));
+        assert_eq!(
+            metadata("a=caf\u{e9}  b"),
+            Ok(("a".into(), "caf\u{e9}  b".into()))
+        );
+        for wrong in ["camera", "=x", "a b=c", "a=b\r\nc: d", "a=\0", "\u{e9}=x"] {
             assert!(metadata(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(tag("a=b=c"), Ok(("a".into(), "b=c".into())));
+        for wrong in ["a", "=b", "a=b\r\nc: d", "a=\0", "aws:a=b"] {
+            assert!(tag(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(
             header("X-Amz-Acl: private"),

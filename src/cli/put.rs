@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::args::{IfChanged, PutArgs};
+use super::backend_spec::BackendSpec;
 use super::destination;
 use super::hint_commands::HintCommands;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
 use crate::transfer::{self, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
-use upload_types::error::Result;
+use upload_types::error::{Error, Kind, Result};
 
 /// The longest name that a backend accepts, in characters.
 const MAX_NAME_CHARS: usize = 200;
@@ -36,6 +37,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let connection = settings.connection(&flags.connection)?;
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
+    check_attributes(&target, &options)?;
     let transfer = settings.transfer(&flags.transfer)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let sources = options
@@ -56,6 +58,26 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         session.run(&target, items).await;
     }
     Ok(session.close())
+}
+
+/// A Companion signs no attributes. The gateway of another backend checks them when an upload
+/// begins.
+///
+/// # Errors
+/// [`Kind::Config`] for attributes with a Companion.
+fn check_attributes(target: &Target, options: &PutOptions) -> Result<()> {
+    let given: Vec<String> = options
+        .attributes
+        .given()
+        .map(|attribute| format!("--{attribute}"))
+        .collect();
+    if given.is_empty() || !matches!(target.spec, BackendSpec::Companion(_)) {
+        return Ok(());
+    }
+    let what = format!("a Companion cannot set {}", given.join(", "));
+    Err(Error::new(Kind::Config, what).with_hint(
+        "leave that out, or use a gateway (`upload serve`) or `s3://BUCKET` as the backend",
+    ))
 }
 
 /// The files to upload, each once even if it is named twice.
@@ -87,6 +109,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
         },
         name,
         metadata: options.metadata.clone(),
+        attributes: options.attributes.clone(),
         part_size: options.part_size,
         force: options.force,
         on_change: match options.if_changed {

@@ -51,6 +51,18 @@ pub fn status_text(
             text::size(plan.part_size())
         ),
     );
+    for (key, value) in &upload.intent.metadata {
+        add("metadata", &escape(&format!("{key}={value}")));
+    }
+    let attributes = &upload.intent.attributes;
+    for attribute in attributes.given() {
+        if let Some(value) = attributes.value(attribute) {
+            add("attribute", &escape(&format!("{attribute}: {value}")));
+        }
+    }
+    for (key, value) in &attributes.tags {
+        add("attribute", &escape(&format!("tag: {key}={value}")));
+    }
     let age = now.duration_since(upload.created_at).unsigned_abs();
     add(
         "begun",

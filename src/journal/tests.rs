@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 use upload_types::error::Kind;
+use upload_types::wire::Attributes;
 use upload_types::{ETag, PartNumber, Sha256};
 
 use super::*;
@@ -24,6 +25,11 @@ fn intent() -> Intent {
         name: "f".into(),
         content_type: "text/plain".into(),
         metadata: [("k".to_owned(), "v".to_owned())].into(),
+        attributes: Box::new(Attributes {
+            cache_control: Some("no-store".into()),
+            tags: [("team".to_owned(), "a".to_owned())].into(),
+            ..Attributes::NONE
+        }),
         version: FileVersion {
             dev: u64::MAX,
             ino: 2,
@@ -98,8 +104,12 @@ fn records_survive_reopening() {
         (State::Uploading, 12, &upload.idempotency_key)
     );
     assert_eq!(
-        (found.intent.version, &found.intent.metadata),
-        (intent().version, &intent().metadata)
+        (
+            found.intent.version,
+            &found.intent.metadata,
+            &found.intent.attributes
+        ),
+        (intent().version, &intent().metadata, &intent().attributes)
     );
     assert_eq!(found.intent.s3_service, intent().s3_service);
     let part = Part {

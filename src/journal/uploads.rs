@@ -12,7 +12,7 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::Receipt;
+use upload_types::wire::{Attributes, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 use super::columns::{damaged, from_json, to_json};
@@ -36,6 +36,7 @@ pub struct Intent {
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
+    pub attributes: Box<Attributes>,
     pub version: FileVersion,
     /// In bytes.
     pub part_size: u64,
@@ -74,7 +75,7 @@ pub struct Part {
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
                        state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped";
+                       may_be_mapped, attributes";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -275,8 +276,8 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         created_at, process, s3_service, attributes) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -297,6 +298,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         upload.created_at.to_string(),
         process,
         intent.s3_service.as_ref().map(to_json).transpose()?,
+        to_json(&intent.attributes)?,
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -339,6 +341,7 @@ impl Upload {
                 name: row.get(7)?,
                 content_type: row.get(8)?,
                 metadata: from_json(row, 9)?,
+                attributes: from_json(row, 22)?,
                 version: FileVersion {
                     dev: unsigned(10)?,
                     ino: unsigned(11)?,

@@ -32,6 +32,7 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
             content_type: intent.content_type,
             part_size: Some(intent.part_size),
             metadata: intent.metadata,
+            attributes: intent.attributes,
             modified: Timestamp::from_nanosecond(intent.version.mtime_ns.into()).ok(),
             holder: Some(upload.holder.clone()),
             parts,

@@ -10,7 +10,7 @@ use super::deadline::GiveUp;
 use crate::backend::Limiter;
 use crate::journal::{Intent, S3Service, Upload};
 use upload_types::DiskFailure;
-use upload_types::wire::BackendInfo;
+use upload_types::wire::{Attributes, BackendInfo};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ pub struct PutRequest {
     pub content_type: String,
     pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
+    pub attributes: Box<Attributes>,
     /// In bytes.
     pub part_size: Option<u64>,
     /// Make a new object even if this version of the source is already stored.
@@ -73,14 +74,16 @@ pub struct PutRequest {
 }
 
 impl PutRequest {
-    /// Whether an upload with this intent has the content type and the metadata that the user
-    /// requested, if any.
+    /// Whether an upload with this intent has the content type, the metadata and the attributes
+    /// that the user requested, if any.
     pub(super) fn accepts_attributes_of(&self, intent: &Intent) -> bool {
         let has_type = match self.type_origin {
             TypeOrigin::Requested => intent.content_type == self.content_type,
             TypeOrigin::Guessed => true,
         };
-        has_type && (self.metadata.is_empty() || intent.metadata == self.metadata)
+        has_type
+            && (self.metadata.is_empty() || intent.metadata == self.metadata)
+            && (self.attributes.is_empty() || intent.attributes == self.attributes)
     }
 
     /// The request with the attributes of an upload that it continues.
@@ -89,6 +92,7 @@ impl PutRequest {
         Self {
             content_type: intent.content_type.clone(),
             metadata: intent.metadata.clone(),
+            attributes: intent.attributes.clone(),
             ..self
         }
     }

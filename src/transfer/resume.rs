@@ -27,8 +27,8 @@ pub enum Choice {
     Discard(usize),
     /// Continue this unfinished upload.
     Continue(usize),
-    /// Abort this unfinished upload of another file version, or with another content type or
-    /// metadata, and begin a new one.
+    /// Abort this unfinished upload of another file version, or with another content type,
+    /// other metadata or attributes, and begin a new one.
     Replace(usize),
     /// This file version was uploaded before.
     Completed(usize),
@@ -296,6 +296,7 @@ mod tests {
             name: "f".into(),
             content_type: "a/b".into(),
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             version,
             part_size: 10,
         };
@@ -321,6 +322,7 @@ mod tests {
             content_type: "a/b".into(),
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             part_size: None,
             force: false,
             on_change: OnChange::Fail,

@@ -235,7 +235,7 @@ impl Engine<'_> {
             return self.choose_again(item, put, source);
         }
         if upload.intent.version.size == source.version().size {
-            tracing::info!("content type or metadata differ: beginning a new upload");
+            tracing::info!("content type, metadata or attributes differ: beginning a new upload");
         } else {
             let changed = self.emit_changed(item, &upload, "its size has changed");
             tracing::info!(%changed, "beginning a new upload");
@@ -333,6 +333,7 @@ impl Engine<'_> {
             name: put.name.clone(),
             content_type: put.content_type.clone(),
             metadata: put.metadata.clone(),
+            attributes: put.attributes.clone(),
             version: source.version(),
             part_size: plan.part_size(),
         })

@@ -89,6 +89,7 @@ fn request_of(upload: &Upload) -> PutRequest {
         content_type: intent.content_type,
         type_origin: TypeOrigin::Requested,
         metadata: intent.metadata,
+        attributes: intent.attributes,
         part_size: Some(intent.part_size),
         force: false,
         on_change: OnChange::Fail,

@@ -71,6 +71,20 @@ fn hangup_applies_changed_settings_and_names_those_that_need_a_restart() {
 }
 
 #[test]
+fn attributes_that_a_reload_allows_can_be_chosen() {
+    let configured = Configured::new("");
+    let put = || {
+        let sandbox = configured.gateway.sandbox();
+        let put = sandbox.upload(["put", "--backend", &configured.gateway.url()]);
+        put.args(["--tag", "a=b"]).arg(sandbox.file("a", 100)).run()
+    };
+    put().exits(77);
+    let text = "allow_attribute = [\"tag\"]\n";
+    configured.reload(text, "applied=\"allow_attribute\"");
+    put().succeeds();
+}
+
+#[test]
 fn wrong_configuration_at_hangup_keeps_the_previous_one() {
     let configured = Configured::new("allow_type = \"video/*\"\n");
     for wrong in [

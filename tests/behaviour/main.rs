@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attributes;
 mod audit_log;
 mod aws_credentials;
 mod aws_endpoints;

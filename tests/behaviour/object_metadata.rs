@@ -4,14 +4,16 @@
 
 use std::fs::{File, FileTimes};
 use std::path::Path;
+use std::process;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use upload_types::decode_words;
 
 use crate::support::PART;
 use crate::support::events::receipts;
-use crate::support::s3::Response;
+use crate::support::s3::{Response, S3};
 use crate::support::world::World;
 
 /// HeadObject of the object that a `put` of this file makes.
@@ -91,4 +93,55 @@ fn metadata_that_fills_the_limit_of_the_store_leaves_name_and_mtime_out() {
     assert_eq!(head.header("x-amz-meta-k").map(str::len), Some(2000));
     assert_eq!(head.header("x-amz-meta-name"), None);
     assert_eq!(head.header("x-amz-meta-mtime"), None);
+}
+
+#[test]
+fn metadata_in_any_script_comes_back_with_both_stores() {
+    let real = S3::real(&format!("upload-metadata-{}", process::id()));
+    for (world, store) in [(World::new(), None), (World::on_store(&real), Some(&real))] {
+        for size in [10, 2 * PART] {
+            let file = world.sandbox.file(&format!("{size}.bin"), size);
+            let receipt = world.sandbox.path("receipt.json");
+            let put = world.put(&file).arg("--receipt").arg(&receipt);
+            let put = put.args(["--meta", "Title=Käse und 写真  zwei"]);
+            let put = put.args([
+                "--meta",
+                "shot_by=A B",
+                "--meta",
+                "empty=",
+                "--meta",
+                "x=a  b",
+            ]);
+            put.run().succeeds();
+            let receipt = receipts(&receipt).pop().unwrap();
+            assert!(receipt.unproven.is_empty(), "{:?}", receipt.unproven);
+            let head = match store {
+                Some(store) => store.head(&receipt.key),
+                None => world.store().head(&receipt.key),
+            };
+            let header = |name| head.header(name).unwrap_or_default();
+            for (name, text) in [
+                ("x-amz-meta-title", "Käse und 写真  zwei"),
+                ("x-amz-meta-shot_by", "A B"),
+                ("x-amz-meta-empty", ""),
+                ("x-amz-meta-x", "a  b"),
+            ] {
+                // LocalStack returns the texts in another encoding, as S3 does.
+                assert_eq!(decode_words(header(name)), text);
+            }
+            if store.is_none() {
+                let encoded = BASE64_STANDARD.encode("Käse und 写真  zwei");
+                let encoded = format!("=?UTF-8?B?{encoded}?=");
+                assert_eq!(header("x-amz-meta-title"), encoded);
+            }
+            let id = receipt.id.as_str();
+            let status = world
+                .upload(&["status", "--remote", "--json", id])
+                .run()
+                .succeeds();
+            let status: serde_json::Value = serde_json::from_str(status.line()).unwrap();
+            let metadata = &status["remote"]["metadata"];
+            assert_eq!(metadata["title"], "Käse und 写真  zwei", "{status}");
+        }
+    }
 }

@@ -1,10 +1,15 @@
 //! Begin: idempotency keys, concurrent calls, rejected requests.
 
+use upload_types::attributes::Attribute;
+
 use crate::gateway::*;
 
 #[tokio::test]
 async fn begin_is_idempotent() {
-    let gateway = TestGateway::new().await;
+    let gateway =
+        TestGateway::with_config(|config| config.allow_attributes = Attribute::ALL.into()).await;
+    let info: BackendInfo = expect_json(gateway.get("/v1").await, 200).await;
+    assert_eq!(info.allow_attributes.len(), Attribute::ALL.len());
     let request = begin_request(TWO_PARTS);
     let first: BeginResponse = expect_json(gateway.begin("key-1", &request).await, 201).await;
     assert_eq!(
@@ -49,6 +54,13 @@ async fn begin_is_idempotent() {
         },
         BeginRequest {
             metadata: [("k".to_owned(), "v".to_owned())].into(),
+            ..request.clone()
+        },
+        BeginRequest {
+            attributes: Box::new(Attributes {
+                cache_control: Some("no-store".into()),
+                ..Attributes::NONE
+            }),
             ..request.clone()
         },
     ];
@@ -132,6 +144,18 @@ async fn rejected_begin_names_its_reason_by_code() {
     );
     assert_eq!(
         rejection(|r| drop(r.metadata.insert("A".into(), "b".into()))).await,
+        (400, "invalid_request".into())
+    );
+    assert_eq!(
+        rejection(|r| r.attributes.cache_control = Some("no-store".into())).await,
+        (403, "attribute_not_allowed".into())
+    );
+    assert_eq!(
+        rejection(|r| r.attributes.content_language = Some("en\r\n".into())).await,
+        (400, "invalid_request".into())
+    );
+    assert_eq!(
+        rejection(|r| drop(r.attributes.tags.insert("a&b".into(), String::new()))).await,
         (400, "invalid_request".into())
     );
 }

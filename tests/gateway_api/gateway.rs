@@ -1,6 +1,7 @@
 //! A gateway over an embedded store in this process, with a plain HTTP client.
 
 pub use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 pub use std::time::Duration;
 
@@ -16,21 +17,24 @@ pub use upload_gateway::{
 pub use upload_s3::{NewObject, Settings, Store};
 pub use upload_types::error::Kind;
 pub use upload_types::wire::{
-    BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
-    BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, CompletePart, CompleteRequest,
-    CompleteResponse, ObjectState, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl,
-    Receipt, SignRequest, SignResponse, SignedPart, UploadList, UploadState, UploadStatus,
+    Attributes, BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest,
+    BatchResponse, BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, CompletePart,
+    CompleteRequest, CompleteResponse, ObjectState, PROTOCOL_HEADER, PartList, PartSpec, Problem,
+    Proof, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, UploadList, UploadState,
+    UploadStatus,
 };
 pub use upload_types::{Checksum, ETag, PartNumber, Sha256, UploadId};
 
 /// An object without user metadata.
 pub fn new_object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
+    static NO_ATTRIBUTES: Attributes = Attributes::NONE;
     NewObject {
         content_type,
         name: "",
         token,
         metadata: &NONE,
+        attributes: &NO_ATTRIBUTES,
     }
 }
 
@@ -64,6 +68,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         limit_rules: Vec::new(),
         subjects: SubjectUse::default(),
         allow_types: vec!["*/*".to_owned()],
+        allow_attributes: BTreeSet::new(),
         max_size: None,
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
@@ -258,6 +263,7 @@ pub fn begin_request(size: u64) -> BeginRequest {
         content_type: "video/quicktime".into(),
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),
+        attributes: Box::default(),
         modified: None,
         holder: Some("holder-a".into()),
         parts: None,

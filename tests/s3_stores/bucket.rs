@@ -7,7 +7,7 @@ use http::StatusCode;
 use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use upload_s3::{NewObject, Settings, Store};
-use upload_types::wire::{CompletePart, PartSpec, SignedPut};
+use upload_types::wire::{Attributes, CompletePart, PartSpec, SignedPut};
 use upload_types::{ETag, Key, PartNumber, Sha256};
 use url::Url;
 use uuid::Uuid;
@@ -33,11 +33,13 @@ fn variable(name: &str) -> String {
 /// An object without user metadata.
 pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
+    static NO_ATTRIBUTES: Attributes = Attributes::NONE;
     NewObject {
         content_type,
         name: "",
         token,
         metadata: &NO_METADATA,
+        attributes: &NO_ATTRIBUTES,
     }
 }
 

@@ -175,6 +175,16 @@ impl S3 {
         response
     }
 
+    /// The tags of an object.
+    #[track_caller]
+    pub fn tags(&self, key: &str) -> BTreeMap<String, String> {
+        let response = self.request(&Method::GET, &format!("/{}/{key}?tagging=", self.bucket));
+        assert!(response.status.is_success(), "{}", response.text());
+        let tagging: Tagging = quick_xml::de::from_str(&response.text()).unwrap();
+        let tags = tagging.tag_set.tag.into_iter();
+        tags.map(|tag| (tag.key, tag.value)).collect()
+    }
+
     #[track_caller]
     pub fn get(&self, key: &str) -> Vec<u8> {
         let response = self.request(&Method::GET, &format!("/{}/{key}", self.bucket));
@@ -553,6 +563,27 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tagging {
+    tag_set: TagSet,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagSet {
+    #[serde(default)]
+    tag: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
 }
 
 #[derive(Deserialize)]

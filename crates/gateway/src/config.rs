@@ -2,7 +2,7 @@
 //!
 //! Not here: command line and configuration file (`cli/serve` of the client).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::validation;
 use upload_embedded_store as embedded;
 use upload_net::{AddressClass, Network};
 use upload_types::Token;
+use upload_types::attributes::Attribute;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub subjects: SubjectUse,
     /// Globs of content types.
     pub allow_types: Vec<String>,
+    /// The attributes that clients may choose for their objects.
+    pub allow_attributes: BTreeSet<Attribute>,
     /// Maximum size of an upload in bytes. By default the limit of the store.
     pub max_size: Option<u64>,
     /// Minimum lifetime of a signed URL.

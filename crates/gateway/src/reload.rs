@@ -90,6 +90,7 @@ fn merge(old: &Config, new: Config) -> Config {
         limit_rules: new.limit_rules,
         subjects: new.subjects,
         allow_types: new.allow_types,
+        allow_attributes: new.allow_attributes,
         max_size: new.max_size,
         keep_ended: new.keep_ended,
         hooks: new.hooks,
@@ -114,6 +115,10 @@ fn compare(old: &Config, new: &Config) -> Reloaded {
         ("limits", old.limit_rules != new.limit_rules),
         ("subjects", old.subjects != new.subjects),
         ("allow_type", old.allow_types != new.allow_types),
+        (
+            "allow_attribute",
+            old.allow_attributes != new.allow_attributes,
+        ),
         ("max_size", old.max_size != new.max_size),
         ("keep_ended", old.keep_ended != new.keep_ended),
         ("hook", old.hooks != new.hooks),

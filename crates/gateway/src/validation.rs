@@ -3,12 +3,15 @@
 //!
 //! Not here: ledger, store and clock. All functions are pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::problem::Refusal;
-use upload_s3::MAX_METADATA_BYTES;
+use upload_types::attributes::Attribute;
+use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
+use upload_types::wire::{
+    Attributes, BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec,
+};
 use upload_types::{Checksum, MediaType, PartNumber, Sha256};
 
 pub const MAX_NAME_CHARS: usize = 200;
@@ -64,41 +67,66 @@ fn check_metadata(pairs: &BTreeMap<String, String>) -> Result<(), Refusal> {
         (1..=MAX_METADATA_KEY_BYTES).contains(&key.len())
             && key
                 .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    let total: usize = pairs
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
-    // SigV4 folds spaces in canonical headers: a value stays unchanged only if its words are
-    // separated by one space each.
-    let value_fits = |value: &str| {
-        value
-            .split(' ')
-            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()))
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
     };
     if !pairs
         .keys()
         .all(|key| key_fits(key) && key != RESERVED_METADATA_KEY)
     {
         let detail = format!(
-            "metadata keys have 1 to {MAX_METADATA_KEY_BYTES} characters of a-z, 0-9 and -, \
+            "metadata keys have 1 to {MAX_METADATA_KEY_BYTES} characters of a-z, 0-9, - and _, \
              and must not be {RESERVED_METADATA_KEY}"
         );
         return Err(Refusal::with_detail(Code::InvalidRequest, detail));
     }
-    if total > MAX_METADATA_BYTES {
+    if metadata_bytes(pairs) > MAX_METADATA_BYTES {
         return Err(Refusal::with_detail(
             Code::InvalidRequest,
-            format!("metadata has at most {MAX_METADATA_BYTES} bytes in total"),
+            format!(
+                "metadata has at most {MAX_METADATA_BYTES} bytes in total, with values other than \
+                 words of ASCII as encoded words (RFC 2047)"
+            ),
         ));
     }
-    if !pairs.values().all(|value| value_fits(value)) {
-        let detail =
-            "metadata values are words of visible ASCII characters, separated by one space each";
+    if pairs
+        .values()
+        .any(|value| value.chars().any(char::is_control))
+    {
+        let detail = "metadata values have no control characters";
         return Err(Refusal::with_detail(Code::InvalidRequest, detail));
     }
     Ok(())
+}
+
+/// Checks the attributes of a request, and brings them into one form. `conflict` returns an
+/// attribute that the store or the operator does not permit with this value, and the reason.
+///
+/// # Errors
+/// `invalid_request` for a value without its form; `attribute_not_allowed`.
+pub fn check_attributes(
+    attributes: Attributes,
+    allowed: &BTreeSet<Attribute>,
+    conflict: impl FnOnce(&Attributes) -> Option<(Attribute, &'static str)>,
+) -> Result<Attributes, Refusal> {
+    let attributes = attributes
+        .checked()
+        .map_err(|error| Refusal::with_detail(Code::InvalidRequest, error.to_string()))?;
+    if let Some(attribute) = attributes.given().find(|one| !allowed.contains(one)) {
+        let names: Vec<&str> = allowed.iter().map(|attribute| attribute.name()).collect();
+        let detail = if names.is_empty() {
+            format!("{attribute}; the operator allows none")
+        } else {
+            format!("{attribute}; allowed: {}", names.join(", "))
+        };
+        return Err(Refusal::with_detail(Code::AttributeNotAllowed, detail));
+    }
+    match conflict(&attributes) {
+        Some((attribute, reason)) => Err(Refusal::with_detail(
+            Code::AttributeNotAllowed,
+            format!("{attribute}: {reason}"),
+        )),
+        None => Ok(attributes),
+    }
 }
 
 /// The media type of a request to begin.
@@ -238,6 +266,7 @@ mod tests {
             content_type: "video/mp4".into(),
             part_size: None,
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             modified: None,
             holder: None,
             parts: None,
@@ -316,10 +345,62 @@ mod tests {
         ] {
             assert_eq!(code(|r| r.metadata = bad), Some(Code::InvalidRequest));
         }
+        for value in ["b\r\n", "b\tc", "\0", "\u{85}"] {
+            assert_eq!(
+                code(|r| r.metadata = metadata("a", value.into())),
+                Some(Code::InvalidRequest),
+                "{value:?}"
+            );
+        }
+        for value in ["", " a  b ", "=?UTF-8?B?w6k=?=", "Größe 写真"] {
+            assert_eq!(
+                code(|r| r.metadata = metadata("a_b", value.into())),
+                None,
+                "{value:?}"
+            );
+        }
+        // Encoded, 1200 bytes become more than 2 KiB.
+        assert_eq!(code(|r| r.metadata = metadata("a", "é".repeat(600))), None);
         assert_eq!(
-            code(|r| r.metadata = metadata("a", "b\r\n".into())),
+            code(|r| r.metadata = metadata("a", "é".repeat(800))),
             Some(Code::InvalidRequest)
         );
+    }
+
+    #[test]
+    fn attributes_need_a_permission_and_no_conflict() {
+        let check = |allowed: &[Attribute], conflict: Option<(Attribute, &'static str)>| {
+            let attributes = Attributes {
+                cache_control: Some("no-store,  public".into()),
+                storage_class: Some("COLD".into()),
+                ..Attributes::NONE
+            };
+            let allowed = allowed.iter().copied().collect();
+            check_attributes(attributes, &allowed, |_| conflict)
+                .map(|attributes| attributes.cache_control.unwrap())
+                .map_err(|refusal| (refusal.code, refusal.detail.unwrap()))
+        };
+        let both = [Attribute::CacheControl, Attribute::StorageClass];
+        assert_eq!(check(&both, None), Ok("no-store, public".to_owned()));
+        let refused = |detail: &str| Err((Code::AttributeNotAllowed, detail.to_owned()));
+        assert_eq!(
+            check(&[], None),
+            refused("cache-control; the operator allows none")
+        );
+        assert_eq!(
+            check(&[Attribute::Tag, Attribute::CacheControl], None),
+            refused("storage-class; allowed: cache-control, tag")
+        );
+        assert_eq!(
+            check(&both, Some((Attribute::CacheControl, "reason"))),
+            refused("cache-control: reason")
+        );
+        let wrong = Attributes {
+            sse: Some("none".into()),
+            ..Attributes::NONE
+        };
+        let refusal = check_attributes(wrong, &Attribute::ALL.into(), |_| None).unwrap_err();
+        assert_eq!(refusal.code, Code::InvalidRequest);
     }
 
     #[test]

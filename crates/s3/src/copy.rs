@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use upload_types::plan::Plan;
 use upload_types::{ETag, Key, PartNumber};
 
+use crate::attribute_headers::{ENCRYPTION_HEADER, STORAGE_CLASS_HEADER};
 use crate::client::Call;
 use crate::fault::Fault;
 use crate::multipart::CompleteConditions;
@@ -32,7 +33,7 @@ impl Store {
         object: &NewObject<'_>,
         size: u64,
     ) -> Result<(), Fault> {
-        if size > MAX_COPY_OBJECT_BYTES || !self.copy_whole(from, to).await? {
+        if size > MAX_COPY_OBJECT_BYTES || !self.copy_whole(from, to, object).await? {
             self.copy_parts(from, to, object, size).await?;
         }
         match self.head(to).await? {
@@ -45,12 +46,24 @@ impl Store {
         }
     }
 
-    /// `CopyObject`, which copies the headers of the object. Returns false if the store does not
-    /// implement it.
-    async fn copy_whole(&self, from: &Key, to: &Key) -> Result<bool, Fault> {
+    /// `CopyObject`, which copies the headers and tags of the object, but neither its storage class
+    /// nor its encryption. Returns false if the store does not implement it.
+    async fn copy_whole(
+        &self,
+        from: &Key,
+        to: &Key,
+        object: &NewObject<'_>,
+    ) -> Result<bool, Fault> {
+        let headers = object.headers_with(self.create_headers());
+        let is_set_again = |name: &str| {
+            self.create_headers().contains_key(name)
+                || name.starts_with(ENCRYPTION_HEADER)
+                || name == STORAGE_CLASS_HEADER
+        };
+        let headers = headers.iter().filter(|(name, _)| is_set_again(name));
         let call = Call::new("CopyObject", Method::PUT, self.object_url(to, &[])?)
             .header("x-amz-copy-source", &self.copy_source(from))?
-            .headers(self.create_headers())?
+            .headers(headers)?
             .timeout(COMPLETE_TIMEOUT);
         let response = self.client().send(call).await?;
         if response.status == StatusCode::NOT_IMPLEMENTED {

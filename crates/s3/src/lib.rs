@@ -23,6 +23,7 @@
 //! use std::time::Duration;
 //! use upload_net::Network;
 //! use upload_s3::{NewObject, Settings, Store, unobserved};
+//! use upload_types::wire::Attributes;
 //!
 //! let store = Store::new(Settings {
 //!     bucket: "media".into(),
@@ -45,6 +46,7 @@
 //!     name: "holiday.mov",
 //!     token: "token",
 //!     metadata: &metadata,
+//!     attributes: &Attributes::NONE,
 //! };
 //! let upload_id = store.create(&key, &object).await.map_err(|fault| fault.to_string())?;
 //! let parts = []; // the number, size and SHA-256 of each part
@@ -67,12 +69,13 @@
 //! | `fault`, `settings`, `observer` | the error; the settings; the callback for metrics |
 //! | `profile` | capabilities of a store, and their meaning |
 //! | `size_limits` | sizes that stores allow, by host |
-//! | `object_headers`, `header_comparison` | the headers of an object, and their comparison with the requested ones |
+//! | `uri` | percent-encoding |
+//! | `attribute_headers`, `object_headers`, `header_comparison` | the headers of an object, and their comparison with the requested ones |
 //! | `content_disposition` | the file name of a download |
 //! | `xml`, `response`, `multipart_responses` | documents; the fault in a response; its content |
 //! | `transport` | sends a request |
 //! | `aws` | configuration, endpoints and credentials by the conventions of AWS |
-//! | `uri`, `bucket_url`, `region` | percent-encoding; the URLs of bucket and objects; the region |
+//! | `bucket_url`, `region` | the URLs of bucket and objects; the region |
 //! | `signing` | Signature Version 4, credentials, presigned URLs |
 //! | `client` | signed control calls |
 //! | `sqs` | a queue with the store's events |
@@ -83,6 +86,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod attribute_headers;
 mod aws;
 mod bucket_url;
 mod client;
@@ -120,7 +124,7 @@ pub use header_comparison::HeaderDifferences;
 pub use listing::{ListedObject, ObjectPage};
 pub use multipart::Marker;
 pub use multipart_responses::{parse_complete, parse_create, parse_list};
-pub use object_headers::{Head, MAX_METADATA_BYTES, NewObject, metadata_text};
+pub use object_headers::{Head, NewObject};
 pub use objects::SignedForm;
 pub use observer::{CallOutcome, Observer, unobserved};
 pub use preflight::PublicEndpoint;

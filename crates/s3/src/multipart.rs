@@ -13,10 +13,11 @@ use upload_net::Response;
 use upload_types::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
 use upload_types::{Key, PartNumber};
 
+use crate::attribute_headers::ENCRYPTION_HEADER;
 use crate::client::Call;
 use crate::fault::Fault;
 use crate::multipart_responses::{parse_complete, parse_create, parse_list};
-use crate::object_headers::{ENCRYPTION_HEADER, NewObject};
+use crate::object_headers::NewObject;
 use crate::profile::{Capability, Support};
 use crate::response;
 use crate::signing::{Presigned, body_headers};
@@ -59,7 +60,7 @@ impl Store {
                 .header("x-amz-checksum-algorithm", "SHA256")?
                 .header("x-amz-checksum-type", "COMPOSITE")?;
         }
-        self.created(self.client().send(call).await?)
+        self.created(object, self.client().send(call).await?)
     }
 
     /// `CreateMultipartUpload` without checksums.
@@ -69,13 +70,14 @@ impl Store {
         object: &NewObject<'_>,
     ) -> Result<String, Fault> {
         let call = self.create_call(key, object)?;
-        self.created(self.client().send(call).await?)
+        self.created(object, self.client().send(call).await?)
     }
 
     /// The upload id in a response. The refusal of an encrypted object names the encryption and the
     /// reason of the store.
-    fn created(&self, response: Response) -> Result<String, Fault> {
-        let Some(encryption) = self.create_headers().get(ENCRYPTION_HEADER) else {
+    fn created(&self, object: &NewObject<'_>, response: Response) -> Result<String, Fault> {
+        let headers = object.headers_with(self.create_headers());
+        let Some(encryption) = headers.get(ENCRYPTION_HEADER) else {
             return parse_create(response);
         };
         let message = response::message(&response);
@@ -97,8 +99,7 @@ impl Store {
     fn create_call(&self, key: &Key, object: &NewObject<'_>) -> Result<Call, Fault> {
         let url = self.object_url(key, &[("uploads", "")])?;
         Call::new("CreateMultipartUpload", Method::POST, url)
-            .headers(object.headers())?
-            .headers(self.create_headers())
+            .headers(&object.headers_with(self.create_headers()))
     }
 
     /// The ids of the multipart uploads that are open at exactly this key, oldest first.

@@ -5,26 +5,22 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::HeaderName;
 use jiff::Timestamp;
 
 use upload_net::Response;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::{Checksum, ETag};
+use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
+use upload_types::wire::Attributes;
+use upload_types::{Checksum, ETag, encode_words};
+
+use crate::attribute_headers;
 
 /// The object metadata that holds the token of an upload.
 const TOKEN_HEADER: &str = "x-amz-meta-upload-token";
 /// The metadata key of the name of an upload.
 const NAME_KEY: &str = "name";
-/// S3's limit for the metadata of an object: keys and values together.
-pub const MAX_METADATA_BYTES: usize = 2 << 10;
-/// So many bytes make an encoded word of at most 75 characters, as RFC 2047 requires.
-const ENCODED_WORD_BYTES: usize = 45;
-
-/// The encryption of a new object.
-pub(crate) const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+pub(crate) const METADATA_PREFIX: &str = "x-amz-meta-";
 
 /// Headers that S3 keeps with an object and returns to its readers, and that need no signature.
 pub(crate) const KEPT_HEADERS: [&str; 5] = [
@@ -59,63 +55,50 @@ pub struct NewObject<'a> {
     pub name: &'a str,
     /// The upload's token, by which the gateway recognizes the object.
     pub token: &'a str,
-    /// The user's metadata, sent as `x-amz-meta-KEY`: keys and values must be valid in headers.
+    /// The user's metadata, sent as `x-amz-meta-KEY` with encoded values: keys must be valid in
+    /// headers.
     pub metadata: &'a BTreeMap<String, String>,
+    /// The attributes that the client has chosen, in the form of [`Attributes::checked`].
+    pub attributes: &'a Attributes,
 }
 
 impl NewObject<'_> {
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (String, String)> {
-        let metadata = self
-            .metadata
-            .iter()
-            .map(|(key, value)| (format!("x-amz-meta-{key}"), value.clone()));
-        let content_type = collapse_spaces(self.content_type);
-        metadata
-            .chain([
-                ("content-type".into(), content_type),
-                (TOKEN_HEADER.into(), self.token.to_owned()),
-            ])
-            .chain(self.name_header())
+    /// The headers of a request that creates the object: its own, and those of the gateway.
+    pub(crate) fn headers_with(
+        &self,
+        gateway: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut headers = self.metadata_headers();
+        headers.extend([
+            ("content-type".into(), collapse_spaces(self.content_type)),
+            (TOKEN_HEADER.into(), self.token.to_owned()),
+        ]);
+        headers.extend(self.name_header());
+        headers.extend(attribute_headers::headers(self.attributes));
+        attribute_headers::merge(headers, gateway)
+    }
+
+    /// The user's metadata as headers.
+    pub(crate) fn metadata_headers(&self) -> BTreeMap<String, String> {
+        let header = |(key, value): (&String, &String)| {
+            (format!("{METADATA_PREFIX}{key}"), encode_words(value))
+        };
+        self.metadata.iter().map(header).collect()
     }
 
     fn name_header(&self) -> Option<(String, String)> {
         if self.name.is_empty() || self.metadata.contains_key(NAME_KEY) {
             return None;
         }
-        let value = metadata_text(self.name);
-        let size = |key: &str, value: &str| key.len() + value.len();
-        let users: usize = self
-            .metadata
-            .iter()
-            .map(|(key, value)| size(key, value))
-            .sum();
-        let total = users + size("upload-token", self.token) + size(NAME_KEY, &value);
+        let value = encode_words(self.name);
+        let total = metadata_bytes(self.metadata)
+            + "upload-token".len()
+            + self.token.len()
+            + NAME_KEY.len()
+            + value.len();
         let fits = total <= MAX_METADATA_BYTES;
-        fits.then(|| (format!("x-amz-meta-{NAME_KEY}"), value))
+        fits.then(|| (format!("{METADATA_PREFIX}{NAME_KEY}"), value))
     }
-}
-
-/// A text as the value of a metadata header: words of ASCII are kept, other texts become the
-/// encoded words of RFC 2047, in base64, as S3 itself returns such texts.
-#[must_use]
-pub fn metadata_text(text: &str) -> String {
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
-    // A text with the start of an encoded word would be decoded to another text.
-    if text.split(' ').all(is_word) && !text.contains("=?") {
-        return text.to_owned();
-    }
-    let mut words = vec![String::new()];
-    for c in text.chars() {
-        match words.last_mut() {
-            Some(word) if word.len() + c.len_utf8() <= ENCODED_WORD_BYTES => word.push(c),
-            _ => words.push(c.to_string()),
-        }
-    }
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode(word)))
-        .collect();
-    words.join(" ")
 }
 
 /// An object as HeadObject describes it.
@@ -235,8 +218,9 @@ mod tests {
             metadata: &pairs
                 .map(|(key, value)| ((*key).into(), (*value).into()))
                 .collect(),
+            attributes: &Attributes::NONE,
         };
-        object.headers().collect()
+        object.headers_with(&BTreeMap::new())
     }
 
     #[test]
@@ -257,25 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn text_other_than_ascii_words_becomes_encoded_words() {
-        assert_eq!(metadata_text("a b"), "a b");
-        assert_eq!(
-            metadata_text("=?UTF-8?B?Li4v?="),
-            "=?UTF-8?B?PT9VVEYtOD9CP0xpNHY/PQ==?="
-        );
-        assert_eq!(metadata_text("é"), "=?UTF-8?B?w6k=?=");
-        assert_eq!(metadata_text("a  b"), "=?UTF-8?B?YSAgYg==?=");
-        let text = metadata_text(&"写".repeat(31));
-        let words: Vec<&str> = text.split(' ').collect();
-        assert_eq!(words.len(), 3);
-        assert!(words.iter().all(|word| word.len() <= 75));
-        let decoded: Vec<u8> = words
-            .iter()
-            .flat_map(|word| {
-                let base64 = word.strip_prefix("=?UTF-8?B?").unwrap().strip_suffix("?=");
-                BASE64_STANDARD.decode(base64.unwrap()).unwrap()
-            })
-            .collect();
-        assert_eq!(String::from_utf8(decoded).unwrap(), "写".repeat(31));
+    fn metadata_is_encoded() {
+        let found = headers("", &[("title", "caf\u{e9}"), ("e", ""), ("s", "a  b")]);
+        assert_eq!(found["x-amz-meta-title"], "=?UTF-8?B?Y2Fmw6k=?=");
+        assert_eq!(found["x-amz-meta-e"], "");
+        assert_eq!(found["x-amz-meta-s"], "=?UTF-8?B?YSAgYg==?=");
     }
 }

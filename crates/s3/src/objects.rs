@@ -38,8 +38,7 @@ impl Store {
         ttl: Duration,
     ) -> Result<SignedPut, Fault> {
         let mut headers = body_headers(self.proof(), part)?;
-        headers.extend(self.create_headers().clone());
-        headers.extend(object.headers());
+        headers.extend(object.headers_with(self.create_headers()));
         if self.profile().support(Capability::PutOnce) != Support::Refused {
             headers.insert("if-none-match".into(), "*".into());
         }
@@ -56,8 +55,7 @@ impl Store {
         max_bytes: u64,
         ttl: Duration,
     ) -> Result<SignedForm, Fault> {
-        let mut fields = self.create_headers().clone();
-        fields.extend(object.headers());
+        let mut fields = object.headers_with(self.create_headers());
         fields.insert("key".to_owned(), self.full_key(key));
         fields.insert("bucket".to_owned(), self.bucket().to_owned());
         fields.insert("success_action_status".to_owned(), "201".to_owned());

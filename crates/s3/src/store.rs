@@ -12,16 +12,18 @@ use jiff::SignedDuration;
 use url::Url;
 
 use upload_net::{HttpClient, Response};
+use upload_types::attributes::Attribute;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::{Limits, Proof};
+use upload_types::wire::{Attributes, Limits, Proof};
 use upload_types::{Key, Sha256};
 
+use crate::attribute_headers;
 use crate::aws::{SharedConfig, Variant};
 use crate::bucket_url::BucketUrl;
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::header_comparison::{HeaderDifferences, differences};
-use crate::object_headers::{Head, check_create_headers};
+use crate::object_headers::{Head, NewObject, check_create_headers};
 use crate::profile::{Capability, PROFILE_VERSION, Profile, Support};
 use crate::region::{Region, region};
 use crate::settings::Settings;
@@ -240,11 +242,11 @@ impl Store {
         }
     }
 
-    /// The headers of an object that differ from those that the gateway requests. Unsigned headers
-    /// are not reported if the store adds such headers itself.
+    /// The headers of an object that differ from the requested ones. Unsigned headers are not
+    /// reported if the store adds such headers itself.
     #[must_use]
-    pub fn header_differences(&self, object: &Head) -> HeaderDifferences {
-        let mut found = differences(object, &self.create_headers);
+    pub fn header_differences(&self, object: &Head, new: &NewObject<'_>) -> HeaderDifferences {
+        let mut found = differences(object, &self.create_headers, new);
         if self.profile.support(Capability::UnsignedHeaders) == Support::Refused {
             found.unsigned.clear();
         }
@@ -252,10 +254,11 @@ impl Store {
     }
 
     /// The names of the capabilities that matter for this object and that the store does not have:
-    /// those of [`Profile::unproven`], and requested headers that the object lacks.
+    /// those of [`Profile::unproven`], and requested headers that the object lacks. Also the names
+    /// of attributes of the client that it lacks.
     #[must_use]
-    pub fn unproven(&self, object: &Head, single_put: bool) -> Vec<String> {
-        let missing = self.header_differences(object);
+    pub fn unproven(&self, object: &Head, new: &NewObject<'_>, single_put: bool) -> Vec<String> {
+        let missing = self.header_differences(object, new);
         let lacking = [
             (Capability::Encryption, missing.encryption),
             (Capability::RequiredHeaders, missing.required),
@@ -266,7 +269,27 @@ impl Store {
             .map(|(capability, _)| capability.name().to_owned());
         let mut unproven = self.profile.unproven(single_put);
         unproven.extend(lacking);
+        unproven.extend(missing.attributes);
         unproven
+    }
+
+    /// The first attribute that this store or its configuration does not permit, and the reason.
+    #[must_use]
+    pub fn attribute_conflict(&self, attributes: &Attributes) -> Option<(Attribute, &'static str)> {
+        if self.embedded {
+            // It has one storage class, and encrypts nothing.
+            let class = attributes.storage_class.as_deref();
+            if class.is_some_and(|class| class != "STANDARD") {
+                return Some((
+                    Attribute::StorageClass,
+                    "the embedded store has only STANDARD",
+                ));
+            }
+            if attributes.sse.is_some() {
+                return Some((Attribute::Sse, "the embedded store does not encrypt"));
+            }
+        }
+        attribute_headers::conflict(attributes, &self.create_headers)
     }
 
     /// The SQS queue at `url`, called with the store's credentials.

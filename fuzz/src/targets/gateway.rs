@@ -6,7 +6,9 @@ use std::time::Duration;
 use upload::backend::{self, UrlLifetime};
 use upload::report::text;
 use upload_gateway::validation;
+use upload_types::attributes::Attribute;
 use upload_types::error::Kind;
+use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::plan::Plan;
 use upload_types::wire::{
     BatchRequest, BatchResponse, BeginRequest, BeginResponse, ClaimRequest, CompleteRequest,
@@ -42,16 +44,18 @@ pub fn gateway_json(bytes: &[u8]) {
                     .bytes()
                     .all(|byte| byte == b' ' || byte.is_ascii_graphic())
             );
-            let metadata: usize = begin
-                .metadata
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum();
-            assert!(metadata <= upload_s3::MAX_METADATA_BYTES);
+            assert!(metadata_bytes(&begin.metadata) <= MAX_METADATA_BYTES);
             let extension = validation::key_extension(&begin.name).unwrap_or_default();
             assert!(
                 extension.len() <= 16 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
             );
+        }
+        if let Ok(attributes) = begin.attributes.checked() {
+            let is_sendable = |value: &str| value.bytes().all(|b| (b' '..=b'~').contains(&b));
+            let mut values = Attribute::ALL
+                .into_iter()
+                .filter_map(|attribute| attributes.value(attribute));
+            assert!(values.all(is_sendable));
         }
         if let Some(size) = begin.size {
             let plan = Plan::new(size, begin.part_size, &LIMITS);

@@ -30,6 +30,7 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
         name: name.into(),
         content_type: "a/b".into(),
         metadata: BTreeMap::from([("a".into(), "b".into())]),
+        attributes: Box::default(),
         version: FILE_VERSION,
         part_size: PART_BYTES,
     };
@@ -119,6 +120,7 @@ pub fn journal(bytes: &[u8]) {
             content_type: "a/b".into(),
             type_origin: transfer::TypeOrigin::Requested,
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             part_size: None,
             force: false,
             on_change: transfer::OnChange::Fail,

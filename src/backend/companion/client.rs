@@ -32,7 +32,7 @@ use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL_VERSION, PartSpec,
     Proof, Receipt, SignedPart, SignedPut, StoredPart, StoredTag, UploadState, UploadStatus,
 };
-use upload_types::{PartNumber, UploadId};
+use upload_types::{PartNumber, UploadId, encode_words};
 
 /// The most parts that one request signs: all of them must be sent before their URLs expire.
 const MAX_PARTS_PER_SIGNING: usize = 32;
@@ -134,6 +134,7 @@ impl Companion {
             // Companion is made for S3 and does not report the limits of its store.
             limits: Limits::S3,
             allow_types: vec!["*/*".to_owned()],
+            allow_attributes: Vec::new(),
             proof: Proof::None,
             capabilities: BTreeMap::new(),
             hooks: false,
@@ -149,12 +150,21 @@ impl Companion {
         let Some(size) = request.size else {
             return Err(Self::unsupported("begin an upload without a size"));
         };
+        if !request.attributes.is_empty() {
+            return Err(Self::unsupported("set attributes of an object"));
+        }
         let started = Timestamp::now();
+        // A Companion passes the values on as headers.
+        let metadata: BTreeMap<&String, String> = request
+            .metadata
+            .iter()
+            .map(|(key, value)| (key, encode_words(value)))
+            .collect();
         // Companion 4 requires metadata, even if empty.
         let body = json!({
             "filename": request.name,
             "type": request.content_type,
-            "metadata": request.metadata,
+            "metadata": metadata,
         });
         let response = self.call(Method::POST, "s3/multipart", Some(&body)).await;
         let created = response
@@ -200,6 +210,7 @@ impl Companion {
             size: Some(saved.size),
             content_type: saved.content_type.clone(),
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             part_size: saved.part_size,
             part_count: saved.part_count(),
             created_at: saved.started,

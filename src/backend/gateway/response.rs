@@ -100,7 +100,9 @@ pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duratio
 fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) -> Kind {
     match code {
         Some(Code::Unauthenticated | Code::Forbidden) => Kind::Unauthorized,
-        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::NotAcceptable,
+        Some(
+            Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid | Code::AttributeNotAllowed,
+        ) => Kind::NotAcceptable,
         Some(Code::NotFound) => Kind::NotFound,
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
@@ -133,6 +135,10 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         }
         (Kind::NotAcceptable, Some(Code::NameInvalid)) => {
             "choose a name that the backend accepts: `upload put FILE --name NAME`"
+        }
+        (Kind::NotAcceptable, Some(Code::AttributeNotAllowed)) => {
+            "leave out the flag of that attribute, or ask the operator of the backend to allow it \
+             (`upload serve --allow-attribute NAME`)"
         }
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"

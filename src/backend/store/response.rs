@@ -192,6 +192,8 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
         // Some stores send NoSuchKey for a part of an upload that is gone.
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
         (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
+        (400, "InvalidStorageClass" | "InvalidTag") => Kind::NotAcceptable,
+        (400, code) if code.starts_with("KMS.") => Kind::NotAcceptable,
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests")
         | (429 | 503, _) => Kind::Throttled(response.retry_after()),
         (_, "AccessDenied" | "SignatureDoesNotMatch") | (401 | 403, _) => Kind::Unauthorized,
@@ -212,6 +214,9 @@ fn hint_for(kind: Kind) -> Option<&'static str> {
         Kind::Config => {
             "ask the operator of the backend to check the name of the bucket and the endpoint of \
              the store"
+        }
+        Kind::NotAcceptable => {
+            "choose another --storage-class, --tag or --sse: the store does not accept this one"
         }
         Kind::CredentialsRejected => CREDENTIALS_HINT,
         Kind::Unauthorized => {

@@ -13,6 +13,7 @@ mod verbs;
 
 #[cfg(feature = "gateway")]
 pub mod access;
+mod attributes;
 #[cfg(feature = "gateway")]
 pub mod from_file;
 #[cfg(feature = "gateway")]

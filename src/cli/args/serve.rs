@@ -11,13 +11,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Arg, Args, Subcommand, ValueEnum, ValueHint};
 
 use super::access::AccessArgs;
 use super::connection::{NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever, Since};
+use upload_types::attributes::Attribute;
 use upload_types::wire::UploadState;
+
+/// The value of `--allow-attribute` for every attribute.
+pub const ALL_ATTRIBUTES: &str = "all";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -157,6 +161,13 @@ pub struct ServeOptions {
     /// An accepted content type, as a glob; repeatable
     #[arg(long = "allow-type", value_name = "GLOB", default_value = "*/*", value_parser = NonEmptyStringValueParser::new())]
     pub allow_types: Vec<String>,
+    /// An attribute that clients may choose for their objects, or all; repeatable [default: none]
+    ///
+    /// Clients choose them with flags of `upload put`: --cache-control and so on. An attribute that
+    /// --required-header sets for every object cannot be changed by a client, and --sse cannot be
+    /// weakened.
+    #[arg(long = "allow-attribute", value_name = "NAME", value_parser = attribute_names())]
+    pub allow_attributes: Vec<String>,
     /// The largest accepted upload, such as 50GiB [default: the limit of the store]
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_size: Option<u64>,
@@ -475,6 +486,11 @@ fn hide_unused(arg: Arg) -> Arg {
     ];
     let is_used = USED.contains(&arg.get_id().as_str());
     arg.hide(!is_used)
+}
+
+fn attribute_names() -> PossibleValuesParser {
+    let names = Attribute::ALL.into_iter().map(Attribute::name);
+    PossibleValuesParser::new(names.chain([ALL_ATTRIBUTES]))
 }
 
 #[derive(Subcommand)]

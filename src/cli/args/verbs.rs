@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::attributes::AttributeArgs;
 use super::connection::{ConnectionArgs, QueryArgs};
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
@@ -36,6 +37,8 @@ Examples:
     upload put film.mov --backend s3://media/in --s3-region eu-central-1
   Upload from a script, and keep events and receipts:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
+  Choose headers and tags of the object:
+    upload put site.css --cache-control 'max-age=3600, public' --tag team=web
   Continue after an interruption:
     upload resume";
 
@@ -132,8 +135,14 @@ pub struct PutArgs {
     #[arg(long, value_name = "TYPE", value_parser = parse::content_type)]
     pub content_type: Option<String>,
     /// Store metadata with the object; repeatable. Keys become lower case, as in S3
+    ///
+    /// Keys have letters, digits, dashes and underscores; values are any text without control
+    /// characters. A value other than words of ASCII is stored as encoded words (RFC 2047), as
+    /// other S3 tools do. Keys and values have at most 2 KiB.
     #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = parse::metadata)]
     pub metadata: Vec<(String, String)>,
+    #[command(flatten)]
+    pub attributes: Box<AttributeArgs>,
     /// What to do if a file changes during its upload
     #[arg(long, value_name = "ACTION", default_value = "fail")]
     pub if_changed: IfChanged,

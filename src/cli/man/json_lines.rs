@@ -283,7 +283,7 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "unproven",
         "array",
-        "capabilities (see serve --probe) that the store lacks and this object needed; absent if empty",
+        "capabilities (see serve --probe) that the store lacks and this object needed, and attributes of the object that it did not keep; absent if empty",
     ),
     F(
         "sha256",

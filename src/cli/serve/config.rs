@@ -1,19 +1,21 @@
 //! Makes the configuration of a gateway from the flags of `upload serve`. Opens no files except
 //! those of secrets and certificates.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use url::Url;
 
 use super::{access, hooks, ledger_location, limit_rules};
 use crate::cli::args::access::Subjects;
-use crate::cli::args::serve::{ChecksumMode, ProbeMode, ServeOptions};
+use crate::cli::args::serve::{ALL_ATTRIBUTES, ChecksumMode, ProbeMode, ServeOptions};
 use crate::cli::backend_spec::{BackendSpec, PlainHttp};
 use crate::cli::permissions::warn_if_others_can_read;
 use crate::cli::repeat::not_understood;
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
 use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
+use upload_types::attributes::{Attribute, Encryption};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -60,6 +62,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
             Subjects::None => SubjectUse::Nowhere,
         },
         allow_types: flags.allow_types.clone(),
+        allow_attributes: allow_attributes(&flags.allow_attributes),
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
         upload_ttl: flags.upload_ttl,
@@ -182,10 +185,19 @@ fn base_url(flag: &str, text: &str) -> Result<Url> {
     }
 }
 
+/// The attributes of `--allow-attribute`, whose names are checked.
+fn allow_attributes(names: &[String]) -> BTreeSet<Attribute> {
+    if names.iter().any(|name| name == ALL_ATTRIBUTES) {
+        return Attribute::ALL.into();
+    }
+    names
+        .iter()
+        .filter_map(|name| Attribute::from_name(name))
+        .collect()
+}
+
 fn sse(text: &str) -> Result<String> {
-    let is_key = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
-    let key = text.strip_prefix("aws:kms:");
-    if matches!(text, "AES256" | "aws:kms") || key.is_some_and(is_key) {
+    if Encryption::parse(text).is_some() {
         Ok(text.to_owned())
     } else {
         Err(not_understood("--sse", text).with_hint("write AES256, aws:kms or aws:kms:KEY-ID"))

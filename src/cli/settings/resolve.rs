@@ -19,6 +19,7 @@ use crate::report;
 use crate::transfer::WaitFor;
 use upload_net::{Network, Roots};
 use upload_types::error::{Error, Kind, Result};
+use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 
 impl Settings {
     #[must_use]
@@ -243,6 +244,13 @@ impl Settings {
                 ));
             }
         }
+        if metadata_bytes(&metadata) > MAX_METADATA_BYTES {
+            let what = format!("--meta has more than {MAX_METADATA_BYTES} bytes in total");
+            return Err(Error::new(Kind::Usage, what).with_hint(
+                "shorten keys and values; values other than words of ASCII are counted in their \
+                 encoded form",
+            ));
+        }
         Ok(PutOptions {
             paths: flags.paths.clone(),
             name: flags.name.clone(),
@@ -251,6 +259,7 @@ impl Settings {
                 .map(|found| found.value),
             content_type: flags.content_type.clone(),
             metadata,
+            attributes: Box::new(flags.attributes.attributes()?),
             if_changed: flags.if_changed,
             force: flags.force,
             dry_run: flags.dry_run,

@@ -16,6 +16,7 @@ use crate::journal::S3Service;
 use crate::transfer::WaitFor;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::Attributes;
 
 /// How to reach a backend and its store.
 #[derive(Debug, Clone)]
@@ -200,6 +201,7 @@ pub struct PutOptions {
     pub part_size: Option<u64>,
     pub content_type: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    pub attributes: Box<Attributes>,
     pub if_changed: IfChanged,
     pub force: bool,
     pub dry_run: bool,

@@ -46,6 +46,7 @@ impl Case {
             content_type: "video/mp4".into(),
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             part_size: Some(PART),
             force: false,
             on_change,

@@ -10,9 +10,8 @@ use url::form_urlencoded;
 
 use crate::problem::Refusal;
 use crate::validation;
-use upload_s3::metadata_text;
 use upload_types::wire::{BeginRequest, Code, Limits, StoredPart};
-use upload_types::{ETag, PartNumber};
+use upload_types::{ETag, PartNumber, decode_words};
 
 /// The content type that Uppy uses for files of unknown type.
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
@@ -102,6 +101,7 @@ pub fn begin_request(
             .into_iter()
             .filter_map(|(name, value)| Some((header_name(&name)?, header_value(&value)?)))
             .collect(),
+        attributes: Box::default(),
         modified: None,
         holder: None,
         parts: None,
@@ -126,9 +126,11 @@ fn header_name(name: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Converts a metadata value to a header value. Returns `None` for an empty text.
+/// Decodes a metadata value that a client has encoded for a header, and replaces control
+/// characters. Returns `None` for an empty text.
 fn header_value(value: &str) -> Option<String> {
-    (!value.is_empty()).then(|| metadata_text(value))
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    (!value.is_empty()).then(|| decode_words(value).chars().map(printable).collect())
 }
 
 /// Parses a part number from 1 to 10000.
@@ -263,7 +265,7 @@ mod tests {
 
     #[test]
     fn metadata_is_converted_to_headers() {
-        let body = json!({"name": "Über.txt", "relativePath": null, "my_tag": "two words", "n": 7, "e": "", "": "x", "s": " a"});
+        let body = json!({"name": "Über.txt", "relativePath": null, "my_tag": "two words", "n": 7, "e": "", "": "x", "s": " a", "c": "a\nb", "w": "=?UTF-8?B?w6k=?="});
         let pairs = body
             .as_object()
             .unwrap()
@@ -273,10 +275,12 @@ mod tests {
         let request = begin_request(Some("a"), Some(""), pairs).unwrap();
         assert_eq!(request.content_type, DEFAULT_CONTENT_TYPE);
         let expected = [
+            ("c", "a b"),
             ("my-tag", "two words"),
             ("n", "7"),
-            ("name", "=?UTF-8?B?w5xiZXIudHh0?="),
-            ("s", "=?UTF-8?B?IGE=?="),
+            ("name", "Über.txt"),
+            ("s", " a"),
+            ("w", "é"),
         ];
         assert_eq!(
             request.metadata,

@@ -91,12 +91,12 @@ impl Ledger {
             );
             let read = |row: &Row<'_>| {
                 let upload = read_upload(row)?;
-                let has_end = row.optional_time(24)?.is_some();
+                let has_end = row.optional_time(25)?.is_some();
                 Ok(SurveyedUpload {
                     is_object_kept: upload.state == UploadState::Expired && !has_end,
                     upload,
-                    held_bytes: row.number(22)?,
-                    has_cleanup: row.optional_time(23)?.is_some(),
+                    held_bytes: row.number(23)?,
+                    has_cleanup: row.optional_time(24)?.is_some(),
                 })
             };
             let rows = tx.query(&sql, values![&after, last.as_deref()], read)?;

@@ -17,7 +17,7 @@ use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
 use upload_types::plan::Plan;
-use upload_types::wire::{Limits, PartSpec, Receipt, UploadState};
+use upload_types::wire::{Attributes, Limits, PartSpec, Receipt, UploadState};
 use upload_types::{Key, Sha256, UploadId};
 
 /// The fields of an upload that are fixed when it begins.
@@ -33,6 +33,7 @@ pub struct UploadSpec {
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
+    pub attributes: Box<Attributes>,
     pub kind: UploadKind,
     /// If the upload is not declared, a placeholder until the upload is completing, and from then
     /// on the plan computed from the parts that the store lists.
@@ -111,7 +112,7 @@ impl Deref for Upload {
 
 /// The columns that [`read_upload`] expects, in its order.
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
-    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until";
+    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, attributes";
 
 impl Ledger {
     /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
@@ -265,6 +266,10 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
+    let attributes = (!spec.attributes.is_empty())
+        .then(|| serde_json::to_string(&spec.attributes))
+        .transpose()
+        .map_err(|_| damaged(22, "attributes"))?;
     // The form of an upload by form is signed at once, too.
     let is_signed_at_once = !new.pinned.is_empty() || spec.kind == UploadKind::FormPost;
     let state = if is_signed_at_once {
@@ -275,8 +280,8 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     // On PostgreSQL, this waits for another gateway that is inserting the same idempotency key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
-         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 1) \
+         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, attributes, epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 1) \
          ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
     );
     let row = values![
@@ -298,6 +303,7 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         new.renewed.expires_at,
         state.name(),
         spec.kind.name(),
+        attributes.as_deref(),
     ];
     let Some(upload) = tx.find(&sql, row, read_upload)? else {
         return Ok(None);
@@ -322,6 +328,11 @@ pub(super) fn read_plan(row: &Row<'_>, size: usize) -> sql::Result<Plan> {
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
+    let attributes: Option<String> = row.optional(22)?;
+    let attributes: Option<Box<Attributes>> = attributes
+        .map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|_| damaged(22, "not attributes"))?;
     let spec = UploadSpec {
         id: row
             .text(0)?
@@ -333,6 +344,7 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         name: row.text(4)?,
         content_type: row.text(5)?,
         metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,
+        attributes: attributes.unwrap_or_default(),
         kind: UploadKind::from_name(&row.text(7)?).ok_or(damaged(7, "not a kind of upload"))?,
         plan: read_plan(row, 8)?,
         key: row

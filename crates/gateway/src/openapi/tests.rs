@@ -193,8 +193,8 @@ fn gateway_calls() -> Vec<Call> {
 /// The calls about the uploads of an owner.
 fn begin_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, IdempotencyMismatch, LeaseHeld, NameInvalid, NotFound, PartPinned,
-        QuotaExceeded, RateLimited, StoreRejected, StoreUnavailable, TypeNotAllowed,
+        AttributeNotAllowed, Busy, Gone, IdempotencyMismatch, LeaseHeld, NameInvalid, NotFound,
+        PartPinned, QuotaExceeded, RateLimited, StoreRejected, StoreUnavailable, TypeNotAllowed,
     };
 
     vec![
@@ -232,6 +232,7 @@ fn begin_calls() -> Vec<Call> {
                 Busy,
                 Gone,
                 TypeNotAllowed,
+                AttributeNotAllowed,
                 NameInvalid,
                 IdempotencyMismatch,
                 RateLimited,

@@ -16,7 +16,9 @@ use crate::problem::{Refusal, ledger_failed};
 use crate::validation;
 use upload_types::crash;
 use upload_types::plan::{Plan, PlanError};
-use upload_types::wire::{BeginRequest, BeginResponse, ClaimRequest, Code, UploadState};
+use upload_types::wire::{
+    Attributes, BeginRequest, BeginResponse, ClaimRequest, Code, UploadState,
+};
 
 /// A begun upload.
 pub struct Begun {
@@ -30,9 +32,9 @@ impl Service {
     /// began.
     ///
     /// # Errors
-    /// Those of [`validation::check_begin`]; `too_large`, `rate_limited`, `quota_exceeded`,
-    /// `idempotency_mismatch`, `busy` while another request with the same key runs, `lease_held`
-    /// for another holder, `store_unavailable`.
+    /// Those of [`validation::check_begin`]; `attribute_not_allowed`, `too_large`, `rate_limited`,
+    /// `quota_exceeded`, `idempotency_mismatch`, `busy` while another request with the same key
+    /// runs, `lease_held` for another holder, `store_unavailable`.
     pub async fn begin(
         self: &Arc<Self>,
         owner: &Owner,
@@ -41,6 +43,7 @@ impl Service {
     ) -> Result<Begun, Refusal> {
         validation::check_word("the idempotency key", idempotency_key)?;
         validation::check_begin(&request, &self.allow_types(owner))?;
+        *request.attributes = self.check_attributes(*request.attributes)?;
         let plan = self.plan(&request)?;
         // Parts that do not match the plan are ignored: the client computed them before it got the
         // plan.
@@ -100,6 +103,18 @@ impl Service {
             parts: signed,
         };
         Ok(Begun { response, is_new })
+    }
+
+    /// Checks attributes against the configuration and the store.
+    ///
+    /// # Errors
+    /// Those of [`validation::check_attributes`].
+    fn check_attributes(&self, attributes: Attributes) -> Result<Attributes, Refusal> {
+        if attributes.is_empty() {
+            return Ok(attributes);
+        }
+        let conflict = |attributes: &Attributes| self.store.attribute_conflict(attributes);
+        validation::check_attributes(attributes, &self.config().allow_attributes, conflict)
     }
 
     fn plan(&self, request: &BeginRequest) -> Result<Plan, Refusal> {

@@ -259,7 +259,10 @@ impl Service {
         if !upload.is_single() || !upload.owns(object) {
             return Vec::new();
         }
-        let headers = self.store.header_differences(object).unsigned;
+        let headers = self
+            .store
+            .header_differences(object, &upload.new_object())
+            .unsigned;
         if !headers.is_empty() {
             tracing::warn!(
                 id = %upload.id, key = %upload.key, headers = headers.join(", "),
@@ -331,7 +334,7 @@ impl Service {
             etag: object.etag.clone(),
             checksum: source.checksum().cloned(),
             proof: store.proof(),
-            unproven: store.unproven(object, upload.is_single()),
+            unproven: store.unproven(object, &upload.new_object(), upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
             finished: in_milliseconds(self.now()),

@@ -4,7 +4,10 @@ use super::lifecycle::refuse_parts;
 use super::shared_state::Service;
 use crate::ledger::{Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
+use upload_s3::Fault;
+use upload_types::attributes::Attribute;
 use upload_types::crash;
+use upload_types::wire::{Code, UploadState};
 
 /// Whether to reuse a multipart upload that the store has and the ledger does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +88,10 @@ impl Service {
         } else {
             &self.unproven_store
         };
-        let created = store.create(&upload.key, &upload.new_object()).await;
-        let created = created.map_err(|fault| store_failed("create a multipart upload", &fault))?;
-        Ok(vec![created])
+        match store.create(&upload.key, &upload.new_object()).await {
+            Ok(created) => Ok(vec![created]),
+            Err(fault) => Err(self.not_created(upload, &fault).await),
+        }
     }
 
     /// Aborts a multipart upload of this gateway that is not needed.
@@ -102,5 +106,25 @@ impl Service {
         if let Err(error) = scheduled {
             report_ledger_error(&error);
         }
+    }
+
+    /// The refusal if the store has not created a multipart upload. A store that refuses the
+    /// request may not accept the value of an attribute, such as an unknown storage class: then the
+    /// upload ends, because no repetition succeeds.
+    async fn not_created(&self, upload: &Upload, fault: &Fault) -> Refusal {
+        let refusal = store_failed("create a multipart upload", fault);
+        let Fault::Refused(reason) = fault else {
+            return refusal;
+        };
+        if upload.attributes.is_empty() {
+            return refusal;
+        }
+        let open = &[UploadState::Pending, UploadState::Uploading];
+        if let Err(refusal) = self.end(upload, open, UploadState::Aborted).await {
+            return refusal;
+        }
+        let names: Vec<&str> = upload.attributes.given().map(Attribute::name).collect();
+        let detail = format!("the store refuses {}: {reason}", names.join(", "));
+        Refusal::with_detail(Code::AttributeNotAllowed, detail)
     }
 }

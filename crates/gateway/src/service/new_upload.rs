@@ -13,9 +13,9 @@ use crate::lease::Renewed;
 use crate::ledger::{NewUpload, UploadKind, UploadSpec};
 use crate::problem::Refusal;
 use crate::validation;
-use upload_s3::MAX_METADATA_BYTES;
+use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginRequest, Code, PartSpec};
+use upload_types::wire::{Attributes, BeginRequest, Code, PartSpec};
 use upload_types::{Key, Sha256, UploadId};
 
 /// The metadata key of the time at which the source was modified.
@@ -56,6 +56,7 @@ impl NewUpload {
             name: request.name,
             content_type: validation::media_type(&request.content_type)?.to_string(),
             metadata: with_mtime(request.metadata, modified),
+            attributes: request.attributes,
             kind: arrival.kind,
             plan: arrival.plan,
             token: Uuid::new_v4().simple().to_string(),
@@ -79,11 +80,8 @@ fn with_mtime(
         return metadata;
     };
     let value = seconds(modified);
-    let users: usize = metadata
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
-    if users + MTIME_KEY.len() + value.len() + TOKEN_BYTES <= MAX_METADATA_BYTES {
+    if metadata_bytes(&metadata) + MTIME_KEY.len() + value.len() + TOKEN_BYTES <= MAX_METADATA_BYTES
+    {
         metadata.insert(MTIME_KEY.to_owned(), value);
     }
     metadata
@@ -117,6 +115,7 @@ fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
         content_type: &'a str,
         part_size: Option<u64>,
         metadata: &'a BTreeMap<String, String>,
+        attributes: &'a Attributes,
     }
     let fields = Fields {
         name: &request.name,
@@ -124,6 +123,7 @@ fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
         content_type: &request.content_type,
         part_size: request.part_size,
         metadata: &request.metadata,
+        attributes: &request.attributes,
     };
     serde_json::to_vec(&fields)
         .map(|json| Sha256::of(&json))

@@ -100,7 +100,10 @@ impl Service {
         let now = self.now();
         let uploads = uploads
             .into_iter()
-            .map(|upload| self.describe(with_expiry(upload, now)))
+            .map(|upload| UploadStatus {
+                attributes: Box::default(),
+                ..self.describe(with_expiry(upload, now))
+            })
             .collect();
         Ok(UploadList { uploads, next })
     }
@@ -328,6 +331,7 @@ impl Service {
             size: is_size_known.then_some(spec.plan.size()),
             content_type: spec.content_type,
             metadata: spec.metadata,
+            attributes: spec.attributes,
             part_size: if is_size_known {
                 spec.plan.part_size()
             } else {

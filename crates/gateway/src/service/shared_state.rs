@@ -2,7 +2,7 @@
 //!
 //! Not here: the operations themselves, one file each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::limits::{Quota, Rate, RateLimiter};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed};
 use upload_s3::{Fault, Head, NewObject, Store};
+use upload_types::attributes::Attribute;
 use upload_types::sync::lock;
 use upload_types::wire::{
     BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof, Receipt, UploadState,
@@ -40,6 +41,8 @@ pub struct ServiceConfig {
     /// The limits of the store, with the gateway's own maximum size.
     pub limits: Limits,
     pub allow_types: Vec<String>,
+    /// The attributes that clients may choose.
+    pub allow_attributes: BTreeSet<Attribute>,
     /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
@@ -148,6 +151,13 @@ impl Service {
         own.unwrap_or_else(|| self.config().allow_types.clone())
     }
 
+    /// The names of the attributes that clients may choose.
+    fn allow_attributes(&self) -> Vec<String> {
+        let config = self.config();
+        let names = config.allow_attributes.iter();
+        names.map(|attribute| attribute.name().to_owned()).collect()
+    }
+
     /// The protocol version, limits and capabilities of this backend for the owner.
     #[must_use]
     pub fn info(&self, owner: &Owner) -> BackendInfo {
@@ -156,6 +166,7 @@ impl Service {
             instance_id: self.ledger.instance_id().to_owned(),
             limits: self.config().limits,
             allow_types: self.allow_types(owner),
+            allow_attributes: self.allow_attributes(),
             proof: self.store.proof(),
             capabilities: self.store.profile().capabilities(),
             hooks: self.has_hooks(),
@@ -324,6 +335,7 @@ impl Upload {
             name: &self.name,
             token: &self.token,
             metadata: &self.metadata,
+            attributes: &self.attributes,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use md5::{Digest as _, Md5 as Md5Hasher};
 use uuid::Uuid;
 
-use upload_types::wire::PartSpec;
+use upload_types::wire::{Attributes, PartSpec};
 use upload_types::{Key, Md5, PartNumber, Sha256};
 
 use crate::fault::Fault;
@@ -29,6 +29,7 @@ pub(super) static PROBE_OBJECT: NewObject<'static> = NewObject {
     name: "",
     token: "probe",
     metadata: &NO_METADATA,
+    attributes: &Attributes::NONE,
 };
 
 /// The names of all objects that a probe may create, each at [`object_key`].

@@ -7,8 +7,8 @@ use upload_types::{Key, PartNumber};
 
 use super::fixture::{PROBE_OBJECT, SIGNED_BODY, URL_TTL, object_key, part_spec};
 use super::reaction::{self, Reaction};
+use crate::attribute_headers::ENCRYPTION_HEADER;
 use crate::fault::Fault;
-use crate::object_headers::ENCRYPTION_HEADER;
 use crate::profile::{Capability, Finding, Profile, Support};
 use crate::signing::body_headers;
 use crate::store::Store;
@@ -28,7 +28,7 @@ pub(super) async fn check(store: &Store, probe: &Key, profile: &mut Profile) -> 
     let Some(source) = store.head(&object_key(probe, "source")?).await? else {
         return Err(Fault::Unavailable("HeadObject: no object".into()));
     };
-    let differences = store.header_differences(&source);
+    let differences = store.header_differences(&source, &PROBE_OBJECT);
     let (encryption, required): (Vec<&str>, Vec<&str>) = store
         .create_headers()
         .keys()
@@ -63,8 +63,7 @@ fn requested_finding(missing: &[String]) -> Finding {
 /// Puts an object with headers that the signature does not cover.
 async fn check_unsigned(store: &Store, key: &Key) -> Result<Finding, Fault> {
     let mut headers = body_headers(store.proof(), &part_spec(PartNumber::FIRST, SIGNED_BODY))?;
-    headers.extend(store.create_headers().clone());
-    headers.extend(PROBE_OBJECT.headers());
+    headers.extend(PROBE_OBJECT.headers_with(store.create_headers()));
     let unsigned: Vec<(&str, &str)> = UNSIGNED
         .into_iter()
         .filter(|(name, _)| !headers.contains_key(*name))
@@ -79,7 +78,7 @@ async fn check_unsigned(store: &Store, key: &Key) -> Result<Finding, Fault> {
     let observed = reaction.observed;
     Ok(match store.head(key).await? {
         Some(object) => {
-            let kept = store.header_differences(&object).unsigned;
+            let kept = store.header_differences(&object, &PROBE_OBJECT).unsigned;
             if kept.is_empty() {
                 Finding::new(Support::Yes, format!("{observed}, and ignored them"))
             } else {

@@ -12,8 +12,8 @@ use super::depth::ProbeDepth;
 use super::fixture::{PROBE_OBJECT, PROBE_PREFIX, parse_key, probe_key};
 use super::proofs::{ProofChecks, ProofSearch};
 use super::reaction::finding_of;
+use crate::attribute_headers::ENCRYPTION_HEADER;
 use crate::fault::Fault;
-use crate::object_headers::ENCRYPTION_HEADER;
 use crate::profile::{Capability, Finding, Profile, Support};
 use crate::store::Store;
 

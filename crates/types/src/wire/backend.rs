@@ -14,6 +14,9 @@ pub struct BackendInfo {
     pub limits: Limits,
     /// Globs of the accepted content types.
     pub allow_types: Vec<String>,
+    /// Names of the attributes that clients may choose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_attributes: Vec<String>,
     pub proof: Proof,
     /// Capabilities of the store, by name, as the probe found them: `yes`, `no`, `refused` or
     /// `untried`.

@@ -36,6 +36,7 @@ codes! {
     InvalidRequest      "invalid_request"      400 "the request is not valid"
     Unauthenticated     "unauthenticated"      401 "a valid token is required"
     Forbidden           "forbidden"            403 "not permitted"
+    AttributeNotAllowed "attribute_not_allowed" 403 "this attribute is not allowed"
     NotFound            "not_found"            404 "no such upload"
     LeaseHeld           "lease_held"           409 "another client drives this upload"
     LeaseLost           "lease_lost"           409 "another client has taken this upload over"

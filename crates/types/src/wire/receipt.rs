@@ -38,7 +38,8 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
     pub proof: Proof,
-    /// Capabilities that matter for this object and that the probe did not find in the store.
+    /// Capabilities that matter for this object and that the probe did not find in the store, and
+    /// attributes of the object that the store did not keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<String>,
     /// SHA-256 of the whole object. A gateway knows it only for an upload of one part; a client may

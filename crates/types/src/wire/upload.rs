@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::attributes::Attributes;
 use super::parts::{PartSpec, SignedPart};
 use super::receipt::Receipt;
 use crate::ids::{Key, UploadId};
@@ -77,9 +78,14 @@ pub struct BeginRequest {
     /// The part size that the client prefers, in bytes. The response has the part size that
     /// applies.
     pub part_size: Option<u64>,
-    /// User metadata of the object: keys of a-z, 0-9 and -, values of visible ASCII.
+    /// User metadata of the object: keys of a-z, 0-9, - and _, values without control characters.
+    /// The store gets values that are not words of ASCII as encoded words (RFC 2047). Keys and
+    /// encoded values have at most 2 KiB.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Attributes that the operator permits.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Box<Attributes>,
     /// When the source was last modified. It becomes the metadata `mtime` of the object, in
     /// seconds since 1970 with decimals, unless `metadata` has that key. A repeated request may
     /// have another time.
@@ -151,6 +157,9 @@ pub struct UploadStatus {
     pub content_type: String,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Absent in lists of uploads.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Box<Attributes>,
     pub part_size: u64,
     pub part_count: u32,
     pub created_at: Timestamp,

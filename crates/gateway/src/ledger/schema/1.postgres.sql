@@ -36,6 +36,8 @@ CREATE TABLE upload (
     size BIGINT NOT NULL,
     content_type TEXT COLLATE "C" NOT NULL,
     metadata TEXT COLLATE "C" NOT NULL,
+    -- Chosen by the client, as JSON. NULL: none.
+    attributes TEXT COLLATE "C",
     -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
     kind TEXT COLLATE "C" NOT NULL,
     part_size BIGINT NOT NULL,

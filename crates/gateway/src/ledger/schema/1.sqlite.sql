@@ -35,6 +35,8 @@ CREATE TABLE upload (
     size INTEGER NOT NULL,
     content_type TEXT NOT NULL,
     metadata TEXT NOT NULL,
+    -- Chosen by the client, as JSON. NULL: none.
+    attributes TEXT,
     -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
     kind TEXT NOT NULL,
     part_size INTEGER NOT NULL,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::lease::Renewed;
 use crate::ledger::{Ledger, LedgerConfig, NewUpload, Upload, UploadKind, UploadSpec};
 use upload_types::plan::Plan;
-use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, UploadState};
+use upload_types::wire::{Attributes, CompletePart, PartSpec, Proof, Receipt, UploadState};
 use upload_types::{PartNumber, Sha256};
 
 pub struct Fixture {
@@ -60,6 +60,11 @@ impl Fixture {
             name: "Ferien — ☀ 'n' \"Meer\"; DROP TABLE part.mov".to_owned(),
             content_type: "video/quicktime".to_owned(),
             metadata: BTreeMap::from([("mood".to_owned(), "good \u{0} and \\ bad".to_owned())]),
+            attributes: Box::new(Attributes {
+                cache_control: Some("max-age=60".to_owned()),
+                tags: BTreeMap::from([("Straße".to_owned(), "1".to_owned())]),
+                ..Attributes::NONE
+            }),
             kind: UploadKind::Declared,
             plan: Plan::pinned(parts * PART, PART).unwrap(),
             token: Uuid::new_v4().simple().to_string(),

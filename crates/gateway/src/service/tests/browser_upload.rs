@@ -21,6 +21,7 @@ use upload_types::{ETag, PartNumber};
 impl Fixture {
     async fn begin_multipart(&self, key: &str) -> Result<Upload, Refusal> {
         let request = BeginRequest {
+            attributes: Box::default(),
             name: "a.bin".into(),
             size: None,
             content_type: "application/octet-stream".into(),

@@ -26,6 +26,7 @@ use crate::service::completion::{CompleteResult, Completion};
 use crate::service::shared_state::{Service, ServiceConfig};
 use upload_embedded_store::{BUCKET, Embedded, REGION};
 use upload_s3::{Settings, Store};
+use upload_types::attributes::Attribute;
 use upload_types::sync::lock;
 use upload_types::wire::{
     BeginRequest, BeginResponse, CompletePart, CompleteRequest, PartSpec, Receipt, SignRequest,
@@ -185,6 +186,7 @@ impl Fixture {
         let mut config = ServiceConfig {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
+            allow_attributes: Attribute::ALL.into(),
             rate: None,
             quota: Quota::default(),
             url_ttl: Duration::from_mins(15),
@@ -260,6 +262,7 @@ impl Fixture {
             content_type: "application/octet-stream".into(),
             part_size: Some(u64::try_from(PART).unwrap()),
             metadata: BTreeMap::new(),
+            attributes: Box::default(),
             modified: None,
             holder: None,
             parts: None,
