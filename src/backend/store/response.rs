@@ -216,7 +216,8 @@ fn hint_for(kind: Kind) -> Option<&'static str> {
              the store"
         }
         Kind::NotAcceptable => {
-            "choose another --storage-class, --tag or --sse: the store does not accept this one"
+            "run `upload abort ID`, and then `upload put FILE` with another storage class, tag or \
+             encryption, or with none"
         }
         Kind::CredentialsRejected => CREDENTIALS_HINT,
         Kind::Unauthorized => {
