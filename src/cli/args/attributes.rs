@@ -25,7 +25,7 @@ pub struct AttributeArgs {
     #[arg(long, value_name = "DIRECTIVES", value_parser = cache_control)]
     cache_control: Option<String>,
     /// The Content-Disposition of the object, such as 'attachment; filename="a.pdf"'
-    #[arg(long, value_name = "DISPOSITION", value_parser = content_disposition)]
+    #[arg(long, value_name = "VALUE", value_parser = content_disposition)]
     content_disposition: Option<String>,
     /// The Content-Encoding of the object, such as gzip. The content is sent as it is
     #[arg(long, value_name = "CODINGS", value_parser = content_encoding)]
