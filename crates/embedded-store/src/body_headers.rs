@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, header};
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
-use crate::checksums::Algorithm;
+use crate::checksums::{Algorithm, Checksum, several_checksums};
 
 /// S3's largest part and largest single PUT.
 const MAX_BODY_BYTES: u64 = 5 << 30;
@@ -62,13 +62,7 @@ impl BodyHeaders {
         let algorithm = match (sent.as_slice(), trailing.as_slice()) {
             ([], []) => None,
             ([(algorithm, _)], []) | ([], [algorithm]) => Some(*algorithm),
-            _ => {
-                return Err(s3_error!(
-                    InvalidRequest,
-                    "Expecting a single x-amz-checksum- header. Multiple checksum Types are not \
-                     allowed."
-                ));
-            }
+            _ => return Err(several_checksums()),
         };
         check_announced(headers, algorithm)?;
         if let [(algorithm, value)] = sent.as_slice() {
@@ -86,29 +80,21 @@ impl BodyHeaders {
         })
     }
 
-    /// Adds the fields of a form to the properties of its file.
+    /// Reads the fields of a form: an MD5 in base64, and a checksum.
     ///
     /// # Errors
-    /// As for [`Self::read`].
+    /// `InvalidDigest` for an MD5 that is not valid; `BadDigest` for a checksum that is not valid;
+    /// `InvalidRequest` for several checksums.
     pub fn of_form(md5: Option<&str>, checksums: &s3s::dto::Checksum) -> S3Result<Self> {
-        let mut sent = Algorithm::ALL
-            .into_iter()
-            .filter_map(|algorithm| Some((algorithm, algorithm.value_in(checksums.clone())?)));
-        let checksum = sent.next();
-        if sent.next().is_some() {
-            return Err(s3_error!(
-                InvalidRequest,
-                "Multiple checksum Types are not allowed."
-            ));
-        }
-        if let Some((algorithm, value)) = &checksum {
-            check_value(*algorithm, value)?;
+        let checksum = Checksum::from_fields(checksums)?;
+        if let Some(checksum) = &checksum {
+            check_value(checksum.algorithm, &checksum.value)?;
         }
         Ok(Self {
             expected_md5: md5.map(parse_md5).transpose()?,
             computes_md5: true,
-            algorithm: checksum.as_ref().map(|(algorithm, _)| *algorithm),
-            checksum: checksum.map(|(_, value)| value),
+            algorithm: checksum.as_ref().map(|checksum| checksum.algorithm),
+            checksum: checksum.map(|checksum| checksum.value),
             ..Self::default()
         })
     }

@@ -11,7 +11,7 @@ use crc_fast::CrcAlgorithm;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::{self, ChecksumAlgorithm, ChecksumType};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 
 /// An algorithm of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,13 @@ impl Algorithm {
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
         }
+    }
+
+    /// Returns true for the header with a checksum of any algorithm. `name` is in lower case.
+    pub fn is_header(name: &str) -> bool {
+        Self::ALL
+            .into_iter()
+            .any(|algorithm| algorithm.header() == name)
     }
 
     /// The algorithm with this name, in any case.
@@ -242,6 +249,22 @@ impl Checksum {
         })
     }
 
+    /// The checksum in the fields of an input.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for several.
+    pub fn from_fields(fields: &dto::Checksum) -> S3Result<Option<Self>> {
+        let mut found = Algorithm::ALL.into_iter().filter_map(|algorithm| {
+            let value = algorithm.value_in(fields.clone())?;
+            Some(Self { algorithm, value })
+        });
+        let checksum = found.next();
+        if found.next().is_some() {
+            return Err(several_checksums());
+        }
+        Ok(checksum)
+    }
+
     pub fn coverage(&self) -> Coverage {
         // Base64 has no hyphen.
         if self.value.contains('-') {
@@ -263,6 +286,14 @@ impl Checksum {
             checksum_type: Some(self.coverage().as_dto()),
         }
     }
+}
+
+/// The error for a request with more than one checksum.
+pub fn several_checksums() -> S3Error {
+    s3_error!(
+        InvalidRequest,
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+    )
 }
 
 /// `ALGORITHM=VALUE`

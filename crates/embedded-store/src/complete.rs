@@ -70,7 +70,7 @@ impl CompleteRequest {
                 .and_then(|upload| upload.parts)
                 .unwrap_or_default(),
             size: input.mpu_object_size,
-            checksum: only_checksum(&checksums)?,
+            checksum: Checksum::from_fields(&checksums)?,
             checksum_type: input.checksum_type,
             conditions: WriteConditions {
                 if_match: input.if_match,
@@ -165,25 +165,6 @@ impl CompleteRequest {
         }
         Ok(())
     }
-}
-
-/// The checksum in the fields of an input.
-///
-/// # Errors
-/// `InvalidRequest` for several.
-fn only_checksum(checksums: &dto::Checksum) -> S3Result<Option<Checksum>> {
-    let mut found = Algorithm::ALL.into_iter().filter_map(|algorithm| {
-        let value = algorithm.value_in(checksums.clone())?;
-        Some(Checksum { algorithm, value })
-    });
-    let checksum = found.next();
-    if found.next().is_some() {
-        return Err(s3_error!(
-            InvalidRequest,
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-        ));
-    }
-    Ok(checksum)
 }
 
 /// The object that consists of the listed parts.

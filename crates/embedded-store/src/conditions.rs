@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
 
@@ -14,6 +14,24 @@ pub struct WriteConditions {
 }
 
 impl WriteConditions {
+    /// Reads the headers of an operation whose input in s3s lacks them.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn of_headers(headers: &HeaderMap) -> S3Result<Self> {
+        let condition = |name: HeaderName| {
+            let value = headers.get(&name);
+            value
+                .map(|value| ETagCondition::parse_http_header(value.as_bytes()))
+                .transpose()
+                .map_err(|_| s3_error!(InvalidArgument, "The header {name} is not valid"))
+        };
+        Ok(Self {
+            if_match: condition(header::IF_MATCH)?,
+            if_none_match: condition(header::IF_NONE_MATCH)?,
+        })
+    }
+
     /// Checks the conditions; `existing` is the ETag of the object at the key.
     ///
     /// # Errors
@@ -115,6 +133,31 @@ pub fn copy_range(header: &str, size: u64) -> S3Result<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Checks a write with one condition in its headers; the error is its code.
+    fn check_write(
+        name: &'static str,
+        value: &'static str,
+        existing: Option<&str>,
+    ) -> Result<(), String> {
+        let header = (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        let conditions = WriteConditions::of_headers(&HeaderMap::from_iter([header])).unwrap();
+        let checked = conditions.check(existing);
+        checked.map_err(|error| error.code().as_str().to_owned())
+    }
+
+    #[test]
+    fn write_conditions_in_headers_are_checked() {
+        let failed = || Err("PreconditionFailed".to_owned());
+        assert_eq!(check_write("if-none-match", "*", None), Ok(()));
+        assert_eq!(check_write("if-none-match", "*", Some("e")), failed());
+        assert_eq!(check_write("if-match", "\"e\"", Some("e")), Ok(()));
+        assert_eq!(check_write("if-match", "\"f\"", Some("e")), failed());
+        assert_eq!(check_write("x-other", "*", Some("e")), Ok(()));
+    }
 
     #[test]
     fn copy_range_must_be_in_its_source() {

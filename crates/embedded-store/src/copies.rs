@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::body_headers::BodyHeaders;
 use crate::bucket::check_bucket;
 use crate::checksums::{Algorithm, Checksum};
-use crate::conditions::{ReadConditions, copy_range};
+use crate::conditions::{ReadConditions, WriteConditions, copy_range};
 use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
 use crate::manifest::{Attributes, Digests, Object};
@@ -51,6 +51,7 @@ impl Store {
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<CopyObjectOutput> {
         let source_key = source_key(&request.headers)?;
+        let conditions = WriteConditions::of_headers(&request.headers)?;
         let input = request.input;
         check_bucket(&input.bucket)?;
         let replaces = replaces_attributes(input.metadata_directive.as_ref())?;
@@ -76,7 +77,9 @@ impl Store {
         } else {
             source.object.attributes.clone()
         };
-        let object = self.copy_to(key, source, attributes, algorithm).await?;
+        let object = self
+            .copy_to(key, source, attributes, algorithm, conditions)
+            .await?;
         let checksum = object.checksum.as_ref().map(Checksum::to_dto);
         let checksum = checksum.unwrap_or_default();
         let checksum_type = checksum.checksum_type.clone();
@@ -97,6 +100,7 @@ impl Store {
         source: ReadableObject,
         attributes: Attributes,
         algorithm: Option<Algorithm>,
+        conditions: WriteConditions,
     ) -> S3Result<Object> {
         let has_algorithm = |checksum: &Checksum| Some(checksum.algorithm) == algorithm;
         let keeps_checksum =
@@ -130,6 +134,8 @@ impl Store {
         let copied = object.clone();
         self.manifest()
             .write(move |changes| {
+                let existing = changes.object(&object.key)?;
+                conditions.check(existing.as_ref().map(|existing| existing.etag.as_str()))?;
                 for (number, file, digests) in parts {
                     changes.put_part(&object.upload_id, number, file, &digests)?;
                 }

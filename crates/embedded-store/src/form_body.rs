@@ -18,7 +18,7 @@ use http::{HeaderValue, Request, header};
 use s3s::post_policy::PostPolicy;
 use s3s::{S3Error, S3Result, StdError, s3_error};
 
-use crate::form_fields::FormHead;
+use crate::form_fields::{FormHead, find};
 use upload_types::sync::lock;
 
 /// The largest smallest size of a file that a policy may require.
@@ -100,18 +100,6 @@ fn size_range(policy: Option<&str>, max_file_bytes: u64) -> S3Result<SizeRange> 
         min,
         max: max.min(max_file_bytes),
     })
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    let first = wanted.first()?;
-    let mut begin = 0;
-    loop {
-        begin += text.get(begin..)?.iter().position(|byte| byte == first)?;
-        if text.get(begin..)?.starts_with(wanted) {
-            return Some(begin);
-        }
-        begin += 1;
-    }
 }
 
 /// The bytes before the delimiter, which must end the form. Yields an error for a file whose size

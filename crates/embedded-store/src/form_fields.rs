@@ -151,8 +151,21 @@ fn parse(bytes: &[u8], boundary: &str) -> S3Result<Option<(Fields, usize)>> {
 }
 
 fn split<'b>(bytes: &'b [u8], at: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
-    let start = bytes.windows(at.len()).position(|window| window == at)?;
+    let start = find(bytes, at)?;
     Some((bytes.get(..start)?, bytes.get(start + at.len()..)?))
+}
+
+/// The index at which `wanted` first begins in `text`.
+pub fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = wanted.first()?;
+    let mut begin = 0;
+    loop {
+        begin += text.get(begin..)?.iter().position(|byte| byte == first)?;
+        if text.get(begin..)?.starts_with(wanted) {
+            return Some(begin);
+        }
+        begin += 1;
+    }
 }
 
 /// The name of a field in lower case, from the headers of its part.
@@ -184,11 +197,8 @@ fn check(fields: &[(String, String)]) -> S3Result<()> {
                 "The field {name} must not be repeated"
             ));
         }
-        let is_checksum = Algorithm::ALL
-            .into_iter()
-            .any(|algorithm| algorithm.header() == name);
         let is_implemented = IMPLEMENTED.contains(&name.as_str())
-            || is_checksum
+            || Algorithm::is_header(name)
             || name.starts_with("x-amz-meta-")
             || name.starts_with("x-ignore-");
         match name.as_str() {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use s3s::dto::{
-    ChecksumType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    PutObjectInput, PutObjectOutput, Range as RequestedRange, StreamingBlob,
+    Checksum as ChecksumFields, ChecksumMode, ChecksumType, GetObjectInput, GetObjectOutput,
+    HeadObjectInput, HeadObjectOutput, PutObjectInput, PutObjectOutput, Range as RequestedRange,
+    StreamingBlob,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
@@ -111,6 +112,21 @@ impl Selection {
 
     fn bytes(&self, size: u64) -> Range<u64> {
         self.range.clone().unwrap_or(0..size)
+    }
+
+    /// The checksum of the selection, if `mode` requests it and the store knows it.
+    fn checksum(
+        &self,
+        object: &Object,
+        parts: &[Part],
+        mode: Option<&ChecksumMode>,
+    ) -> ChecksumFields {
+        if let Some(part) = self.part(parts) {
+            return shown_part_checksum(object, part, mode);
+        }
+        // The checksum of the object is not that of a range.
+        let is_whole = self.bytes(object.size) == (0..object.size);
+        shown_checksum(object, mode.filter(|_| is_whole))
     }
 }
 
@@ -242,7 +258,7 @@ impl Store {
             .await?;
         read_conditions_of!(input).check(&object.etag, &whole_second(object.created_ms))?;
         let selection = Selection::new(&object, &parts, input.range, part_number)?;
-        let checksum = shown_checksum(&object, input.checksum_mode.as_ref());
+        let checksum = selection.checksum(&object, &parts, input.checksum_mode.as_ref());
         let range = selection.bytes(object.size);
         let content_range = selection.content_range(object.size);
         Ok(object_output!(HeadObjectOutput {
@@ -263,11 +279,7 @@ impl Store {
         let selection = Selection::new(&object, readable.parts(), input.range, input.part_number)?;
         let range = selection.bytes(object.size);
         let mode = input.checksum_mode.as_ref();
-        let checksum = match selection.part(readable.parts()) {
-            Some(part) => shown_part_checksum(&object, part, mode),
-            // The checksum of the object is not that of a range.
-            None => shown_checksum(&object, mode.filter(|_| range == (0..object.size))),
-        };
+        let checksum = selection.checksum(&object, readable.parts(), mode);
         let content_range = selection.content_range(object.size);
         Ok(object_output!(GetObjectOutput {
             object,

@@ -202,11 +202,8 @@ fn check_value(name: &str, value: &HeaderValue) -> S3Result<()> {
         }
         _ => {}
     }
-    let is_checksum = Algorithm::ALL
-        .into_iter()
-        .any(|algorithm| algorithm.header() == name);
     let is_implemented = IMPLEMENTED.contains(&name)
-        || is_checksum
+        || Algorithm::is_header(name)
         || name.starts_with("x-amz-meta-")
         || name == "x-amz-storage-class" && value == Some("STANDARD")
         || name == "x-amz-bucket-object-lock-enabled" && value == Some("false");
@@ -228,7 +225,7 @@ pub fn check_acl(acl: Option<&str>) -> S3Result<()> {
     match acl {
         Some(acl) if !PRIVATE_ACCESS.contains(&acl) => Err(s3_error!(
             NotImplemented,
-            "Objects of this store are private: the header x-amz-acl may be {}",
+            "Objects of this store are private: the access list may be {}",
             PRIVATE_ACCESS.join(", ")
         )),
         _ => Ok(()),
