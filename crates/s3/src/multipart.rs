@@ -348,7 +348,7 @@ impl Store {
                 other => other?,
             };
             match self.list(key, upload_id, None).await {
-                // No store without a list can show that no part came later.
+                // A store without this list cannot show whether a part came later.
                 Err(Fault::NoSuchUpload | Fault::Unsupported(_)) => return Ok(()),
                 Ok(_) | Err(Fault::Refused(_) | Fault::Rejected(_)) => {
                     tokio::time::sleep(ABORT_PAUSE * attempt).await;

@@ -26,7 +26,7 @@ pub enum PublicEndpoint {
     Works,
     /// It cannot be reached from this machine, for this reason.
     NotReachable(String),
-    /// It answers, but does not accept the signature; with status and error code.
+    /// It does not answer like a store that accepts the signature; with status and error code.
     Rejects(String),
 }
 
@@ -75,9 +75,8 @@ impl Store {
             Err(fault) => return Ok(PublicEndpoint::NotReachable(fault.to_string())),
         };
         let code = response::error_code(&response);
-        let is_of_store =
-            matches!(code.as_str(), "NoSuchKey" | "AccessDenied") || response.status.is_success();
-        Ok(if is_of_store {
+        // Another server may respond 200 to everything: the store does not have the object.
+        Ok(if matches!(code.as_str(), "NoSuchKey" | "AccessDenied") {
             PublicEndpoint::Works
         } else {
             let code = response::sanitized(&code);

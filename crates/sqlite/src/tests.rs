@@ -93,6 +93,21 @@ fn new_file_is_in_wal_mode_before_it_is_linked() {
 }
 
 #[test]
+fn free_pages_are_released_in_steps_if_the_schema_requests_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, incremental_vacuum, expected) in [("without", false, 0), ("with", true, 2)] {
+        let schema = Schema {
+            incremental_vacuum,
+            ..SCHEMA
+        };
+        let connection = open(&dir.path().join(name), &schema).unwrap();
+        // 2 means INCREMENTAL.
+        let found = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, i64>(0));
+        assert_eq!(found.unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
 fn statement_is_prepared_once_for_all_limits() {
     let dir = tempfile::tempdir().unwrap();
     let connection = open(&dir.path().join("diary.db"), &SCHEMA).unwrap();

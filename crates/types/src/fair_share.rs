@@ -1,7 +1,7 @@
 //! A limited resource that several owners share, so that none of them can take all of it.
 //!
-//! An owner may have at most as much as is free: one owner gets up to a half, and some stays free
-//! for a further owner however many there are.
+//! An owner may have at most as much as is free: one owner gets up to a half, the next one up to a
+//! half of the rest, and so on until only single places are left.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -96,7 +96,7 @@ mod tests {
             .collect();
         let counts: Vec<_> = shares.iter().map(Vec::len).collect();
         assert_eq!(counts, [128, 64, 32, 16, 8, 4, 2, 1, 1, 0]);
-        // Once the first owners give back what is more than their share, all have the same.
+        // Three owners keep 60, 60 and 32 places: a new one gets a half of the other 104.
         shares.truncate(3);
         for share in &mut shares {
             share.truncate(60);

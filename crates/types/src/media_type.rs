@@ -71,10 +71,16 @@ impl FromStr for MediaType {
         if !rest.is_empty() {
             return Err(FORM);
         }
-        Ok(Self {
+        let parsed = Self {
             essence: essence.to_ascii_lowercase(),
             parameters,
-        })
+        };
+        // The spaces of the one form can make it longer, and `\ ` in quotes becomes a space.
+        let form = parsed.to_string();
+        if form.len() > MAX_BYTES || form.contains("  ") {
+            return Err(FORM);
+        }
+        Ok(parsed)
     }
 }
 
@@ -180,6 +186,7 @@ mod tests {
             "image /png",
             "image/ png",
             "image/png;a=\"b  c\"",
+            "image/png;a=\"b \\ c\"",
             "image/png\r\nx: y",
             "image/png;a=\"\u{e9}\"",
             "image/png\t",
@@ -193,5 +200,7 @@ mod tests {
         }
         assert_eq!(parse(&format!("a/{}", "b".repeat(127))), None);
         assert!(parse(&format!("a/{}", "b".repeat(126))).is_some());
+        let without_space = format!("a/{};c=d", "b".repeat(122));
+        assert_eq!(parse(&without_space), None, "its form has 129 bytes");
     }
 }

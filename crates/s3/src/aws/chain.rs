@@ -42,7 +42,7 @@ impl Chain {
         let config = loaded.map_err(|_| Fault::NoCredentials("a task ended".to_owned()))?;
         let http = &self.http;
         let name = config.profile_name();
-        // The keys of a profile that is named do not matter then.
+        // Keys in the environment precede those of a profile, also of a named one.
         if !profile::assumes_with_environment(&config, &name)
             && let Some(keys) = static_keys::of_environment(&config)?
         {

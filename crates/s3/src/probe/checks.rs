@@ -16,6 +16,7 @@ use super::fixture::{
 };
 use super::headers;
 use super::reaction::{self, Reaction, finding_of};
+use crate::deletion::Deletion;
 use crate::fault::Fault;
 use crate::multipart::CompleteConditions;
 use crate::profile::{Capability, Finding, Profile, Support};
@@ -54,12 +55,16 @@ pub(super) async fn check_deletion(store: &Store, probe: &Key) -> Result<Finding
     let Some(head) = store.head(&key).await? else {
         return Ok(Finding::new(Support::Untried, "no object"));
     };
-    store.delete_versions(&key, |_| true).await?;
+    let deletion = store.delete_versions(&key, |_| true).await?;
     if store.head(&key).await?.is_some() {
         return Ok(Finding::new(Support::No, "the object remains"));
     }
     Ok(match head.version_id {
         None => Finding::new(Support::Yes, "gone; no versions"),
+        // HeadObject of a version needs a permission of its own.
+        Some(_) if deletion == Deletion::VersionKept => {
+            Finding::new(Support::No, "the version remains")
+        }
         Some(version) if store.has_version(&key, &version).await? => {
             Finding::new(Support::No, "the version remains")
         }
