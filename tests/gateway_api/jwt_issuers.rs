@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use upload_gateway::Issuer as IssuerConfig;
 
 use crate::gateway::*;
-use crate::issuer::{AUDIENCE, Issuer, other_rsa_key, rsa_key};
+use crate::issuer::{Issuer, other_rsa_key, rsa_key};
 
 async fn start_gateway(issuers: Vec<IssuerConfig>) -> TestGateway {
     TestGateway::with_config(|config| {
@@ -135,7 +135,7 @@ async fn token_without_key_id_is_verified_by_the_only_key() {
 }
 
 #[tokio::test]
-async fn key_that_changes_twice_within_seconds_is_found() {
+async fn key_that_changes_three_times_within_a_minute_is_found() {
     let issuer = Issuer::start().await;
     let gateway = start_gateway(vec![issuer.config()]).await;
     assert!(owner(&gateway, &issuer.token()).await.is_ok());
@@ -149,5 +149,4 @@ async fn key_that_changes_twice_within_seconds_is_found() {
         "{}",
         issuer.key_request_count()
     );
-    assert_eq!(issuer.config().audiences, [AUDIENCE]);
 }

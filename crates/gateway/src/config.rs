@@ -179,7 +179,7 @@ impl Config {
         if let Some(glob) = self.allow_types.iter().chain(own).find(is_invalid_glob) {
             return Err(
                 config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
-                    .with_hint("use one --allow-type for each content type"),
+                    .with_hint("name one content type in each glob, such as video/mp4 or video/*"),
             );
         }
         let path = self.companion_path.as_ref();

@@ -407,7 +407,7 @@ fn registry(metrics: &Metrics) -> Registry {
     );
     registry.register_with_unit(
         "hooks_oldest_wait",
-        "Time for which the first of them has waited",
+        "Time for which the first upload has waited for hooks",
         Unit::Seconds,
         metrics.hooks_oldest_seconds.clone(),
     );

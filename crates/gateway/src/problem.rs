@@ -63,7 +63,10 @@ impl From<Excess> for Refusal {
         let detail = match limit {
             Limit::Open(most) => format!("at most {most} unfinished uploads; finish or abort some"),
             Limit::Outstanding(most) => {
-                format!("at most {most} bytes in unfinished uploads; finish or abort some")
+                format!(
+                    "at most {most} bytes in uploads that are unfinished or ended recently; \
+                     finish or abort some, or wait until the ended ones no longer count"
+                )
             }
             Limit::Total(most) => format!("at most {most} bytes in total"),
         };

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::listener::{http_url, reachable_address};
 use crate::problem::Refusal;
 use crate::service::Service;
+use crate::store_check;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Code;
@@ -24,6 +25,7 @@ pub async fn remove_uploads(config: Config, ids: &[UploadId]) -> Result<Vec<Resu
     let resources = Resources::open(&config).await?;
     let address = reachable_address(config.listen);
     let (store, _internal_task) = resources.connect_store(&config, address).await?;
+    let store = Box::pin(store_check::in_named_region(store)).await;
     let public_url = match &config.public_url {
         Some(url) => url.clone(),
         None => http_url(address)?,
@@ -47,10 +49,15 @@ fn failed(id: &UploadId, refusal: &Refusal) -> Error {
             format!("upload {id} is being completed and was not removed"),
         )
         .with_hint("run `upload serve sweep`, which decides the complete; then remove the upload"),
-        _ => Error::new(
-            Kind::Temporary,
-            format!("could not remove upload {id}: {}", refusal.code.title()),
-        )
-        .with_hint("run the command again; with -v it logs the errors of store and ledger"),
+        code => {
+            let reason = refusal.detail.as_deref().unwrap_or(code.title());
+            let text = format!("could not remove upload {id}: {reason}");
+            let hint = if code == Code::StoreRejected {
+                "check the credentials and the settings of the store; then run the command again"
+            } else {
+                "run the command again; with -v it logs the errors of store and ledger"
+            };
+            Error::new(Kind::Temporary, text).with_hint(hint)
+        }
     }
 }

@@ -131,8 +131,9 @@ impl Running {
 /// [`Kind::Config`] for a configuration with which no gateway can run, or a store that enforces
 /// nothing; [`Kind::Busy`] if another process has locked the embedded store;
 /// [`Kind::DatabaseUnusable`] for a ledger that does not open; [`Kind::Io`] for an address that is
-/// in use; [`Kind::Temporary`] for a store that does not respond; [`Kind::Incompatible`] for a
-/// store with an untrusted certificate.
+/// in use; [`Kind::Temporary`] for a store that does not respond; [`Kind::Unauthorized`] for
+/// credentials that the store rejects or that lack a permission; [`Kind::Incompatible`] for a store
+/// with an untrusted certificate.
 pub async fn start(config: Config) -> Result<Running> {
     // The callers keep a small future.
     Box::pin(start_boxed(config)).await

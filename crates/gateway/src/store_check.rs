@@ -199,11 +199,17 @@ pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
 
 /// The store in the region that it has named because the request was for another one. Returns
 /// `None` if the configuration names the region.
-fn corrected(store: &Store, probed: &Result<Profile, Fault>) -> Option<Store> {
-    let fault = probed.as_ref().err()?;
+fn corrected<T>(store: &Store, result: &Result<T, Fault>) -> Option<Store> {
+    let fault = result.as_ref().err()?;
     let there = store.in_region_of(fault)?;
     tracing::info!(%fault, "using the region that the store names");
     Some(there)
+}
+
+/// The store in the region that it names, for a process that does not probe it. Writes nothing.
+pub async fn in_named_region(store: Store) -> Store {
+    let checked = store.missing_permissions().await;
+    corrected(&store, &checked).unwrap_or(store)
 }
 
 /// The profile in the ledger if it is recent and sufficient for a start, otherwise that of a new
@@ -266,7 +272,15 @@ fn is_recent(probed_at: Timestamp, now: Timestamp) -> bool {
 fn unusable(store: &Store, fault: &Fault) -> Error {
     let place = format!("bucket {} at {}", store.bucket(), store.origin());
     let offset = store.clock_offset().as_secs();
-    if offset != 0 && matches!(fault, Fault::Rejected(_) | Fault::Refused(_)) {
+    // A bucket that does not exist, or another region, has nothing to do with the clock.
+    let may_be_clock = match fault {
+        Fault::Rejected(rejection) => {
+            rejection.kind == Kind::Unauthorized && rejection.place == Place::Store
+        }
+        Fault::Refused(_) => true,
+        _ => false,
+    };
+    if offset != 0 && may_be_clock {
         // The store compares signatures and the expiry of URLs with its own clock.
         let (seconds, direction) = describe_offset(offset);
         let text = format!(

@@ -40,7 +40,7 @@ pub async fn sweep_once(
     let store = match mode {
         SweepMode::Run => Box::pin(store_check::check(store, &ledger, &config)).await?,
         // A probe writes to the store. A dry run must not write, and needs no proof.
-        SweepMode::DryRun => store,
+        SweepMode::DryRun => Box::pin(store_check::in_named_region(store)).await,
     };
     let public_url = match &config.public_url {
         Some(url) => url.clone(),
@@ -53,8 +53,10 @@ pub async fn sweep_once(
         SweepMode::Run => {
             async {
                 service.report_orphans(observer).await?;
-                service.survey_all().await?;
-                service.sweep(Some(observer)).await
+                let surveyed = service.survey_all().await;
+                // The sweep does not depend on a store that lists objects.
+                service.sweep(Some(observer)).await?;
+                surveyed
             }
             .await
         }
@@ -63,10 +65,9 @@ pub async fn sweep_once(
 }
 
 fn incomplete(refusal: &Refusal) -> Error {
-    let component = if refusal.code == Code::StoreUnavailable {
-        "store"
-    } else {
-        "ledger"
+    let component = match refusal.code {
+        Code::StoreUnavailable | Code::StoreRejected => "store",
+        _ => "ledger",
     };
     Error::new(
         Kind::Temporary,

@@ -93,7 +93,10 @@ impl KeyCache {
         match self.look_up(&wanted) {
             (KeyLookup::Use, Some(key)) => return Ok(key),
             (KeyLookup::UseAndRefresh, Some(key)) => {
-                tokio::spawn(Arc::clone(self).fetch_if_needed(wanted));
+                // While a fetch is in progress, no further task must wait for it.
+                if self.fetching.try_lock().is_ok() {
+                    tokio::spawn(Arc::clone(self).fetch_if_needed(wanted));
+                }
                 return Ok(key);
             }
             // A lookup that fails waits too: a fetch in progress may find the key.

@@ -40,7 +40,7 @@ impl FetchTimes {
 /// The reason that there is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyError {
-    /// The issuer has no key with that id.
+    /// The issuer has no such key.
     Unknown,
     /// The issuer cannot be reached, and the key set is missing or too old; or the set has been
     /// fetched for missing keys too often.

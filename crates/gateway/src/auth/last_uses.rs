@@ -43,7 +43,7 @@ impl LastUses {
         }
     }
 
-    /// Records rows that a request has used. A batch has all of them.
+    /// Records rows that a request has used.
     pub(super) fn record(&self, used: impl Iterator<Item = Used>, now: Timestamp) {
         let mut pending = lock(&self.pending);
         for used in used {
@@ -73,19 +73,19 @@ impl LastUses {
         }
     }
 
+    /// Writes the pending rows. They stay pending until they are written: the task may be aborted.
     async fn write_batch(&self) {
-        let batch = std::mem::take(&mut *lock(&self.pending));
+        let batch = lock(&self.pending).clone();
         if batch.is_empty() {
             return;
         }
         let rows = batch.iter().map(|(used, at)| (used.clone(), *at));
-        if let Err(error) = self.ledger.record_last_uses(rows.collect()).await {
-            report_ledger_error(&error);
-            let mut pending = lock(&self.pending);
-            for (used, at) in batch {
-                pending.entry(used).or_insert(at);
+        match self.ledger.record_last_uses(rows.collect()).await {
+            Ok(()) => lock(&self.pending).retain(|used, at| batch.get(used) != Some(&*at)),
+            Err(error) => {
+                report_ledger_error(&error);
+                self.is_pending.notify_one();
             }
-            self.is_pending.notify_one();
         }
     }
 }

@@ -31,7 +31,7 @@ impl LimitRule {
             && self.claim.as_ref().is_none_or(matches_claim)
     }
 
-    /// The number of conditions, then the number of characters that are no wildcards.
+    /// The number of conditions, then the number of characters other than `*` in their globs.
     fn specificity(&self) -> (usize, usize) {
         let globs = [
             self.owner.as_deref(),

@@ -1,10 +1,10 @@
 //! The secret with which a store authenticates the events that it pushes.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::request::bearer_token;
+use super::request::{authorization, bearer_token};
 use super::tokens;
 use crate::problem::Refusal;
 use upload_types::Token;
@@ -23,11 +23,7 @@ impl PushSecret {
     /// # Errors
     /// `unauthenticated` for a missing or wrong secret.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let authorization = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .trim();
+        let authorization = authorization(headers).unwrap_or_default().trim();
         let password = basic_password(authorization);
         let candidates = [
             bearer_token(headers),

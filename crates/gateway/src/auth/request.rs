@@ -5,13 +5,17 @@ use axum::http::{HeaderMap, Method, Uri, header};
 
 use upload_net::AddressClass;
 
-/// The bearer token in `Authorization`. Returns `None` if there are several of these headers: a
-/// proxy may have checked another one.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+/// The value of `Authorization`. Returns `None` if there are several of these headers: a proxy may
+/// have checked another one.
+pub(super) fn authorization(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
-    let value = value.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
+    value.to_str().ok()
+}
+
+/// The bearer token in [`authorization`].
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = authorization(headers)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

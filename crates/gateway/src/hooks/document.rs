@@ -30,8 +30,9 @@ pub struct UploadDescription<'a> {
     pub id: &'a UploadId,
     /// The segment of the owner, which is a part of `key`.
     pub owner: &'a str,
-    /// The text by which the ledger identifies the owner: `token:NAME`, `jwt:ISSUER CLAIM` or
-    /// `local`. `None` if the configuration hides it.
+    /// The text by which the ledger identifies the owner: `token:NAME`, `jwt:ISSUER CLAIM`,
+    /// `jwt-number:ISSUER CLAIM` if the claim is a number, or `local`. `None` if the configuration
+    /// hides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_subject: Option<&'a str>,
     pub key: &'a Key,

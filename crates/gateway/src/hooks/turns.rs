@@ -1,4 +1,5 @@
-//! Whose hooks run next, so that the many uploads of one owner do not delay those of others. Pure.
+//! Chooses the owner whose hooks run next, so that the many uploads of one owner do not delay those
+//! of others. Pure.
 
 use std::collections::HashMap;
 

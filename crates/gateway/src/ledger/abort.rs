@@ -52,7 +52,7 @@ impl Ledger {
         self.write(move |tx| {
             let sql = format!(
                 "UPDATE upload SET state = 'aborting', lease_until = ?2, cleanup_at = NULL, ended_at = NULL, rejection = NULL, \
-                 expires_at = CASE WHEN expires_at = 0 THEN created_at ELSE expires_at END \
+                 may_land_until = NULL, expires_at = CASE WHEN expires_at = 0 THEN created_at ELSE expires_at END \
                  WHERE id = ?1 AND state IN ({})",
                 sql_list(from)
             );

@@ -56,9 +56,13 @@ impl Ledger {
                 {
                     break;
                 }
+                // Another gateway was faster. The next call finds the hooks that are left.
+                let Some(hooks) = take_hooks(tx, id, now, until)? else {
+                    break;
+                };
                 turns.record(owner);
                 *running.entry(owner.clone()).or_default() += 1;
-                taken.push(take_hooks(tx, id, until)?);
+                taken.push(hooks);
             }
             Ok(taken)
         })
@@ -205,26 +209,33 @@ fn oldest_due_hooks(
     })
 }
 
-/// Takes the hooks of an upload until `until`.
-fn take_hooks(tx: &Transaction<'_>, id: &str, until: Timestamp) -> sql::Result<PendingHooks> {
-    let sql = "UPDATE pending_hooks SET due_at = ?2, epoch = epoch + 1 WHERE upload = ?1 \
-               RETURNING epoch, accepted, failures";
+/// Takes the hooks of an upload until `until`. Returns `None` if they are not due at `now`: another
+/// gateway may have taken them since they were read.
+fn take_hooks(
+    tx: &Transaction<'_>,
+    id: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> sql::Result<Option<PendingHooks>> {
+    let sql = "UPDATE pending_hooks SET due_at = ?2, epoch = epoch + 1 \
+               WHERE upload = ?1 AND due_at <= ?3 RETURNING epoch, accepted, failures";
     let read = |row: &Row<'_>| {
         let accepted =
             serde_json::from_str(&row.text(1)?).map_err(|_| damaged(1, "not a list of hooks"))?;
         let failures = u32::try_from(row.number(2)?).unwrap_or(u32::MAX);
         Ok((row.number(0)?, accepted, failures))
     };
-    let taken = tx.find(sql, values![id, until], read)?;
-    let (epoch, accepted, failures) = taken.ok_or(SqlError::MissingRow)?;
+    let Some((epoch, accepted, failures)) = tx.find(sql, values![id, until, now], read)? else {
+        return Ok(None);
+    };
     let find = format!("SELECT {COLUMNS} FROM upload WHERE id = ?1");
     let upload = tx.find(&find, values![id], read_upload)?;
-    Ok(PendingHooks {
+    Ok(Some(PendingHooks {
         upload: upload.ok_or(SqlError::MissingRow)?,
         epoch,
         accepted,
         failures,
-    })
+    }))
 }
 
 /// Deletes the pending hooks of an upload. Returns false if the caller no longer holds them.

@@ -9,11 +9,13 @@ use super::uploads::add_stored_bytes;
 use upload_types::UploadId;
 
 impl Ledger {
-    /// Replaces the held bytes `old` of an upload with `new`. Returns false if they have changed.
+    /// Replaces the held bytes `old` of an upload with `new`. Returns false if they have changed,
+    /// or if `new` is more and the upload is being removed or was removed.
     pub async fn set_held_bytes(&self, id: &UploadId, old: u64, new: u64) -> LedgerResult<bool> {
         let id = id.clone();
         self.write(move |tx| {
-            let sql = "UPDATE upload SET held_bytes = ?3 WHERE id = ?1 AND held_bytes = ?2";
+            let sql = "UPDATE upload SET held_bytes = ?3 WHERE id = ?1 AND held_bytes = ?2 \
+                       AND (?3 < ?2 OR state IN ('verified', 'ready', 'rejected'))";
             if tx.execute(sql, values![id.as_str(), old, new])? != 1 {
                 return Ok(false);
             }

@@ -8,6 +8,7 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::{Row, values};
 use super::uploads::{COLUMNS, Upload, read_upload};
+use upload_types::wire::UploadState;
 
 /// The number of rows that [`Ledger::uploads_with_objects`] returns at most.
 const MAX_ROWS: usize = 1000;
@@ -27,6 +28,8 @@ pub struct SurveyedUpload {
     pub held_bytes: u64,
     /// True if a cleanup is scheduled.
     pub has_cleanup: bool,
+    /// True if the upload has expired, and a cleanup has kept its object, which may be complete.
+    pub is_object_kept: bool,
 }
 
 impl Ledger {
@@ -81,14 +84,17 @@ impl Ledger {
         let (after, last) = (after.to_owned(), last.map(str::to_owned));
         self.read(move |tx| {
             let sql = format!(
-                "SELECT {COLUMNS}, held_bytes, cleanup_at FROM upload \
+                "SELECT {COLUMNS}, held_bytes, cleanup_at, ended_at FROM upload \
                  WHERE key > ?1 AND (?2 IS NULL OR key <= ?2) \
                  AND state IN ('verified', 'ready', 'rejected', 'aborted', 'expired') \
                  ORDER BY key LIMIT {MAX_ROWS}"
             );
             let read = |row: &Row<'_>| {
+                let upload = read_upload(row)?;
+                let has_end = row.optional_time(24)?.is_some();
                 Ok(SurveyedUpload {
-                    upload: read_upload(row)?,
+                    is_object_kept: upload.state == UploadState::Expired && !has_end,
+                    upload,
                     held_bytes: row.number(22)?,
                     has_cleanup: row.optional_time(23)?.is_some(),
                 })

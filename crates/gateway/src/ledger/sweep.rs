@@ -265,8 +265,8 @@ impl Ledger {
 
     /// Finishes the cleanup of an upload that the caller has taken until `until`. Returns false if
     /// another caller has taken the upload. The rows of the parts of an upload that is complete or
-    /// has ended are deleted. The row of an upload that has left an object in the store is never
-    /// deleted.
+    /// has ended are deleted, except that of an expired upload of one part. The row of an upload
+    /// that has left an object in the store is never deleted.
     pub async fn finish_cleanup(
         &self,
         id: &UploadId,
@@ -281,14 +281,18 @@ impl Ledger {
             };
             let sql = format!(
                 "UPDATE upload SET cleanup_at = NULL, ended_at = {ended_at} \
-                 WHERE id = ?1 AND cleanup_at = ?2 RETURNING state"
+                 WHERE id = ?1 AND cleanup_at = ?2 RETURNING state, part_count"
             );
-            let state = tx.find(&sql, values![id.as_str(), until], |row| row.text(0))?;
-            let Some(state) = state else {
+            let ended = tx.find(&sql, values![id.as_str(), until], |row| {
+                Ok((row.text(0)?, row.number(1)?))
+            })?;
+            let Some((state, part_count)) = ended else {
                 return Ok(false);
             };
             let is_open = UNFINISHED.iter().any(|open| open.name() == state);
-            if !is_open && remainder == Remainder::Nothing {
+            // A single PUT that arrives later is compared with its part.
+            let may_return = state == UploadState::Expired.name() && part_count == 1;
+            if !is_open && !may_return && remainder == Remainder::Nothing {
                 delete_parts(tx, &id)?;
             }
             Ok(true)

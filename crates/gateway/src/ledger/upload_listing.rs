@@ -65,11 +65,10 @@ impl Ledger {
     pub async fn find_owner(&self, text: &str) -> LedgerResult<Option<String>> {
         let text = text.to_owned();
         self.read(move |tx| {
-            let sql = "SELECT segment FROM owner WHERE segment = ?1 OR subject = ?1 OR subject = 'token:' || ?1";
+            let sql = "SELECT segment FROM owner WHERE segment = ?1 OR subject = ?1 OR subject = 'token:' || ?1 \
+                       ORDER BY segment = ?1 DESC, subject = ?1 DESC";
             let found = tx.query(sql, values![&text], |row| row.text(0))?;
-            // A segment precedes an equal name of tokens.
-            let exact = found.iter().find(|segment| **segment == text);
-            Ok(exact.or(found.first()).cloned())
+            Ok(found.into_iter().next())
         })
         .await
     }

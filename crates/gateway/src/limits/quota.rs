@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Quota {
     /// Unfinished uploads.
     pub open: Option<u64>,
-    /// Bytes of unfinished uploads.
+    /// Bytes of unfinished uploads, and of ended ones that a request signed earlier may still
+    /// store.
     pub outstanding: Option<u64>,
-    /// Bytes of unfinished uploads and of stored objects.
+    /// The bytes of `outstanding`, and those of stored objects.
     pub total: Option<u64>,
 }
 

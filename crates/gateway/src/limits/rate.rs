@@ -78,7 +78,9 @@ impl<C: Clock + Clone> RateLimiter<C> {
         let buckets = self.buckets(rate);
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
         if calls % CALLS_BETWEEN_CLEANUPS == CALLS_BETWEEN_CLEANUPS - 1 {
-            buckets.retain_recent();
+            for buckets in lock(&self.buckets).values() {
+                buckets.retain_recent();
+            }
         }
         match buckets.check_key_n(&owner.to_owned(), count) {
             Ok(Ok(())) => Ok(()),

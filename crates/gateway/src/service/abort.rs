@@ -32,10 +32,11 @@ pub enum Finished {
 }
 
 /// The states in which an upload has an object, or may have one.
-const REMOVABLE: &[UploadState] = &[
+pub(super) const REMOVABLE: &[UploadState] = &[
     UploadState::Verified,
     UploadState::Ready,
     UploadState::Rejected,
+    UploadState::Expired,
 ];
 
 /// Checks that a client may remove an upload in the state `verified` or `ready`. A client that
@@ -76,9 +77,26 @@ impl Service {
         finished: Finished,
     ) -> Result<(), Refusal> {
         self.take_permits(owner, 1)?;
+        self.abort_permitted(owner, id, epoch, finished).await
+    }
+
+    /// Like [`Service::abort`], without a permit of the owner's rate.
+    async fn abort_permitted(
+        &self,
+        owner: &Owner,
+        id: &str,
+        epoch: Option<u64>,
+        finished: Finished,
+    ) -> Result<(), Refusal> {
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
+            UploadState::Rejected
+                if finished == Finished::Remove && upload.keeps_rejected_object() =>
+            {
+                let detail = "the upload was rejected, and its object is kept for the operator";
+                return Err(Refusal::with_detail(Code::NotAbortable, detail));
+            }
             UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
             // The epoch is checked before the state, since the new holder may have changed the
             // state.
@@ -114,8 +132,8 @@ impl Service {
         Ok(())
     }
 
-    /// Removes an upload with its object: one that is ready or waits for hooks, or a rejected one
-    /// whose object was kept.
+    /// Removes an upload with its object: one that is ready or waits for hooks, or a rejected or
+    /// expired one whose object was kept.
     ///
     /// # Errors
     /// `busy` if its state has changed, `store_unavailable` (repeat the request).
@@ -152,7 +170,7 @@ impl Service {
             let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
             return self.remove(&upload).await;
         }
-        self.abort(&owner, id.as_str(), None, Finished::Remove)
+        self.abort_permitted(&owner, id.as_str(), None, Finished::Remove)
             .await
     }
 

@@ -226,11 +226,21 @@ impl Service {
         owner: &Owner,
         reference: UploadRef<'_>,
     ) -> Result<Vec<StoredPart>, Refusal> {
+        self.take_permits(owner, 1)?;
+        self.all_pages_of_parts(owner, reference).await
+    }
+
+    /// Like [`Service::all_parts`], without a permit of the owner's rate.
+    async fn all_pages_of_parts(
+        &self,
+        owner: &Owner,
+        reference: UploadRef<'_>,
+    ) -> Result<Vec<StoredPart>, Refusal> {
         let upload = self.find_multipart(owner, reference).await?;
         let max_parts = usize::try_from(upload.max_parts()).unwrap_or(usize::MAX);
         let (mut parts, mut after) = (Vec::new(), 0);
         loop {
-            let page = self.parts(owner, upload.id.as_str(), after).await?;
+            let page = self.page_of_parts(owner, upload.id.as_str(), after).await?;
             parts.extend(page.parts);
             match page.next {
                 Some(next) if parts.len() <= max_parts => after = next.get(),
@@ -269,7 +279,7 @@ impl Service {
                 // Another gateway deletes the rows when it has completed the upload.
                 CompletionSource::from_rows(&upload, rows, None).map(|source| (upload, source))
             } else {
-                match self.all_parts(owner, reference).await {
+                match self.all_pages_of_parts(owner, reference).await {
                     Ok(stored) => {
                         let parts = select_parts(stored, requested)?;
                         Some(self.measure(upload, parts, self.quota(owner))?)
@@ -277,7 +287,7 @@ impl Service {
                     Err(refusal) => {
                         // Another call may have completed the upload since it was read.
                         let upload = self.find_multipart(owner, reference).await?;
-                        return upload.receipt.ok_or(refusal);
+                        return upload.shown_receipt().ok_or(refusal);
                     }
                 }
             };

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::abort::NamedMultipart;
 use super::shared_state::Service;
 use super::url_ttl::{Landing, NextLook, next_look};
-use crate::hooks::{Disposal, Hook, OnReject, Reason};
+use crate::hooks::{Disposal, Hook, Hooks, OnReject, Reason};
 use crate::ledger::{LedgerError, PendingHooks, Rejection, Remainder, Upload};
 use crate::metrics::metrics;
 use crate::problem::{report_ledger_error, report_store_fault};
@@ -33,12 +33,13 @@ impl Service {
     pub(super) async fn reject(
         &self,
         pending: &PendingHooks,
+        hooks: &Hooks,
         hook: &Hook,
         reason: Reason,
     ) -> Result<Option<HeldRejection>, LedgerError> {
         let PendingHooks { upload, epoch, .. } = pending;
         let now = self.now();
-        let disposal = match self.config().hooks.on_reject() {
+        let disposal = match hooks.on_reject() {
             OnReject::Delete => Disposal::Delete,
             OnReject::Keep => Disposal::Keep,
             OnReject::Quarantine(prefix) => {

@@ -202,7 +202,9 @@ impl Service {
                     crash::point("gateway.hooks.accepted");
                     tracing::info!(id = %upload.id, hook = hook.name, "hook has accepted the upload");
                 }
-                Verdict::Reject(reason) => return self.reject(pending, hook, reason).await,
+                Verdict::Reject(reason) => {
+                    return self.reject(pending, &hooks, hook, reason).await;
+                }
                 Verdict::Retry(reason) => {
                     // The ledger counts the failures of the first hook of this run.
                     let is_first = accepted.len() == pending.accepted.len();

@@ -27,7 +27,7 @@
 //! | pending, uploading, aborting | sweep after expiry | aborting | as above |
 //! | aborting, expired | object matches after expiry | ready | records the receipt, counts the bytes |
 //! | aborting, expired | object matches after expiry, hooks due | verified | as above |
-//! | verified, ready, rejected | remove | aborting | its bytes are no longer counted, its object is removed |
+//! | verified, ready, rejected, expired | remove | aborting | frees its bytes, removes its object |
 //! | aborting | removed after abort | aborted | schedules a cleanup |
 //! | aborting | removed after expiry | expired | schedules a cleanup |
 //! | verified | hooks accept | ready | |

@@ -114,6 +114,16 @@ impl Service {
     /// `store_unavailable`.
     pub async fn parts(&self, owner: &Owner, id: &str, after: u32) -> Result<PartList, Refusal> {
         self.take_permits(owner, 1)?;
+        self.page_of_parts(owner, id, after).await
+    }
+
+    /// Like [`Service::parts`], without a permit of the owner's rate.
+    pub(super) async fn page_of_parts(
+        &self,
+        owner: &Owner,
+        id: &str,
+        after: u32,
+    ) -> Result<PartList, Refusal> {
         let upload = self.find_upload(owner, id).await?;
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
@@ -277,11 +287,13 @@ impl Service {
             }
         }
         self.take_permits(owner, 1)?;
-        if self.object_state(&upload).await? != ObjectState::Present {
-            return Err(Refusal::with_detail(
-                Code::Gone,
-                "the store no longer has the object of this upload",
-            ));
+        let missing = match self.object_state(&upload).await? {
+            ObjectState::Present => None,
+            ObjectState::Replaced => Some("the object of this upload was replaced by another one"),
+            ObjectState::Missing => Some("the store no longer has the object of this upload"),
+        };
+        if let Some(detail) = missing {
+            return Err(Refusal::with_detail(Code::Gone, detail));
         }
         if let Some(url) = self.store.cdn_url(&upload.key) {
             return Ok(ReadUrl {

@@ -312,6 +312,13 @@ impl Upload {
         }
     }
 
+    /// Returns true if the upload was rejected and its object stays in the store.
+    pub(super) fn keeps_rejected_object(&self) -> bool {
+        self.rejection
+            .as_ref()
+            .is_some_and(|rejection| rejection.disposal != Disposal::Delete)
+    }
+
     /// Returns true if an object has the token of this upload.
     pub(super) fn owns(&self, object: &Head) -> bool {
         object.token.as_ref() == Some(&self.token)

@@ -183,7 +183,7 @@ fn find(row: &SurveyedUpload, object: Option<&ListedObject>) -> Finding {
                 Finding::Held(object.size)
             }
         }
-        Some(_) if row.has_cleanup => Finding::AsRecorded,
+        Some(_) if row.has_cleanup || row.is_object_kept => Finding::AsRecorded,
         Some(_) => Finding::Returned,
     }
 }

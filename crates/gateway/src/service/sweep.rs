@@ -234,8 +234,15 @@ impl Service {
                 .await;
         }
         let mut remainder = Remainder::Nothing;
-        if upload.state == UploadState::Expired {
-            match self.remove_expired(&upload, &[UploadState::Expired]).await {
+        let has_expired = match upload.state {
+            UploadState::Expired => true,
+            // An event has named the key of an upload that a sweep could not end yet.
+            UploadState::Aborting => upload.has_been_expired(),
+            _ => false,
+        };
+        if has_expired {
+            let from = &[UploadState::Aborting, UploadState::Expired];
+            match self.remove_expired(&upload, from).await {
                 Ok(ExpiredObject::Unknown) => remainder = Remainder::Object,
                 Ok(ExpiredObject::Verified | ExpiredObject::Leftover) => {}
                 // It is logged.

@@ -60,6 +60,7 @@ test_on_both! {
     counts::completing_and_aborting_uploads_count_as_open
     counts::unknown_keys_are_recorded
     verify::single_part_is_verified_in_one_step
+    verify::due_hooks_are_taken_by_one_gateway
     counts::store_profile_is_shared_by_gateways
     survey::survey_continues_after_the_last_page
     survey::held_bytes_are_freed_once

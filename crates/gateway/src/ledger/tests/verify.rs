@@ -1,4 +1,4 @@
-//! Tests of the verification of an upload of one part, on both databases.
+//! Tests of the verification of an upload and of its due hooks, on both databases.
 
 use futures_util::future::join_all;
 
@@ -82,4 +82,34 @@ pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
     );
     assert_eq!(fixture.state(&completing).await, UploadState::Verified);
     assert_eq!(fixture.ledger.next_hooks_due().await.unwrap(), hooks);
+}
+
+pub async fn due_hooks_are_taken_by_one_gateway(fixture: Fixture) {
+    let gateways = [fixture.ledger.clone(), fixture.second_gateway().await];
+    let ledger = &fixture.ledger;
+    for n in 0..20 {
+        let upload = fixture.begin(&n.to_string(), 1).await;
+        let started = ledger.start_completing(&upload.id, 1, Vec::new(), until(90));
+        started.await.unwrap();
+        let receipt = receipt(&upload);
+        let verified = ledger.mark_verified(&receipt, Some(at(1)));
+        assert!(verified.await.unwrap());
+    }
+    let mut taken = 0;
+    loop {
+        let attempts = gateways
+            .iter()
+            .map(|gateway| gateway.take_due_hooks(at(2), at(90), 4, <_>::default()));
+        let hooks: Vec<_> = join_all(attempts)
+            .await
+            .into_iter()
+            .flat_map(Result::unwrap)
+            .collect();
+        if hooks.is_empty() {
+            break;
+        }
+        assert!(hooks.iter().all(|hooks| hooks.epoch == 1));
+        taken += hooks.len();
+    }
+    assert_eq!(taken, 20);
 }

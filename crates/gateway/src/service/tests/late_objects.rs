@@ -223,3 +223,33 @@ async fn removal_of_a_recovered_upload_that_the_store_interrupts_is_finished_by_
     let again = fixture.service.remove_for_operator(&upload.id).await;
     again.unwrap();
 }
+
+#[tokio::test]
+async fn object_of_an_expired_upload_that_was_kept_is_removed_by_the_operator_only() {
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts_as("a", 3).await;
+    receipt(fixture.complete(&upload, &request).await);
+    // As in a restored ledger, after a cleanup that has kept the object.
+    fixture.execute_sql("UPDATE upload SET state = 'expired', receipt = NULL, held_bytes = 0");
+    fixture.service.survey_all().await.unwrap();
+    sweep(&fixture).await;
+    assert!(fixture.has_object(&upload).await);
+    let removed = fixture.service.remove_for_operator(&upload.id).await;
+    removed.unwrap();
+    assert!(!fixture.has_object(&upload).await);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Aborted);
+}
+
+#[tokio::test]
+async fn object_of_an_expiring_upload_that_an_event_names_is_verified() {
+    let fixture = Fixture::new().await;
+    let (upload, put) = begin_signed(&fixture, "a").await;
+    send(&put, BODY).await;
+    // A sweep has taken the upload, and could not reach the store.
+    fixture.execute_sql("UPDATE upload SET state = 'aborting', expires_at = 0");
+    let row = fixture.row(&upload).await;
+    fixture.service.confirm(&row.key).await.unwrap();
+    sweep(&fixture).await;
+    assert!(fixture.has_object(&upload).await);
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
+}

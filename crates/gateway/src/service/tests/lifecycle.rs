@@ -14,6 +14,7 @@ use crate::ledger::{
     UploadKind,
 };
 use crate::limits::Quota;
+use crate::service::abort::REMOVABLE;
 use crate::service::new_upload::Arrival;
 use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, StoredPart, UploadState};
@@ -284,13 +285,8 @@ impl StateFixture {
             "upload is lost" => end(completing, UploadState::Expired).await,
             "parts are lost" => end(UNFINISHED, UploadState::Expired).await,
             "remove" => {
-                let from = &[
-                    UploadState::Verified,
-                    UploadState::Ready,
-                    UploadState::Rejected,
-                ];
                 let until = self.renewed.lease_until;
-                ledger.start_removing(id, from, until).await
+                ledger.start_removing(id, REMOVABLE, until).await
             }
             "removed after abort" => end(aborting, UploadState::Aborted).await,
             "removed after expiry" => end(aborting, UploadState::Expired).await,
