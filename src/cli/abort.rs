@@ -20,6 +20,9 @@ use crate::transfer;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 
+/// The remedy for a finished upload of a Companion.
+const DELETE_IN_STORE_HINT: &str = "delete the object in the store, with a client of that store";
+
 /// The effect on a finished upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
@@ -80,11 +83,17 @@ impl Aborter<'_> {
             Err(error) => return Err(error),
         };
         match upload.state {
-            State::Abandoned => Ok(upload.id),
+            // An upload that was replaced may have an object.
+            State::Abandoned if self.finished == Finished::Keep || upload.id.is_none() => {
+                Ok(upload.id)
+            }
             state => {
                 let is_finished = state == State::Completed;
                 let aborted = self.abort_recorded(&upload).await;
-                aborted.map_err(|error| explain(error, self.finished, is_finished, id_or_file))?;
+                let named = upload.id.as_ref();
+                aborted.map_err(|error| {
+                    explain(error, self.finished, is_finished, id_or_file, named)
+                })?;
                 Ok(upload.id)
             }
         }
@@ -102,7 +111,8 @@ impl Aborter<'_> {
             within_limit(self.limit, BackendHandle::connect(&target, self.settings)).await?;
         let ended = within_limit(self.limit, self.end(handle.backend(), &id)).await;
         handle.close().await;
-        ended.map_err(|error| explain(error, self.finished, false, id.as_str().as_ref()))?;
+        let text = id.as_str().as_ref();
+        ended.map_err(|error| explain(error, self.finished, false, text, Some(&id)))?;
         Ok(id)
     }
 
@@ -115,9 +125,9 @@ impl Aborter<'_> {
     }
 
     async fn abort_recorded(&mut self, upload: &Upload) -> Result<()> {
+        let upload = self.journal.take(upload)?;
         // A finished upload that is kept stays in the journal, unless the backend has aborted it.
         let stays = upload.state == State::Completed && self.finished == Finished::Keep;
-        let upload = self.journal.take(upload)?;
         let target = self
             .settings
             .recorded_target(&upload.intent, None, &self.connection)?;
@@ -142,8 +152,10 @@ impl Aborter<'_> {
             Err(error) if error.kind() == Kind::Unconfirmed => Some(error),
             Err(error) => return Err(error),
         };
-        self.journal
-            .record(&[Record::Abandoned { row: upload.row }])?;
+        if upload.state != State::Abandoned {
+            self.journal
+                .record(&[Record::Abandoned { row: upload.row }])?;
+        }
         unconfirmed.map_or(Ok(()), Err)
     }
 
@@ -153,10 +165,14 @@ impl Aborter<'_> {
         transfer::restore_state(backend, upload);
         if upload.state == State::Completed && matches!(backend, Backend::Companion(_)) {
             let text = "the upload is finished, and a Companion cannot remove objects";
-            return Err(Error::new(Kind::NotAbortable, text));
+            return Err(Error::new(Kind::NotAbortable, text).with_hint(DELETE_IN_STORE_HINT));
         }
         if let Some(id) = &upload.id {
-            return self.end(backend, id).await;
+            return match (backend, upload.state) {
+                (Backend::Gateway(_), _) => self.end(backend, id).await,
+                (Backend::Companion(_), State::Abandoned) => Ok(()),
+                (Backend::Companion(_), _) => backend.abort(id, None).await,
+            };
         }
         if !backend.capabilities().durable {
             output::eprint_line(
@@ -173,7 +189,13 @@ impl Aborter<'_> {
 
 /// Names the upload in the refusal of a backend, and the remedy. `is_finished` is the state in the
 /// journal.
-fn explain(error: Error, finished: Finished, is_finished: bool, id_or_file: &OsStr) -> Error {
+fn explain(
+    error: Error,
+    finished: Finished,
+    is_finished: bool,
+    id_or_file: &OsStr,
+    id: Option<&UploadId>,
+) -> Error {
     let text = match error.kind() {
         Kind::NotAbortable if is_finished => "is finished and was not removed",
         Kind::NotAbortable => "is finished, or is being completed, and was not removed",
@@ -182,12 +204,14 @@ fn explain(error: Error, finished: Finished, is_finished: bool, id_or_file: &OsS
     let text = format!("{} {text}", safe(&id_or_file.to_string_lossy()));
     let word = quoted(&[id_or_file.to_string_lossy().into_owned()]);
     let hint = match finished {
+        _ if error.hint() == Some(DELETE_IN_STORE_HINT) => DELETE_IN_STORE_HINT.to_owned(),
         Finished::Keep => {
             let word = safe(&word);
             format!("to remove a finished upload with its object, run `upload rm {word}`")
         }
         Finished::Remove => {
-            "ask the operator of the backend to remove it: upload serve rm ID".to_owned()
+            let id = id.map_or("ID", UploadId::as_str);
+            format!("ask the operator of the backend to remove it: upload serve rm {id}")
         }
     };
     Error::new(Kind::NotAbortable, text)

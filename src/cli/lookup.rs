@@ -65,7 +65,10 @@ fn find_by_file(
     uploads.retain(is_usable);
     if uploads.is_empty() {
         let message = if was_abandoned {
-            format!("the upload of {} was aborted or replaced", file.display())
+            format!(
+                "the upload of {} was aborted, removed or replaced",
+                file.display()
+            )
         } else {
             format!("the journal has no upload of {}", file.display())
         };

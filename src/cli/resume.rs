@@ -20,6 +20,7 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     let connection = settings.connection(&flags.connection)?;
     let only_backend = only_backend(flags, &connection)?;
     let transfer = settings.transfer(&flags.transfer)?;
+    settings.journal_to_read()?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let uploads = select(session.journal(), flags, only_backend.as_deref())?;
     // A file may have been replaced since its upload began: the old inode is protected too.

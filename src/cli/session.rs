@@ -415,7 +415,7 @@ fn listen(
             "stopping: waiting up to 5 s for requests in flight; send the signal again to exit at once",
         );
     };
-    signals::listen(signals::Hangup::Ends, STOP_TIMEOUT, on_first, on_exit)
+    signals::listen(signals::Hangup::Ends, || STOP_TIMEOUT, on_first, on_exit)
 }
 
 fn give_up(after: Option<Duration>) -> GiveUp {

@@ -34,7 +34,7 @@ pub enum Hangup {
 /// [`Kind::Other`] if the process cannot listen for signals.
 pub fn listen(
     on_hangup: Hangup,
-    time_limit: Duration,
+    time_limit: impl Fn() -> Duration + Send + 'static,
     on_first: impl FnOnce() + Send + 'static,
     on_exit: impl FnOnce(u8) + Clone + Send + 'static,
 ) -> Result<watch::Receiver<Option<u8>>> {
@@ -62,6 +62,7 @@ pub fn listen(
             if sender.send(Some(number)).is_err() {
                 return exit.await;
             }
+            let time_limit = time_limit();
             tokio::spawn(async move {
                 tokio::time::sleep(time_limit).await;
                 exit.await;

@@ -89,10 +89,7 @@ impl Bars {
         self.take_restored(restored, &mut output);
         if let Event::Completed { receipt, .. } = event {
             let (sources, verbosity) = (&self.sources, self.verbosity);
-            // A backend with hooks names no location before they have accepted the object.
-            let place = receipt.location.as_deref();
-            let place = place.unwrap_or(receipt.key.as_str());
-            let line = wording::location(place, sources, item, verbosity);
+            let line = wording::location(receipt, sources, item, verbosity);
             output.data.push(line);
         }
         let verbose = self.verbosity.verbose;

@@ -56,10 +56,7 @@ impl Plain {
         let restored = self.connection.record(event, now);
         if let Event::Completed { receipt, .. } = event {
             let (sources, verbosity) = (&self.sources, self.verbosity);
-            // A backend with hooks names no location before they have accepted the object.
-            let place = receipt.location.as_deref();
-            let place = place.unwrap_or(receipt.key.as_str());
-            let line = wording::location(place, sources, item, verbosity);
+            let line = wording::location(receipt, sources, item, verbosity);
             output.data.push(line);
         }
         if !self.verbosity.quiet {

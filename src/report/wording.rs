@@ -11,6 +11,7 @@ use super::options::{Locations, Verbosity};
 use super::sources::{End, SourceState, Sources};
 use super::text::{duration, escape, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
+use upload_types::wire::Receipt;
 
 const WAITING: &str = "waiting for the backend's checks";
 /// A duration below this is not shown, because it would read `0s`.
@@ -101,17 +102,19 @@ fn has_outcome(sources: &Sources, verbosity: Verbosity) -> bool {
     sources.has_several() && (sources.has_short_report() || verbosity.verbose > 0)
 }
 
-/// The line for the location of a finished source. On a terminal, it names the file if no other
-/// line does.
+/// The line for the location of a finished source, or for its key if it has no location yet. On a
+/// terminal, it names the file if no other line does.
 pub fn location(
-    location: &str,
+    receipt: &Receipt,
     sources: &Sources,
     item: Option<usize>,
     verbosity: Verbosity,
 ) -> String {
     let is_named_elsewhere =
         !sources.has_several() || (has_outcome(sources, verbosity) && !verbosity.quiet);
-    let location = escape(location);
+    // A backend with hooks names no location before they have accepted the object.
+    let location = receipt.location.as_deref();
+    let location = escape(location.unwrap_or(receipt.key.as_str()));
     match item {
         Some(item) if verbosity.locations == Locations::Named && !is_named_elsewhere => {
             format!("{location}  {}", sources.name(item))

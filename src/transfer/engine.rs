@@ -191,6 +191,7 @@ impl<'a> Engine<'a> {
         if let Some(pause) = suspend::pause(since.elapsed()) {
             self.last_success += pause;
             self.blocked.skip(pause);
+            self.waits.skip(pause);
         }
     }
 
@@ -461,6 +462,10 @@ impl<'a> Engine<'a> {
             if must_renew {
                 self.renew_lease(index);
             }
+        }
+        // A search for moved sources needs no backend.
+        if self.uploads.is_empty() && !self.moved.is_empty() {
+            self.last_success = now;
         }
         self.look_at_sources(now);
         self.measure_throughput(now);

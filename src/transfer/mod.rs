@@ -7,10 +7,11 @@
 //! | file | content |
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
-//! | `start` | from sources to uploads: new, continued, replaced, already stored |
+//! | `start`, `start_resume` | from sources, and from the journal for `resume`, to uploads: new, continued, replaced, already stored |
 //! | `moved_source`, `moved_source_search` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
+//! | `rejoined` | the parts that the store has of an upload that has begun, and those to send |
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
@@ -49,6 +50,7 @@ mod part_transitions;
 mod plan_error;
 mod preview;
 mod rate;
+mod rejoined;
 mod resume;
 mod retry;
 mod retry_budget;
@@ -57,6 +59,7 @@ mod source_looks;
 mod source_watch;
 mod stage_calls;
 mod start;
+mod start_resume;
 mod store_pinning;
 mod suspend;
 mod task;

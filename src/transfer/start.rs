@@ -1,9 +1,9 @@
 //! Starting uploads: a source becomes a new upload, continues one of the journal, or is already
 //! stored.
 //!
-//! Not here: the choice between them (`resume::choose`).
+//! Not here: the choice between them (`resume::choose`), and the uploads of `resume`
+//! (`start_resume`).
 
-use std::path::Path;
 use std::time::Instant;
 
 use upload_types::UploadId;
@@ -18,7 +18,7 @@ use super::committer::same_error;
 use super::deadline::WaitingFor;
 use super::engine::Engine;
 use super::moved_source;
-use super::options::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use super::options::{Item, PutRequest};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
@@ -37,7 +37,7 @@ const MAX_SMALL_BYTES: u64 = 32 << 20;
 const MIN_LARGE_UPLOADS: usize = 8;
 
 /// How an item starts.
-enum Started {
+pub(super) enum Started {
     Upload(Box<ActiveUpload>),
     /// A new upload, to be recorded first.
     New(PutRequest, SourceFile),
@@ -209,7 +209,7 @@ impl Engine<'_> {
 
     /// Makes this process drive an upload, and starts it. If that fails, other processes may drive
     /// it.
-    fn with_taken(
+    pub(super) fn with_taken(
         &mut self,
         upload: &Upload,
         start: impl FnOnce(&mut Self, Upload) -> Result<Started>,
@@ -258,66 +258,8 @@ impl Engine<'_> {
         self.start_put(item, put, source, &candidates)
     }
 
-    fn start_resume(&mut self, item: usize, upload: &Upload) -> Result<Started> {
-        restore_state(&self.backend, upload);
-        if self.options.sha256 && lacks_whole_sha256(upload) {
-            return self.completed_without_sha256(item, upload);
-        }
-        if let Some(completed) = completed(item, upload) {
-            return Ok(completed);
-        }
-        // The user may have named a newer path than that of the journal.
-        let path = upload.intent.path.clone();
-        self.with_taken(upload, |engine, upload| {
-            restore_state(&engine.backend, &upload);
-            engine.resumed(item, upload, &path)
-        })
-    }
-
-    fn resumed(&mut self, item: usize, upload: Upload, path: &Path) -> Result<Started> {
-        if self.options.sha256 && lacks_whole_sha256(&upload) {
-            return self.completed_without_sha256(item, &upload);
-        }
-        if let Some(completed) = completed(item, &upload) {
-            return Ok(completed);
-        }
-        if let Some(error) = resume::not_resumable(upload.state) {
-            return Err(error);
-        }
-        let source = self.open_source(item, path, &upload)?;
-        let put = PutRequest {
-            path: source.path().to_owned(),
-            ..request_of(&upload)
-        };
-        if source.version().size != upload.intent.version.size {
-            return Err(self.emit_changed(item, &upload, "its size has changed"));
-        }
-        let mut upload = self.continued(item, put, source, upload)?;
-        upload.started_by = StartedBy::Resume;
-        Ok(Started::Upload(Box::new(upload)))
-    }
-
-    /// A completed upload of which the receipt lacks the SHA-256 of the whole file.
-    fn completed_without_sha256(&mut self, item: usize, upload: &Upload) -> Result<Started> {
-        let source = self.open_source(item, &upload.intent.path, upload)?;
-        let put = PutRequest {
-            path: source.path().to_owned(),
-            ..request_of(upload)
-        };
-        if source.version().size != upload.intent.version.size {
-            return Err(self.emit_changed(item, upload, "its size has changed"));
-        }
-        let parts = self.committer.parts(upload.row)?;
-        let mut upload = upload.clone();
-        self.record_path(item, &mut upload, source.path());
-        let upload = ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?;
-        let mut upload = upload.with_parts(parts);
-        upload.started_by = StartedBy::Resume;
-        Ok(Started::Upload(Box::new(upload)))
-    }
-
     /// An unfinished upload, at the stage from which it continues.
-    fn continued(
+    pub(super) fn continued(
         &mut self,
         item: usize,
         put: PutRequest,
@@ -556,40 +498,4 @@ impl Engine<'_> {
         let hint = "run `upload put FILE --if-changed restart` to upload the file as it is now";
         Error::new(Kind::SourceChanged, what).with_hint(hint)
     }
-}
-
-/// The request for the upload of the journal.
-fn request_of(upload: &Upload) -> PutRequest {
-    let intent = upload.intent.clone();
-    PutRequest {
-        path: intent.path,
-        name: intent.name,
-        name_origin: NameOrigin::Requested,
-        content_type: intent.content_type,
-        type_origin: TypeOrigin::Requested,
-        metadata: intent.metadata,
-        part_size: Some(intent.part_size),
-        force: false,
-        on_change: OnChange::Fail,
-    }
-}
-
-/// Returns `None` if the journal has no receipt of the upload.
-fn completed(item: usize, upload: &Upload) -> Option<Started> {
-    let verified = VerifiedUpload {
-        item,
-        row: upload.row,
-        path: upload.intent.path.display().to_string(),
-        id: upload.id.clone()?,
-        receipt: Box::new(upload.receipt.clone()?),
-        already: true,
-        plan: Some(Event::plan(
-            item,
-            upload.id.clone(),
-            &upload.intent.path,
-            &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
-            Stored::Object,
-        )),
-    };
-    Some(Started::Completed(Box::new(verified)))
 }

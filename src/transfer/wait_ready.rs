@@ -139,6 +139,13 @@ impl Waits {
         self.waiting.insert(index, waiting);
     }
 
+    /// This process was stopped for some time, which does not count.
+    pub fn skip(&mut self, pause: Duration) {
+        for waiting in &mut self.waiting {
+            waiting.since += pause;
+        }
+    }
+
     /// Takes the uploads that have waited for the longest time allowed.
     pub fn take_late(&mut self, now: Instant) -> Vec<VerifiedUpload> {
         let WaitFor::Ready(Some(limit)) = self.wait_for else {

@@ -58,8 +58,8 @@ pub enum Verb {
     /// Remove uploads with their objects, finished ones too
     ///
     /// The object of a finished upload is deleted in the store, and its bytes no longer count
-    /// towards the quota. A gateway must permit this with --client-delete; backends
-    /// without a gateway always do. An unfinished upload is aborted.
+    /// towards the quota. A gateway must permit this with --client-delete; embedded and a bucket
+    /// always do, and a Companion cannot. An unfinished upload is aborted.
     #[command(mut_arg("uploads", describe_removed), after_help = REMOVE_EXAMPLES)]
     Rm(AbortArgs),
     /// Remove finished uploads from the journal

@@ -11,13 +11,16 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches as _, ValueHint};
 
 use super::command::{CommandLine, Verb, command};
-use super::serve::{ServeVerb, ValueOrigin};
+use super::serve::ValueOrigin;
 use upload_net::PROXY_VARIABLES;
 
 /// The global flag that the file may set.
 const VERBOSE: &str = "verbose";
 /// Flags that are accepted on the command line only.
 const NOT_KEYS: [&str; 3] = ["check", "help", "probe"];
+
+/// The key whose values are tables.
+pub const LIMITS: &str = "limits";
 
 /// A variable with the value of a key has this prefix.
 pub const VARIABLE_PREFIX: &str = "UPLOAD_SERVE_";
@@ -162,10 +165,7 @@ pub fn parse_with_defaults(
     let mut command_line = CommandLine::from_arg_matches(&matches)?;
     if let Verb::Serve(serve) = &mut command_line.verb {
         let origins = origins(&command, &matches, &flags);
-        match &mut serve.verb {
-            Some(ServeVerb::Sweep(sweep)) => sweep.options.origins = origins,
-            _ => serve.options.origins = origins,
-        }
+        serve.used_options_mut().origins = origins;
     }
     Ok(command_line)
 }
@@ -207,7 +207,7 @@ fn with_defaults(mut command: Command, flags: &[FileFlag]) -> Command {
         let Some(flag) = flags.iter().find(|flag| flag.key == key) else {
             continue;
         };
-        // Leaked once per process: clap's defaults are `'static`.
+        // Leaked at the start and at each reload: clap's defaults are `'static`.
         let values = flag.values.iter().map(|value| &*value.clone().leak());
         command = command.mut_arg(id, |arg| arg.default_values(values));
     }
@@ -223,6 +223,26 @@ fn with_defaults(mut command: Command, flags: &[FileFlag]) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn verbs_with_the_flags_of_a_gateway_get_the_origins() {
+        let key = keys().into_iter().find(|key| key.name == "s3_region");
+        let flag = FileFlag {
+            key: key.unwrap(),
+            values: vec!["eu-west-1".to_owned()],
+            is_secret: false,
+            origin: "serve.toml".to_owned(),
+            is_variable: false,
+        };
+        for line in ["upload serve", "upload serve sweep", "upload serve rm ID"] {
+            let words = line.split(' ').map(OsString::from);
+            let parsed = parse_with_defaults(words, std::slice::from_ref(&flag), |_| false);
+            let Verb::Serve(serve) = parsed.unwrap().verb else {
+                panic!("serve")
+            };
+            assert_eq!(serve.used_options().origins.len(), 1, "{line}");
+        }
+    }
 
     /// The variables of the notes `[env: …]` in the help of `upload serve`, by key.
     #[test]

@@ -47,7 +47,7 @@ const UPLOADS_EXAMPLES: &str = "\
 Examples:
   List the unfinished uploads of one owner:
     upload serve uploads --owner alice --state uploading --ledger sqlite:gateway.db
-  Sum the bytes that became ready today, with jq:
+  Sum the bytes of the ready uploads that began in the last 24 hours, with jq:
     upload serve uploads --state ready --since 24h --json | jq -s 'map(.size) | add'";
 
 const USAGE_EXAMPLES: &str = "\
@@ -93,6 +93,26 @@ pub struct ServeArgs {
     pub verb: Option<ServeVerb>,
     #[command(flatten)]
     pub options: ServeOptions,
+}
+
+impl ServeArgs {
+    /// The flags that this command uses: those of the verb, if it has the flags of a gateway.
+    #[must_use]
+    pub fn used_options(&self) -> &ServeOptions {
+        match &self.verb {
+            Some(ServeVerb::Sweep(sweep)) => &sweep.options,
+            Some(ServeVerb::Rm(remove)) => &remove.options,
+            _ => &self.options,
+        }
+    }
+
+    pub fn used_options_mut(&mut self) -> &mut ServeOptions {
+        match &mut self.verb {
+            Some(ServeVerb::Sweep(sweep)) => &mut sweep.options,
+            Some(ServeVerb::Rm(remove)) => &mut remove.options,
+            _ => &mut self.options,
+        }
+    }
 }
 
 #[derive(Args)]

@@ -44,7 +44,11 @@ const USAGE: &[LineDoc] = &[LineDoc {
             "bytes that the quota counts as stored",
         ),
         F("open", "object", "unfinished uploads"),
-        F("stored", "object", "verified and ready uploads"),
+        F(
+            "stored",
+            "object",
+            "verified and ready uploads, also those whose object the store no longer has",
+        ),
         F("ended", "object", "rejected, aborted and expired uploads"),
     ],
 }];
@@ -61,7 +65,7 @@ const OWNERS: &[LineDoc] = &[LineDoc {
         F(
             "subject",
             "string",
-            "token:NAME, jwt:ISSUER CLAIM, or local",
+            "token:NAME, jwt:ISSUER CLAIM, jwt-number:ISSUER CLAIM, or local",
         ),
         F("created_at", "string", "time of the first request"),
         F(

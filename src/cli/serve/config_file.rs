@@ -10,7 +10,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::{ledger_location, variables};
-use crate::cli::args::from_file::{self, FileFlag, Form, Key};
+use crate::cli::args::from_file::{self, FileFlag, Form, Key, LIMITS};
 use crate::cli::args::{CommandLine, Verb};
 use crate::cli::config_file::{self, Presence};
 use crate::cli::permissions;
@@ -22,8 +22,6 @@ use upload_types::error::{Error, Kind, Result};
 /// In the configuration directory.
 const DEFAULT_NAME: &str = "serve.toml";
 const MAX_VALUE_BYTES: u64 = 64 << 10;
-/// The key whose values are tables.
-const LIMITS: &str = "limits";
 
 /// Applies the configuration file and the variables `UPLOAD_SERVE_…` to `upload serve`: their
 /// values replace flags that were not given. Variables precede the file. Other verbs are unchanged.

@@ -9,6 +9,9 @@ use crate::cli::args::access::{AccessArgs, JwtAlgorithm};
 use upload_gateway::{Algorithm, Issuer};
 use upload_types::error::{Error, Kind, Result};
 
+/// The default of `--jwt-owner-claim`, also for an issuer that no value applies to.
+const DEFAULT_OWNER_CLAIM: &str = "sub";
+
 /// The first of the flags that are for `--auth jwt` only.
 pub fn first_flag(flags: &AccessArgs) -> Option<&'static str> {
     let given = [
@@ -34,24 +37,14 @@ pub fn issuers(flags: &AccessArgs) -> Result<Vec<Issuer>> {
         let text = "an issuer is named twice by --jwt-issuer";
         return Err(Error::new(Kind::Config, text).with_hint("name each issuer once"));
     }
-    let claims = flags.jwt_claims.iter().map(|(name, _)| name);
-    for (flag, value) in []
-        .into_iter()
-        .chain(
-            flags
-                .jwt_audience
-                .iter()
-                .map(|value| ("--jwt-audience", value)),
-        )
-        .chain(flags.jwt_jwks.iter().map(|value| ("--jwt-jwks", value)))
-        .chain(claims.map(|value| ("--jwt-claim", value)))
-        .chain(
-            flags
-                .jwt_owner_claim
-                .iter()
-                .map(|value| ("--jwt-owner-claim", value)),
-        )
-    {
+    let audiences = flags.jwt_audience.iter();
+    let audiences = audiences.map(|value| ("--jwt-audience", value));
+    let jwks = flags.jwt_jwks.iter().map(|value| ("--jwt-jwks", value));
+    let claims = flags.jwt_claims.iter();
+    let claims = claims.map(|(name, _)| ("--jwt-claim", name));
+    let owner_claims = flags.jwt_owner_claim.iter();
+    let owner_claims = owner_claims.map(|value| ("--jwt-owner-claim", value));
+    for (flag, value) in audiences.chain(jwks).chain(claims).chain(owner_claims) {
         check_scope(flag, value, &flags.jwt_issuer)?;
     }
     flags
@@ -85,7 +78,7 @@ fn issuer(url: &str, flags: &AccessArgs) -> Result<Issuer> {
         algorithms: flags.jwt_algorithm.iter().copied().map(algorithm).collect(),
         claims: claims.collect(),
         owner_claim: most_specific(&flags.jwt_owner_claim, url)
-            .unwrap_or_default()
+            .unwrap_or(DEFAULT_OWNER_CLAIM)
             .to_owned(),
     })
 }
@@ -230,6 +223,8 @@ mod tests {
             (a.owner_claim, b.owner_claim),
             ("repository_id".into(), "uid".into())
         );
+        let (issuers, _) = parsed(&line[..line.len() - 1]);
+        assert_eq!(issuers[1].owner_claim, "sub");
     }
 
     #[test]

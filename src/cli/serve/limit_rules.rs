@@ -52,10 +52,20 @@ pub fn rule(text: &str) -> Result<LimitRule> {
     if rule.owner.is_none() && claim.is_none() {
         return Err(wrong("it has neither owner nor claim".to_owned()));
     }
+    // The hint for a value precedes that for the table.
+    let wrong_value = |error: Error| {
+        let wrong = wrong(error.to_string());
+        match error.hint() {
+            Some(hint) => wrong.with_hint(hint),
+            None => wrong,
+        }
+    };
+    let quota = rule.quota.as_deref().map(quota).transpose();
+    let rate = rule.rate.as_deref().map(rate).transpose();
     let limits = OwnerLimits {
-        quota: rule.quota.as_deref().map(quota).transpose()?,
+        quota: quota.map_err(wrong_value)?,
         allow_types: rule.allow_type,
-        rate: rule.rate.as_deref().map(rate).transpose()?,
+        rate: rate.map_err(wrong_value)?,
     };
     if limits.is_empty() {
         return Err(wrong(
@@ -145,7 +155,8 @@ mod tests {
             "claim = \"plan\", quota = \"open=1\"",
             "owner = \"a\", quota = \"open=1\" }\nx = { y = 1",
         ] {
-            assert!(rule(wrong).is_err(), "{wrong}");
+            let error = rule(wrong).unwrap_err();
+            assert!(error.to_string().contains("--limits"), "{wrong}: {error}");
         }
     }
 }

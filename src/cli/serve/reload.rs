@@ -1,6 +1,10 @@
 //! SIGHUP: reads flags, environment and configuration file again, and applies them to the running
 //! gateway. A configuration that cannot be used changes nothing.
 
+use std::time::Duration;
+
+use tokio::sync::watch;
+
 use super::config::config;
 use super::config_file;
 use super::value_origins::with_origins;
@@ -10,9 +14,10 @@ use crate::cli::settings::{Environment, Settings};
 use upload_gateway::{Reloaded, Running};
 use upload_types::error::{Error, Kind, Result};
 
-/// Applies the configuration as it is now, and logs what has changed.
-pub fn reload(running: &mut Running) {
-    match apply(running) {
+/// Applies the configuration as it is now, and logs what has changed. Sends a new `--drain` to
+/// `drain_time`.
+pub fn reload(running: &mut Running, drain_time: &watch::Sender<Duration>) {
+    match apply(running, drain_time) {
         Ok(Reloaded {
             applied,
             needs_restart,
@@ -37,7 +42,7 @@ pub fn reload(running: &mut Running) {
     }
 }
 
-fn apply(running: &mut Running) -> Result<Reloaded> {
+fn apply(running: &mut Running, drain_time: &watch::Sender<Duration>) -> Result<Reloaded> {
     let unusable = || Error::new(Kind::Config, "the command line cannot be read again");
     let command_line = CommandLine::from_process().map_err(|_| unusable())?;
     let CommandLine { global, verb } = config_file::apply(command_line)?;
@@ -46,7 +51,14 @@ fn apply(running: &mut Running) -> Result<Reloaded> {
     };
     let settings = Settings::without_file(&global, Environment::of_process())?;
     let config = config(&settings, &serve.options);
-    let reloaded = config.and_then(|config| running.reload(config));
+    let reloaded = config.and_then(|config| {
+        let drain = config.drain_time;
+        let reloaded = running.reload(config)?;
+        if reloaded.applied.contains(&"drain") {
+            drain_time.send_replace(drain);
+        }
+        Ok(reloaded)
+    });
     let mut reloaded = reloaded.map_err(|error| with_origins(error, &serve.options.origins))?;
     if output::set_verbosity(settings.verbose()) {
         reloaded.applied.push("verbose");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::signal::unix::SignalKind;
+use tokio::sync::watch;
 
 use super::config::config;
 use super::owners::{self, About};
@@ -23,11 +24,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 /// # Errors
 /// Those of the configuration, and of starting, running or stopping the gateway.
 pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
-    let options = match &flags.verb {
-        Some(ServeVerb::Sweep(sweep)) => &sweep.options,
-        Some(ServeVerb::Rm(remove)) => &remove.options,
-        _ => &flags.options,
-    };
+    let options = flags.used_options();
     let format = match options.log_format {
         serve::LogFormat::Text => LogFormat::Text,
         serve::LogFormat::Json => LogFormat::Json,
@@ -74,7 +71,8 @@ fn sweep_mode(flags: &SweepArgs) -> SweepMode {
 
 /// Runs the gateway until a signal ends it. SIGHUP reloads its configuration.
 async fn serve(config: Config) -> Result<()> {
-    let stop_timeout = config.drain_time + upload_gateway::STOP_TIMEOUT + STOP_MARGIN;
+    let (drain_time, drain) = watch::channel(config.drain_time);
+    let stop_timeout = move || *drain.borrow() + upload_gateway::STOP_TIMEOUT + STOP_MARGIN;
     let mut stop = signals::listen(Hangup::Ignored, stop_timeout, || (), |_| ())?;
     let mut hangup = signals::subscribe(SignalKind::hangup())?;
     let mut running = Box::pin(upload_gateway::start(config)).await?;
@@ -89,7 +87,7 @@ async fn serve(config: Config) -> Result<()> {
         tokio::select! {
             ended = running.wait() => return ended,
             _ = stop.wait_for(Option::is_some) => break,
-            () = signals::receive(&mut hangup) => reload(&mut running),
+            () = signals::receive(&mut hangup) => reload(&mut running, &drain_time),
         }
     }
     running.stop().await;

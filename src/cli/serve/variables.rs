@@ -6,14 +6,14 @@ use std::ffi::OsString;
 
 use toml::{Table, Value};
 
-use crate::cli::args::from_file::{self, FileFlag, Form, Key, VARIABLE_PREFIX};
+use crate::cli::args::from_file::{self, FileFlag, Form, Key, LIMITS, VARIABLE_PREFIX};
 use crate::cli::output;
 use crate::report::safe;
 use upload_types::error::{Error, Kind, Result};
 
-/// The flags that the variables set. An empty variable counts as not set. Warns of a variable with
-/// the prefix that names no setting: it may be misspelt, or of a container system that sets
-/// variables for a service of that name.
+/// The flags that the variables set. A variable without text, or with blanks only, counts as not
+/// set. Warns of a variable with the prefix that names no setting: it may be misspelt, or of a
+/// container system that sets variables for a service of that name.
 ///
 /// # Errors
 /// [`Kind::Config`] for a wrong value.
@@ -27,7 +27,7 @@ pub fn flags(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
         else {
             continue;
         };
-        if value.is_empty() {
+        if value.to_str().is_some_and(|text| text.trim().is_empty()) {
             continue;
         }
         match keys.iter().find(|key| key.variable() == name) {
@@ -53,7 +53,7 @@ fn flag(key: &Key, value: &OsString) -> Result<FileFlag> {
     let flag = FileFlag {
         key: key.clone(),
         values: values(key, text.trim()).map_err(wrong)?,
-        // Of the values that may have a secret, such as a URL of a hook.
+        // A value may contain a secret, such as the URL of a hook.
         is_secret: true,
         origin: variable.clone(),
         is_variable: true,
@@ -74,6 +74,8 @@ fn values(key: &Key, text: &str) -> Result<Vec<String>, String> {
             "0" | "1" | "2" | "3" => Ok(vec![text.to_owned()]),
             _ => Err("it must be a number from 0 to 3".to_owned()),
         },
+        // A single table has commas of its own.
+        Form::Texts if key.name == LIMITS && !text.starts_with('[') => Ok(vec![text.to_owned()]),
         Form::Texts => list(text),
         Form::Text | Form::Path => Ok(vec![text.to_owned()]),
     }
@@ -120,6 +122,8 @@ mod tests {
             r#"[{ owner = "a", quota = "open=1" }]"#,
         );
         assert_eq!(limits, [r#"{ owner = "a", quota = "open=1" }"#]);
+        let table = r#"owner = "a", quota = "open=1,total=1GiB""#;
+        assert_eq!(values("UPLOAD_SERVE_LIMITS", table), [table]);
     }
 
     #[test]

@@ -65,8 +65,8 @@ impl Settings {
         Ok(self.journal_setting()?.value)
     }
 
-    /// The path of a journal that is only read. One that a flag names must exist: its name may be
-    /// wrong.
+    /// The path of a journal for a verb about uploads that are in it. One that a flag names must
+    /// exist: its name may be wrong.
     ///
     /// # Errors
     /// [`Kind::DatabaseUnusable`] if it does not; also without a home directory.
