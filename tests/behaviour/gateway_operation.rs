@@ -19,16 +19,6 @@ use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 
-/// The address of the metrics of a gateway that was started with `--metrics-listen`.
-#[track_caller]
-fn metrics_addr(gateway: &Gateway) -> SocketAddr {
-    wait::until("`metrics on http://…`", || {
-        let stderr = gateway.stderr();
-        let (_, rest) = stderr.split_once("metrics on http://")?;
-        rest.split_once("/metrics\n")?.0.parse().ok()
-    })
-}
-
 /// The samples by name and labels. Asserts the format `OpenMetrics` 1.0.
 #[track_caller]
 fn scrape(addr: SocketAddr) -> BTreeMap<String, f64> {
@@ -92,7 +82,7 @@ fn scrape(addr: SocketAddr) -> BTreeMap<String, f64> {
 #[test]
 fn metrics_count_an_upload() {
     let world = World::with_args(&["--metrics-listen", "127.0.0.1:0"]);
-    let metrics = metrics_addr(&world.gateway);
+    let metrics = world.gateway.metrics_addr();
     let before = scrape(metrics);
     assert_eq!(before["upload_uploads_total{to=\"begun\"}"], 0.0);
     let file = world.sandbox.file("film.bin", 3 * PART + 1);
@@ -175,7 +165,7 @@ fn metrics_count_accepted_and_rejected_uploads() {
         let file = world.sandbox.file(name, 1000);
         world.put(&file).args(["--wait", "ready"]).run().exits(code);
     }
-    let metrics = metrics_addr(&world.gateway);
+    let metrics = world.gateway.metrics_addr();
     let names = [
         "upload_uploads_total{to=\"ready\"}",
         "upload_uploads_total{to=\"rejected\"}",

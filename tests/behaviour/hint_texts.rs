@@ -15,10 +15,12 @@ const CLIENTS: &[&str] = &[
     "put", "resume", "list", "status", "abort", "rm", "prune", "cat", "url",
 ];
 const UPLOADERS: &[&str] = &["put", "resume"];
-const GATEWAYS: &[&str] = &["serve", "serve sweep"];
+const GATEWAYS: &[&str] = &["serve", "serve sweep", "serve rm"];
 const LEDGER_USERS: &[&str] = &[
     "serve",
     "serve sweep",
+    "serve rm",
+    "serve prune",
     "serve token add",
     "serve token list",
     "serve token revoke",

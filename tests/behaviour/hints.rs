@@ -417,7 +417,16 @@ fn unfinished_upload_hint_of_reading_verbs_completes_it() {
     }
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 4 * PART);
-    let put = sandbox.upload(["put", "--backend", "embedded", "--limit-rate", "5MiB/s"]);
+    let put = sandbox.upload(["put", "--backend", "embedded"]);
+    // One part after the other, so that most are missing when the first is stored.
+    let put = put.args([
+        "--part-size",
+        "5MiB",
+        "--jobs",
+        "1",
+        "--limit-rate",
+        "5MiB/s",
+    ]);
     let mut running = put.arg("--json").arg(&file).spawn();
     running.wait_for_stdout("\"part\"");
     running.kill9();

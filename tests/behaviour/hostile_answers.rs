@@ -171,7 +171,8 @@ fn assert_escaped(stage: &Stage, verbs: &[&str], fields: &[Field]) {
     assert_eq!(hits, fields.len(), "{fields:?}");
 }
 
-/// As [`assert_escaped`], for every string of every answer. Fails if these are fewer than `least`.
+/// Asserts that the verbs escape each string of each answer, and that there are at least `least`
+/// strings.
 #[track_caller]
 fn assert_every_string_is_escaped(verbs: &[&str], least: usize) {
     let stage = Stage::new();

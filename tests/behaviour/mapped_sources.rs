@@ -38,7 +38,7 @@ struct Mapped {
     folder: TempDir,
 }
 
-/// The same after the other process has ended.
+/// A file in memory after the process that had mapped it has ended.
 struct Unmapped {
     world: World,
     file: PathBuf,

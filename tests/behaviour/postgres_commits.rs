@@ -11,10 +11,11 @@ use crate::support::commit_proxy::{CommitProxy, Loss};
 use crate::support::gateway::{Gateway, store_args};
 use crate::support::postgres::Database;
 use crate::support::s3::S3;
+use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-/// The runs share the commits, and each has gateways of its own.
+/// Runs at the same time, each with gateways of its own. Together they lose each COMMIT once.
 const RUNS: u64 = 3;
 
 struct GatewayPair {
@@ -56,15 +57,15 @@ impl GatewayPair {
         }
     }
 
-    /// Uploads a file, with a loss at a COMMIT. Returns false if there are fewer commits.
+    /// Uploads a file, with a loss at the `nth` COMMIT. Returns false if the put has fewer.
     fn put_with_loss(&self, nth: u64, loss: Loss) -> bool {
         let file = self.world.sandbox.file(&format!("{nth}"), PART + nth);
         self.world.proxy.forward_to(self.world.gateway.addr());
         self.commits.lose(nth, loss);
         let mut running = self.world.put(&file).arg("--json").spawn();
-        while running.is_running() && !self.commits.has_lost() {
-            thread::yield_now();
-        }
+        wait::until("the loss, or the end of the put", || {
+            (self.commits.has_lost() || !running.is_running()).then_some(())
+        });
         let has_lost = self.commits.has_lost();
         if has_lost {
             self.world.proxy.forward_to(self.second.addr());
@@ -98,7 +99,8 @@ impl GatewayPair {
     }
 }
 
-/// Returns how many commits were lost.
+/// Loses the COMMIT `first` of a put, then that [`RUNS`] later of the next put, and so on, until a
+/// put has fewer. Returns how many were lost.
 fn lose_commits(loss: Loss, first: u64) -> u64 {
     let pair = GatewayPair::new();
     let mut nth = first;

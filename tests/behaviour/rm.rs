@@ -2,6 +2,7 @@
 //!
 //! Not here: the rules of the gateway (`gateway_api/removal`).
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::support::sandbox::Sandbox;
@@ -56,6 +57,11 @@ fn rm_is_refused_by_default_and_the_operator_removes() {
     serve(&["no id!"]).exits(2);
     serve(&["unknown-id"]).exits(1);
     serve(&[&id, "--check"]).succeeds();
+    let ledger = Connection::open(world.gateway.sandbox().ledger()).unwrap();
+    let sql = "SELECT state FROM upload";
+    let state: String = ledger.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(state, "ready");
+    drop(ledger);
     serve(&[&id]).succeeds().stderr_contains("removed");
     world.gateway.restart();
     assert!(world.store().objects().is_empty());

@@ -114,8 +114,8 @@ fn clients_that_do_not_read_do_not_take_the_gateway() {
 }
 
 #[test]
-fn idle_http2_connections_do_not_take_the_gateway() {
-    // The preface, SETTINGS with an initial window of 0, and no request that is ever read.
+fn refused_http2_connections_do_not_take_the_gateway() {
+    // The preface, and SETTINGS with an initial window of 0. The gateway speaks HTTP/1.1 only.
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
                    \0\0\u{6}\u{4}\0\0\0\0\0\0\u{4}\0\0\0\0";
     let gateway = Gateway::start(&[], &[]);
@@ -127,11 +127,7 @@ fn idle_http2_connections_do_not_take_the_gateway() {
 #[test]
 fn metrics_answer_while_clients_do_not_read_them() {
     let gateway = Gateway::start(&["--metrics-listen", "127.0.0.1:0"], &[]);
-    let addr: SocketAddr = until("`metrics on http://…`", || {
-        let stderr = gateway.stderr();
-        let (_, rest) = stderr.split_once("metrics on http://")?;
-        rest.split_once("/metrics\n")?.0.parse().ok()
-    });
+    let addr = gateway.metrics_addr();
     let request = format!("GET /metrics HTTP/1.1\r\nhost: {addr}\r\n\r\n");
     let attack = Attack::start(addr, request.repeat(100));
     until("the metrics respond", || responds(addr, "/metrics"));
@@ -153,7 +149,7 @@ fn slow_reader_of_an_object_gets_all_of_it_in_quiet_times() {
     let (mut buffer, mut count) = (vec![0; SIZE / 8], 0);
     loop {
         // The pace of a slow client, not a synchronisation.
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
         match connection.read(&mut buffer).unwrap() {
             0 => break,
             read => count += read,

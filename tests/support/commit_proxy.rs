@@ -18,7 +18,8 @@ pub enum Loss {
 
 #[derive(Default)]
 struct State {
-    /// The commits until the loss, 0 if there is none.
+    /// How many COMMITs are still to come, including the one at which the message is lost. 0 if no
+    /// message will be lost.
     commits_left: AtomicU64,
     loss: Mutex<Option<Loss>>,
 }
@@ -40,7 +41,7 @@ pub struct CommitProxy {
 }
 
 impl CommitProxy {
-    /// In front of the server of a URL.
+    /// Forwards to the server of this URL, from a free port of loopback.
     pub fn start(url: &str) -> Self {
         let server = host_of(url).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -63,13 +64,13 @@ impl CommitProxy {
         url.replacen(host_of(url), &self.addr.to_string(), 1)
     }
 
-    /// Ends the connection of the `nth` COMMIT from now on.
+    /// Ends the connection at the `nth` COMMIT, counted from now.
     pub fn lose(&self, nth: u64, loss: Loss) {
         *self.state.loss.lock().unwrap() = Some(loss);
         self.state.commits_left.store(nth, Ordering::SeqCst);
     }
 
-    /// Returns true if the connection has ended since then.
+    /// Returns true once the COMMIT that [`CommitProxy::lose`] chose has come.
     pub fn has_lost(&self) -> bool {
         self.state.commits_left.load(Ordering::SeqCst) == 0
     }

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use super::command::Running;
 use super::s3::S3;
 use super::sandbox::Sandbox;
+use super::wait;
 
 /// Arguments of `upload serve` for a bucket (`s3://NAME`) of a store at `endpoint`.
 pub fn store_args<'a>(bucket: &'a str, endpoint: &'a str) -> [&'a str; 5] {
@@ -89,6 +90,16 @@ impl Gateway {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// The address of its metrics, if it was started with `--metrics-listen`.
+    #[track_caller]
+    pub fn metrics_addr(&self) -> SocketAddr {
+        wait::until("`metrics on http://…`", || {
+            let stderr = self.stderr();
+            let (_, rest) = stderr.split_once("metrics on http://")?;
+            rest.split_once("/metrics\n")?.0.parse().ok()
+        })
     }
 
     #[track_caller]

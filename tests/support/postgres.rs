@@ -11,6 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
+use super::wait::{POLL_INTERVAL, WAIT_LIMIT};
+
 /// A database for one test. Dropping the value drops the database.
 pub struct Database {
     name: String,
@@ -170,7 +172,6 @@ impl Server {
     #[track_caller]
     pub fn start_standby(&self) -> Standby {
         let standby = Standby::start(self);
-        // From now on, commits wait for it.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let config: Config = self.url.parse().unwrap();
@@ -182,6 +183,16 @@ impl Server {
             ] {
                 client.batch_execute(sql).await.unwrap();
             }
+            // The server applies the setting, and the standby connects, at some later moment.
+            let is_synchronous = async {
+                let sql = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+                while client.query(sql, &[]).await.unwrap().is_empty() {
+                    tokio::time::sleep(POLL_INTERVAL).await;
+                }
+            };
+            tokio::time::timeout(WAIT_LIMIT, is_synchronous)
+                .await
+                .expect("commits do not wait for the standby");
         });
         standby
     }

@@ -197,7 +197,7 @@ impl S3 {
         );
     }
 
-    /// Puts an object, replacing one at the same key.
+    /// Begins a multipart upload.
     #[track_caller]
     pub fn create_upload(&self, key: &str) {
         let path = format!("/{}/{key}?uploads=", self.bucket);
@@ -205,6 +205,7 @@ impl S3 {
         assert!(response.status.is_success(), "{}", response.text());
     }
 
+    /// Puts an object, replacing one at the same key.
     #[track_caller]
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let path = format!("/{}/{key}", self.bucket);
