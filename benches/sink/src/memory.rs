@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::request::Request;
 
 const DATE: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
-/// After the time of every file, so that clients which compare times do not send it again.
-const LISTED_ISO_DATE: &str = "2100-01-01T00:00:00.000Z";
 /// After every key of the benchmarks that begins with a prefix; as text, and in a query.
 const PAST_PREFIX: &str = "~";
 const PAST_PREFIX_ENCODED: &str = "%7E";
@@ -296,6 +296,9 @@ fn list_objects(stored: &Stored, request: &Request<'_>) -> Response {
     let after = starts.find(|after| !after.is_empty()).unwrap_or_default();
     let after = bucket.clone() + &after.replace(PAST_PREFIX_ENCODED, PAST_PREFIX);
     let most = text("max-keys").parse().unwrap_or(1000_usize).min(1000);
+    // After the time of every file, so that clients which compare times do not send it again.
+    let modified =
+        (Timestamp::now() - SignedDuration::from_secs(1)).strftime("%Y-%m-%dT%H:%M:%S.000Z");
     let (mut inner, mut prefixes) = (String::new(), BTreeSet::new());
     let (mut count, mut last, mut is_truncated) = (0, String::new(), false);
     // No key is an empty text, so that the first page excludes nothing.
@@ -332,7 +335,7 @@ fn list_objects(stored: &Stored, request: &Request<'_>) -> Response {
             let size = object.size;
             let _ = write!(
                 inner,
-                "<Contents><Key>{key}</Key><LastModified>{LISTED_ISO_DATE}</LastModified>\
+                "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified>\
                  <ETag>&quot;sink-1&quot;</ETag><Size>{size}</Size></Contents>"
             );
         }
