@@ -259,6 +259,8 @@ pub fn begin_request(size: u64) -> BeginRequest {
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),
         modified: None,
+        key: None,
+        if_exists: None,
         holder: Some("holder-a".into()),
         parts: None,
     }

@@ -174,6 +174,7 @@ fn problem(refusal: &Refusal, status: u16) -> Problem {
         title: refusal.code.title().to_owned(),
         status,
         detail: refusal.detail.clone(),
+        existing: None,
     }
 }
 

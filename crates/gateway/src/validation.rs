@@ -239,6 +239,8 @@ mod tests {
             part_size: None,
             metadata: BTreeMap::new(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         }

@@ -137,6 +137,8 @@ impl Companion {
             proof: Proof::None,
             capabilities: BTreeMap::new(),
             hooks: false,
+            client_keys: false,
+            key_patterns: Vec::new(),
         })
     }
 

@@ -100,7 +100,14 @@ pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duratio
 fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) -> Kind {
     match code {
         Some(Code::Unauthenticated | Code::Forbidden) => Kind::Unauthorized,
-        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::NotAcceptable,
+        Some(
+            Code::TooLarge
+            | Code::TypeNotAllowed
+            | Code::NameInvalid
+            | Code::KeyNotAllowed
+            | Code::KeyInvalid
+            | Code::Exists,
+        ) => Kind::NotAcceptable,
         Some(Code::NotFound) => Kind::NotFound,
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
@@ -111,7 +118,9 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         Some(Code::Gone) => Kind::Gone,
         // Without `Retry-After`, waiting does not free a quota.
         Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
-        Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
+        Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy | Code::KeyInUse) => {
+            Kind::Throttled(retry_after)
+        }
         Some(Code::StoreRejected) => Kind::CredentialsRejected,
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             backend_unavailable(status, retry_after).kind()
@@ -134,6 +143,10 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         (Kind::NotAcceptable, Some(Code::NameInvalid)) => {
             "choose a name that the backend accepts: `upload put FILE --name NAME`"
         }
+        (Kind::NotAcceptable, Some(Code::KeyNotAllowed | Code::KeyInvalid)) => {
+            "choose a key that the backend allows"
+        }
+        (Kind::NotAcceptable, Some(Code::Exists)) => "choose another key",
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"
         }

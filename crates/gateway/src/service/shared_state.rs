@@ -159,6 +159,8 @@ impl Service {
             proof: self.store.proof(),
             capabilities: self.store.profile().capabilities(),
             hooks: self.has_hooks(),
+            client_keys: false,
+            key_patterns: Vec::new(),
         }
     }
 

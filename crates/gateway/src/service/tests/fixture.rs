@@ -261,6 +261,8 @@ impl Fixture {
             part_size: Some(u64::try_from(PART).unwrap()),
             metadata: BTreeMap::new(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         }
