@@ -83,7 +83,7 @@ fn already_completed(item: usize) -> Event {
 
 fn receipt(item: usize) -> Receipt {
     Receipt {
-        id: id(),
+        id: Some(id()),
         backend: "embedded".into(),
         instance_id: "i".into(),
         name: "n".into(),

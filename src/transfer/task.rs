@@ -11,6 +11,7 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, Sha256, UploadId};
 
+use super::comparison::SourceDigests;
 use crate::backend::{Completion, PutOutcome};
 use crate::source::{Digests, FileVersion, MovedFiles};
 
@@ -57,6 +58,8 @@ pub enum UploadResult {
     /// The digests of the whole source; `None` if it is not the one that was sent. With the receipt
     /// of an upload that is verified.
     WholeHashed(Option<Box<Receipt>>, Result<Option<WholeFile>>),
+    /// The digests of the source, to compare it with the object at its key.
+    Compared(Result<SourceDigests>),
     /// The epoch of the renewed lease.
     LeaseRenewed(Result<u64>),
     Completed(Result<Completion>),

@@ -117,6 +117,14 @@ checked_text! {
 }
 
 impl Checksum {
+    /// The number of parts that a composite checksum covers. `None` for the checksum of a whole
+    /// object.
+    #[must_use]
+    pub fn part_count(&self) -> Option<u32> {
+        let (_, parts) = self.0.rsplit_once('-')?;
+        parts.parse().ok()
+    }
+
     /// The checksum of an object that was sent in one PUT.
     #[must_use]
     pub fn whole(part: &Sha256) -> Self {
@@ -212,6 +220,8 @@ mod tests {
             checksum.as_str(),
             "Zhie15keHg/OBlOZxcoF/BXCgYZaeimRvdZnwUZqkaQ=-2"
         );
+        assert_eq!(checksum.part_count(), Some(2));
+        assert_eq!(Checksum::whole(&parts[0]).part_count(), None);
         assert_eq!(checksum.as_str().parse(), Ok(checksum));
         assert!("abc-2".parse::<Checksum>().is_err());
     }

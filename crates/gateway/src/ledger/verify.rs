@@ -95,8 +95,10 @@ impl Verified {
     fn new(receipt: &Receipt, hooks_due: Option<Timestamp>) -> LedgerResult<Self> {
         let json = serde_json::to_string(receipt)
             .map_err(|error| LedgerError::encode("a receipt", error))?;
+        let id = receipt.id.clone();
+        let unnamed = || serde::ser::Error::custom("it names no upload");
         Ok(Self {
-            id: receipt.id.clone(),
+            id: id.ok_or_else(|| LedgerError::encode("a receipt", unnamed()))?,
             size: i64::try_from(receipt.size).unwrap_or(i64::MAX),
             receipt: json,
             hooks_due,

@@ -317,7 +317,7 @@ impl Service {
             &self.unproven_store
         };
         Receipt {
-            id: upload.id.clone(),
+            id: Some(upload.id.clone()),
             backend: self.config().backend_url.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
             name: upload.name.clone(),

@@ -120,6 +120,14 @@ pub enum IfExists {
 }
 
 impl IfExists {
+    pub const ALL: [Self; 4] = [Self::Same, Self::Fail, Self::Overwrite, Self::Skip];
+
+    /// The rule with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
     /// The name in JSON and in the ledger.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -166,7 +166,7 @@ pub fn complete_part(part: u32, text: &str) -> CompletePart {
 
 pub fn receipt(upload: &Upload) -> Receipt {
     Receipt {
-        id: upload.id.clone(),
+        id: Some(upload.id.clone()),
         backend: "http://gateway".to_owned(),
         instance_id: "some".to_owned(),
         name: upload.name.clone(),

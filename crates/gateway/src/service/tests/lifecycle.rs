@@ -165,7 +165,7 @@ impl StateFixture {
 
     fn receipt(&self, upload: &Upload) -> Receipt {
         Receipt {
-            id: self.id.clone(),
+            id: Some(self.id.clone()),
             backend: String::new(),
             instance_id: String::new(),
             name: upload.name.clone(),
