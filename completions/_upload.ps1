@@ -55,6 +55,10 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;put' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend to upload to [env: UPLOAD_BACKEND]')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The file name that the backend records, for a single file [default: the name of the file]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The key of the object, for a single file')
+            [CompletionResult]::new('--prefix', '--prefix', [CompletionResultType]::ParameterName, 'Put each object at this prefix, a slash, and the name of its file')
+            [CompletionResult]::new('--key-style', '--key-style', [CompletionResultType]::ParameterName, 'The key without --key and --prefix [default: name for s3://, otherwise uuid]')
+            [CompletionResult]::new('--if-exists', '--if-exists', [CompletionResultType]::ParameterName, 'What to do if there is an object at the key already [default: same]')
             [CompletionResult]::new('--part-size', '--part-size', [CompletionResultType]::ParameterName, 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]')
             [CompletionResult]::new('--content-type', '--content-type', [CompletionResultType]::ParameterName, 'The content type [default: from the extension of the name, else application/octet-stream]')
             [CompletionResult]::new('--meta', '--meta', [CompletionResultType]::ParameterName, 'Store metadata with the object; repeatable. Keys become lower case, as in S3')
@@ -80,7 +84,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Upload a new object even if the same file version is already uploaded')
-            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing')
             [CompletionResult]::new('--sha256', '--sha256', [CompletionResultType]::ParameterName, 'Compute the SHA-256 of each whole file, for its receipt')
             [CompletionResult]::new('--allow-insecure-http', '--allow-insecure-http', [CompletionResultType]::ParameterName, 'Permit http:// backends and stores that are not on this machine')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]')
@@ -325,6 +329,8 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;config' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'As for put [env: UPLOAD_BACKEND]')
             [CompletionResult]::new('--part-size', '--part-size', [CompletionResultType]::ParameterName, 'As for put')
+            [CompletionResult]::new('--key-style', '--key-style', [CompletionResultType]::ParameterName, 'As for put [default: name for s3://, otherwise uuid]')
+            [CompletionResult]::new('--if-exists', '--if-exists', [CompletionResultType]::ParameterName, 'As for put [default: same]')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'As for put [default: auto]')
             [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'As for put [env: UPLOAD_LIMIT_RATE] [default: none]')
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'As for put [default: never at a terminal, otherwise 15m]')

@@ -51,6 +51,10 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;put'= {
             cand --backend 'The backend to upload to [env: UPLOAD_BACKEND]'
             cand --name 'The file name that the backend records, for a single file [default: the name of the file]'
+            cand --key 'The key of the object, for a single file'
+            cand --prefix 'Put each object at this prefix, a slash, and the name of its file'
+            cand --key-style 'The key without --key and --prefix [default: name for s3://, otherwise uuid]'
+            cand --if-exists 'What to do if there is an object at the key already [default: same]'
             cand --part-size 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]'
             cand --content-type 'The content type [default: from the extension of the name, else application/octet-stream]'
             cand --meta 'Store metadata with the object; repeatable. Keys become lower case, as in S3'
@@ -76,7 +80,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --config 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]'
             cand --profile 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]'
             cand --force 'Upload a new object even if the same file version is already uploaded'
-            cand --dry-run 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing'
+            cand --dry-run 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
             cand --sha256 'Compute the SHA-256 of each whole file, for its receipt'
             cand --allow-insecure-http 'Permit http:// backends and stores that are not on this machine'
             cand --s3-path-style 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
@@ -312,6 +316,8 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;config'= {
             cand --backend 'As for put [env: UPLOAD_BACKEND]'
             cand --part-size 'As for put'
+            cand --key-style 'As for put [default: name for s3://, otherwise uuid]'
+            cand --if-exists 'As for put [default: same]'
             cand --jobs 'As for put [default: auto]'
             cand --limit-rate 'As for put [env: UPLOAD_LIMIT_RATE] [default: none]'
             cand --give-up-after 'As for put [default: never at a terminal, otherwise 15m]'

@@ -106,7 +106,8 @@ impl HintCommands {
             let is_known = !subject.backend.is_empty();
             completed.extend_from_slice(if is_known { subject.backend } else { &self.s3 });
         }
-        let names_key = |word: &String| ["--key", "--prefix", "--key-style"].contains(&word.as_str());
+        let names_key =
+            |word: &String| ["--key", "--prefix", "--key-style"].contains(&word.as_str());
         if verb == "put" && !words.iter().any(names_key) {
             completed.extend_from_slice(subject.key);
         }

@@ -42,9 +42,7 @@ impl KeyRule {
         check_companion(flags, spec)?;
         if flags.key.is_some() && files > 1 {
             let hint = "to put several files, name the prefix of their keys: --prefix PREFIX";
-            return Err(
-                usage("--key is for a single file, but several are given").with_hint(hint)
-            );
+            return Err(usage("--key is for a single file, but several are given").with_hint(hint));
         }
         if let Some(destination) = destination {
             if flags.key.is_some() || flags.prefix.is_some() {
@@ -52,7 +50,8 @@ impl KeyRule {
                 return Err(usage(what).with_hint("leave out one of them"));
             }
             if flags.key_style == Some(KeyStyle::Uuid) {
-                let what = "the destination names the key, which --key-style uuid leaves to the backend";
+                let what =
+                    "the destination names the key, which --key-style uuid leaves to the backend";
                 let hint = format!(
                     "name the bucket and the prefix with --backend {}",
                     destination.backend
@@ -147,7 +146,8 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
     Ok(())
 }
 
-/// The name of a file in a key: `\u{fffd}` replaces control characters and bytes that are not UTF-8.
+/// The name of a file in a key: `\u{fffd}` replaces control characters and bytes that are not
+/// UTF-8.
 pub fn key_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     let replaced = |c: char| match c {
@@ -203,7 +203,13 @@ mod tests {
             key: key.to_owned(),
         });
         let style = flags.key_style.or(style);
-        KeyRule::new(&flags, destination.as_ref(), style, flags.paths.len(), &spec)
+        KeyRule::new(
+            &flags,
+            destination.as_ref(),
+            style,
+            flags.paths.len(),
+            &spec,
+        )
     }
 
     fn named(prefix: &str) -> KeyRule {
@@ -228,7 +234,11 @@ mod tests {
         let of_file = rule_of(&["f"], None, Some(KeyStyle::Name), GATEWAY).unwrap();
         assert_eq!(of_file, named(""));
         let with_prefix = rule_of(&["f", "--prefix", "a"], None, Some(KeyStyle::Uuid), GATEWAY);
-        assert_eq!(with_prefix.unwrap(), named("a/"), "a flag overrides the file");
+        assert_eq!(
+            with_prefix.unwrap(),
+            named("a/"),
+            "a flag overrides the file"
+        );
         let companion = rule_of(&["f"], None, Some(KeyStyle::Name), COMPANION);
         assert_eq!(companion.unwrap(), KeyRule::Made);
     }
@@ -237,9 +247,8 @@ mod tests {
     #[test]
     fn destination_is_a_key_for_one_file_and_otherwise_a_prefix() {
         let bucket = "s3://media";
-        let rule = |line: &[&str], key: &str| {
-            rule_of(line, Some((bucket, key)), None, bucket).unwrap()
-        };
+        let rule =
+            |line: &[&str], key: &str| rule_of(line, Some((bucket, key)), None, bucket).unwrap();
         assert_eq!(rule(&["f"], "a/b"), KeyRule::Key("a/b".to_owned()));
         assert_eq!(rule(&["f"], "a/b/"), named("a/b/"));
         assert_eq!(rule(&["f"], ""), named(""));
@@ -247,7 +256,11 @@ mod tests {
         assert_eq!(rule_of(&["f"], None, None, bucket).unwrap(), named(""));
         let uuid = rule_of(&["f", "--key-style", "uuid"], None, None, bucket);
         assert_eq!(uuid.unwrap(), KeyRule::Made);
-        for flags in [&["--key", "k"][..], &["--prefix", "p"], &["--key-style", "uuid"]] {
+        for flags in [
+            &["--key", "k"][..],
+            &["--prefix", "p"],
+            &["--key-style", "uuid"],
+        ] {
             let line = [&["f"], flags].concat();
             let error = rule_of(&line, Some((bucket, "a/b")), None, bucket).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage);
@@ -286,7 +299,10 @@ mod tests {
     fn flags_choose_the_same_key_again() {
         let flags = |backend, path, key| key_flags(backend, Path::new(path), key).join(" ");
         assert_eq!(flags("s3://media/in", "a/f.mov", Some("f.mov")), "");
-        assert_eq!(flags("s3://media", "f.mov", Some("a/f.mov")), "--key a/f.mov");
+        assert_eq!(
+            flags("s3://media", "f.mov", Some("a/f.mov")),
+            "--key a/f.mov"
+        );
         assert_eq!(flags("s3://media", "f.mov", None), "--key-style uuid");
         assert_eq!(flags(GATEWAY, "f.mov", Some("f.mov")), "--key f.mov");
         assert_eq!(flags(GATEWAY, "f.mov", None), "");

@@ -415,7 +415,10 @@ fn key_flags_of(
             Item::Put(put) => (&put.path, &put.key),
             Item::Resume(upload) => (&upload.intent.path, &upload.intent.key),
         };
-        (first_item + index, key_flags(&backend, path, key.as_deref()))
+        (
+            first_item + index,
+            key_flags(&backend, path, key.as_deref()),
+        )
     });
     flags.filter(|(_, flags)| !flags.is_empty()).collect()
 }

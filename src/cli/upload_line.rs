@@ -24,8 +24,8 @@ pub struct UploadLine<'a> {
     s3_service: Option<&'a S3Service>,
     path: String,
     name: &'a str,
-    /// The key that the client has chosen, below the prefix of the backend. Null if the backend makes
-    /// it.
+    /// The key that the client has chosen, below the prefix of the backend. Null if the backend
+    /// makes it.
     key: Option<&'a str>,
     size: u64,
     part_size: u64,

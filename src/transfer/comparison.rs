@@ -1,6 +1,5 @@
 //! The comparison of a source with the object at its key: how the object was cut into parts, the
-//! digests of the source for these parts, and what follows from them. Pure, except for the task that
-//! hashes.
+//! digests of the source for these parts, and the verdict. Pure, except for the task that hashes.
 //!
 //! Not here: what follows for the upload (`existing`).
 
@@ -17,7 +16,7 @@ use upload_types::{ByteRange, Checksum, Key, Sha256};
 
 use super::hashing::count_into;
 use super::options::PutRequest;
-use super::task::task_failed;
+use super::task::{SourceDigests, task_failed};
 use crate::source::SourceFile;
 
 /// The most parts of an object in S3 ("Amazon S3 multipart upload limits" in its user guide).
@@ -145,15 +144,6 @@ fn cut_at(sizes: impl IntoIterator<Item = u64>) -> Vec<ByteRange> {
     sizes.into_iter().map(range).collect()
 }
 
-/// The digests of a source.
-#[derive(Debug)]
-pub struct SourceDigests {
-    /// Of each range, in order.
-    pub parts: Vec<Sha256>,
-    /// Of the whole source, if it was read from its start to its end for it.
-    pub whole: Option<Sha256>,
-}
-
 /// Hashes ranges of a source, except those that `known` has. With `with_whole`, reads all of it.
 pub async fn hash_ranges(
     source: SourceFile,
@@ -223,7 +213,7 @@ pub fn receipt_of_existing(
     }
 }
 
-/// What the backend does not report about an object.
+/// The facts of a receipt that the backend does not report about an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     pub backend: &'a str,
@@ -261,7 +251,8 @@ pub fn check_begun_key(chosen: Option<&str>, begun: &Key) -> Result<()> {
     if is_chosen {
         return Ok(());
     }
-    let what = format!("the backend has begun the upload at the key `{begun}` instead of `{chosen}`");
+    let what =
+        format!("the backend has begun the upload at the key `{begun}` instead of `{chosen}`");
     Err(Error::new(Kind::Incompatible, what)
         .with_hint("use versions of upload and of the backend that match"))
 }

@@ -7,20 +7,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::wire::{ExistingObject, IfExists, Receipt};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::blocked::Earlier;
-use super::comparison::{
-    Comparison, Cut, Facts, SourceDigests, Verdict, hash_ranges, receipt_of_existing,
-};
+use super::comparison::{Comparison, Cut, Facts, Verdict, hash_ranges, receipt_of_existing};
 use super::deadline::WaitingFor;
 use super::engine::{Engine, Next};
 use super::options::OnChange;
-use super::task::UploadResult;
+use super::task::{SourceDigests, UploadResult};
 use super::wait_ready::VerifiedUpload;
 use crate::backend::EXISTS_HINT;
 use crate::event::Event;
@@ -29,7 +26,6 @@ use crate::journal::{Record, State};
 impl Engine<'_> {
     /// The backend did not begin or complete an upload, because an object is at its key.
     pub(super) fn on_exists(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
-        crash::point("transfer.exists");
         self.last_success = Instant::now();
         let Some(existing) = error.existing().cloned() else {
             self.abandon(upload);
@@ -70,7 +66,11 @@ impl Engine<'_> {
     ) -> Result<Next> {
         let now = Instant::now();
         let (since, earlier) = self.blocked.note(upload.item, now);
-        if self.options.give_up.is_due(now, since, WaitingFor::Progress) {
+        if self
+            .options
+            .give_up
+            .is_due(now, since, WaitingFor::Progress)
+        {
             return Err(error);
         }
         if earlier != Earlier::Same {
@@ -117,10 +117,10 @@ impl Engine<'_> {
         upload: &mut ActiveUpload,
         digests: &SourceDigests,
     ) -> Result<Next> {
-        crash::point("transfer.compared");
         self.last_success = Instant::now();
         if upload.source.current_version()? != upload.upload.intent.version {
-            let why = "it was modified or replaced while it was compared with the object at its key";
+            let why =
+                "it was modified or replaced while it was compared with the object at its key";
             let error = self.emit_changed(upload.item, &upload.upload, why);
             if upload.put.on_change == OnChange::Restart {
                 return Ok(Next::Restart);
@@ -154,8 +154,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Records the finished upload of the owner that made the object as that of this source. Returns
-    /// false if it is not known, or if another upload was begun in its place.
+    /// Records the finished upload of the owner that made the object as that of this source.
+    /// Returns false if it is not known, or if another upload was begun in its place.
     fn adopt(
         &mut self,
         upload: &mut ActiveUpload,

@@ -17,8 +17,7 @@ pub fn usable(candidates: &[Upload], put: &PutRequest, source: &SourceFile) -> V
         let holds_source = || holds(&upload.intent.path, source);
         let has_key = upload.intent.key == put.key;
         has_key
-            && (upload.intent.path == source.path()
-                || resume::follows(upload, put, holds_source()))
+            && (upload.intent.path == source.path() || resume::follows(upload, put, holds_source()))
     };
     candidates.iter().filter(is_usable).cloned().collect()
 }

@@ -11,7 +11,6 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, Sha256, UploadId};
 
-use super::comparison::SourceDigests;
 use crate::backend::{Completion, PutOutcome};
 use crate::source::{Digests, FileVersion, MovedFiles};
 
@@ -72,6 +71,15 @@ pub enum UploadResult {
 pub struct WholeFile {
     pub sha256: Sha256,
     pub parts: Vec<(PartNumber, Sha256)>,
+}
+
+/// The digests of a source that is compared with an object.
+#[derive(Debug)]
+pub struct SourceDigests {
+    /// Of each part of the object, in order.
+    pub parts: Vec<Sha256>,
+    /// Of the whole source, if it was read from its start to its end for it.
+    pub whole: Option<Sha256>,
 }
 
 /// The result of a task about parts.

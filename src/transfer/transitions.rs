@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginResponse, Receipt, SignedPart, UploadState, UploadStatus};
+use upload_types::wire::{
+    BeginResponse, ObjectState, Receipt, SignedPart, UploadState, UploadStatus,
+};
 
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::comparison::check_begun_key;
@@ -313,9 +315,14 @@ impl Engine<'_> {
                 let finished = receipt.map_or_else(String::new, |receipt| {
                     format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
                 });
-                let reason = format!(
-                    "uploaded{finished}, but the store no longer has this object; uploading it again"
-                );
+                let has_other = status.object == Some(ObjectState::Replaced);
+                let reason = if has_other && upload.upload.intent.key.is_some() {
+                    format!("uploaded{finished}, but the store has another object in its place")
+                } else {
+                    format!(
+                        "uploaded{finished}, but the store no longer has this object; uploading it again"
+                    )
+                };
                 self.emit_restarted(upload, reason);
                 return Ok(Next::Restart);
             }

@@ -234,7 +234,8 @@ impl Error {
         self.unreached.as_deref()
     }
 
-    /// Adds the object that is at the key of the upload. The text of the error does not describe it.
+    /// Adds the object that is at the key of the upload. The text of the error does not describe
+    /// it.
     #[must_use]
     pub fn with_existing(mut self, existing: Box<ExistingObject>) -> Self {
         self.existing = Some(existing);

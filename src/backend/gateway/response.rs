@@ -156,7 +156,9 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
             "choose another key: `upload put FILE --key KEY`"
         }
         (Kind::Exists, _) => EXISTS_HINT,
-        (Kind::KeyInUse(_), _) => "wait until the other upload has ended; then run the command again",
+        (Kind::KeyInUse(_), _) => {
+            "wait until the other upload has ended; then run the command again"
+        }
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"
         }

@@ -118,7 +118,7 @@ pub struct PutArgs {
     /// A destination is the bucket of --backend and a key: with a slash at its end, or with several
     /// files, it is the prefix of their keys, as with --prefix; otherwise it is the key of the file,
     /// as with --key. It begins with s3://; name other backends with --backend.
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub paths: Vec<PathBuf>,
     /// The backend to upload to [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
@@ -148,8 +148,8 @@ pub struct PutArgs {
     pub key_style: Option<KeyStyle>,
     /// What to do if there is an object at the key already [default: same]
     ///
-    /// For keys that this command chooses. Where the store compares an ETag when an object is
-    /// written, no other writer can come between the check and the upload; where it does not, the
+    /// For keys that this command chooses. If the store checks conditions of writes, no other
+    /// program can put an object between this check and the end of the upload; if it does not, the
     /// receipt has `condition` in the field `unproven`.
     #[arg(long, value_name = "RULE")]
     pub if_exists: Option<IfExists>,

@@ -63,7 +63,10 @@ impl Settings {
             entry("backend", backend),
             entry("token", Some(token)),
             entry("part_size", part_size.map(|found| found.map(size))),
-            entry("key_style", key_style.map(|found| found.map(KeyStyle::name))),
+            entry(
+                "key_style",
+                key_style.map(|found| found.map(KeyStyle::name)),
+            ),
             entry("if_exists", Some(if_exists.map(IfExists::name))),
             entry("jobs", Some(self.jobs_setting(flags.jobs)?)),
             entry(

@@ -10,7 +10,8 @@ use super::origin::{Origin, Setting};
 use super::token::{self, TokenSource};
 use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
-    self, ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
+    self, ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs,
+    WaitState,
 };
 use crate::cli::parse::{Jobs, LimitRate};
 use crate::cli::permissions::warn_if_others_can_read;
