@@ -448,7 +448,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__config)
-            opts="-q -v -h --backend --part-size --key-style --if-exists --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --part-size --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,14 +460,6 @@ _upload() {
                     ;;
                 --part-size)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --key-style)
-                    COMPREPLY=($(compgen -W "name uuid" -- "${cur}"))
-                    return 0
-                    ;;
-                --if-exists)
-                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -954,7 +946,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --key --prefix --key-style --if-exists --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -966,22 +958,6 @@ _upload() {
                     ;;
                 --name)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --key)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --key-style)
-                    COMPREPLY=($(compgen -W "name uuid" -- "${cur}"))
-                    return 0
-                    ;;
-                --if-exists)
-                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
                     return 0
                     ;;
                 --part-size)
@@ -1445,7 +1421,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token uploads usage owners sweep rm prune"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --client-keys --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token uploads usage owners sweep rm prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1849,7 +1825,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__rm)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --client-keys --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2129,7 +2105,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__sweep)
-            opts="-q -v -h --dry-run --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --dry-run --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --client-keys --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2465,7 +2441,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__token__subcmd__add)
-            opts="-q -v -h --expires --quota --allow-type --ledger --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --expires --quota --allow-type --keys --ledger --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2480,6 +2456,10 @@ _upload() {
                     return 0
                     ;;
                 --allow-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3089,9 +3069,9 @@ _upload() {
     esac
 }
 
-_upload_free_flags="--allow-origin --allow-type --backend --cdn --companion --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --key --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --name --older-than --on-reject --owner --part-size --prefix --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
+_upload_free_flags="--allow-origin --allow-type --backend --cdn --companion --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --keys --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --name --older-than --on-reject --owner --part-size --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
 _upload_path_flags="--ca-cert --config --dir --events-secret-file --hook-secret-file --journal --receipt --receipt-append --store-credentials --token-file"
-_upload_choice_flags="--auth --color --if-changed --if-exists --jwt-algorithm --key-style --log-format --progress --store-checksum --store-probe --subjects --wait"
+_upload_choice_flags="--auth --color --if-changed --jwt-algorithm --log-format --progress --store-checksum --store-probe --subjects --wait"
 
 # The verbs or fixed values after the verbs "$1".
 _upload_words() {

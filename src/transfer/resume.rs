@@ -233,7 +233,10 @@ pub fn take_location(receipt: &mut Receipt, status: &UploadStatus) -> bool {
 pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
     let is_same = receipt.size == plan.size()
         && receipt.parts == plan.count()
-        && receipt.checksum.as_ref() == Some(checksum);
+        && receipt
+            .checksum
+            .as_ref()
+            .is_some_and(|sent| sent.has_content_of(checksum));
     if is_same {
         return Ok(());
     }

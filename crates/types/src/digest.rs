@@ -145,6 +145,19 @@ impl Checksum {
         }
         Self(format!("{}-{count}", BASE64.encode(all.finalize())))
     }
+
+    /// Whether the object has the same bytes as one with the checksum `other`. An object of one part
+    /// has another checksum if it was sent in one PUT than as a multipart upload.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        let only_part = |checksum: &Self| {
+            let part = Sha256::from_base64(checksum.as_str()).ok();
+            part.map(|part| Self::composite([&part]))
+        };
+        self == other
+            || only_part(other).as_ref() == Some(self)
+            || only_part(self).as_ref() == Some(other)
+    }
 }
 
 /// The MD5 of a part, for stores that check nothing else; base64 as in `Content-MD5` (RFC 1864).

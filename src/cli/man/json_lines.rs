@@ -563,6 +563,7 @@ const TOKEN: &[LineDoc] = &[LineDoc {
             "array",
             "its own content types, if it has some",
         ),
+        F("keys", "array", "its own patterns of keys, if it has some"),
     ],
 }];
 

@@ -62,6 +62,7 @@ impl Fixture {
             metadata: BTreeMap::from([("mood".to_owned(), "good \u{0} and \\ bad".to_owned())]),
             kind: UploadKind::Declared,
             plan: Plan::pinned(parts * PART, PART).unwrap(),
+            chosen: None,
             token: Uuid::new_v4().simple().to_string(),
             created_at: at(0),
         };
