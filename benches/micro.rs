@@ -79,6 +79,8 @@ fn intent(nth: u64) -> Intent {
         name: format!("{nth}.bin"),
         content_type: "application/octet-stream".into(),
         metadata: [].into(),
+        key: None,
+        if_exists: None,
         version: FileVersion {
             dev: 1,
             ino: nth,

@@ -56,6 +56,14 @@ complete -c upload -n "__fish_upload_needs_command" -f -a "version" -d 'Print th
 complete -c upload -n "__fish_upload_needs_command" -f -a "help" -d 'Print the help of a verb'
 complete -c upload -n "__fish_upload_using_subcommand put" -l backend -d 'The backend to upload to [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The file name that the backend records, for a single file [default: the name of the file]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l key -d 'The key of the object, for a single file' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l prefix -d 'Put each object at this prefix, a slash, and the name of its file' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l key-style -d 'The key without --key and --prefix [default: name for s3://, otherwise uuid]' -r -f -a "name\t'The name of the file'
+uuid\t'The backend makes a new key for each upload'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l if-exists -d 'What to do if there is an object at the key already [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded, another one is exit code 77'
+fail\t'Exit with code 77'
+overwrite\t'Replace it'
+skip\t'Leave the file out, and exit with code 0'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
@@ -89,7 +97,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
-complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
 complete -c upload -n "__fish_upload_using_subcommand put" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
@@ -322,6 +330,12 @@ complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'S
 complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l part-size -d 'As for put' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l key-style -d 'As for put [default: name for s3://, otherwise uuid]' -r -f -a "name\t'The name of the file'
+uuid\t'The backend makes a new key for each upload'"
+complete -c upload -n "__fish_upload_using_subcommand config" -l if-exists -d 'As for put [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded, another one is exit code 77'
+fail\t'Exit with code 77'
+overwrite\t'Replace it'
+skip\t'Leave the file out, and exit with code 0'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for put [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l limit-rate -d 'As for put [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put [default: never at a terminal, otherwise 15m]' -r
@@ -424,6 +438,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l client-keys -d 'Let clients choose the keys of their objects, as far as they match a pattern of the client\'s token (serve token add --keys) or of --limits (keys = ["app/**"])'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
@@ -580,6 +595,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l dry-run -d 'Print what would be done, and change nothing'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l client-keys -d 'Let clients choose the keys of their objects, as far as they match a pattern of the client\'s token (serve token add --keys) or of --limits (keys = ["app/**"])'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
@@ -663,6 +679,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l client-keys -d 'Let clients choose the keys of their objects, as far as they match a pattern of the client\'s token (serve token add --keys) or of --limits (keys = ["app/**"])'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'

@@ -106,6 +106,9 @@ pub enum Event {
         resumed_bytes: u64,
         /// The object exists already.
         already_stored: bool,
+        /// The key that this command chooses, below the prefix of the backend. Null if the backend
+        /// makes it.
+        key: Option<String>,
         /// `None` in a real run.
         #[serde(skip)]
         forecast: Option<Forecast>,
@@ -224,13 +227,25 @@ pub enum Event {
     Completed {
         #[serde(rename = "source")]
         item: usize,
-        upload: UploadId,
+        /// Null for an object that was there before, if no known upload has made it.
+        upload: Option<UploadId>,
         /// The path of the source: as the command line has it or, if an upload was resumed, as the
         /// journal has it.
         path: String,
         /// The object existed before this command ran.
         already_stored: bool,
         receipt: Box<Receipt>,
+    },
+    /// `--if-exists skip`: an object is at the key of the source, which was left out.
+    Skipped {
+        #[serde(rename = "source")]
+        item: usize,
+        path: String,
+        /// The key of the object in its bucket.
+        key: String,
+        location: String,
+        /// The size of the object in bytes.
+        size: u64,
     },
     /// A source could not be uploaded.
     Failed {
@@ -251,6 +266,8 @@ pub enum Event {
         completed: u64,
         /// Sources whose object existed before this command ran.
         already_stored: u64,
+        /// Sources that were left out because an object is at their key.
+        skipped: u64,
         failed: u64,
         /// Bytes of parts that this run sent and the store acknowledged.
         bytes_sent: u64,
@@ -274,6 +291,8 @@ pub enum Phase {
     Hashing,
     /// Has read this many bytes of a touched source again.
     Checking(u64),
+    /// Has read this many bytes of the source to compare them with the object at its key.
+    Comparing(u64),
     /// Waits for the backend to begin, or to report what is stored.
     Asking,
     #[default]
@@ -316,6 +335,7 @@ impl Event {
                 Stored::Object => plan.size(),
             },
             already_stored: stored == Stored::Object,
+            key: None,
             forecast: None,
         }
     }
@@ -343,6 +363,15 @@ impl Event {
         }
     }
 
+    /// The same plan with a key that the client chooses.
+    #[must_use]
+    pub fn with_key(mut self, chosen: Option<String>) -> Self {
+        if let Self::Plan { key, .. } = &mut self {
+            *key = chosen;
+        }
+        self
+    }
+
     /// The same plan, as the result of a dry run.
     #[must_use]
     pub fn as_forecast(mut self, result: Forecast) -> Self {
@@ -360,6 +389,7 @@ impl Event {
             uploads: 0,
             completed: 0,
             already_stored: 0,
+            skipped: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,

@@ -37,7 +37,7 @@ mod url_policy;
 pub use bearer::{Bearer, TokenFile};
 pub use completion::{BatchResults, Completion};
 pub use dispatch::{Backend, Capabilities};
-pub use gateway::{SignReason, gateway_error, problem_error};
+pub use gateway::{EXISTS_HINT, SignReason, gateway_error, problem_error};
 pub use header::Header;
 pub use options::Options;
 pub use rate_limit::Limiter;

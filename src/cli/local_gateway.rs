@@ -9,7 +9,8 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::Target;
 use upload_gateway::{
-    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig, SubjectUse,
+    Auth, ClientKeys, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+    SubjectUse,
 };
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
@@ -112,6 +113,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         limit_rules: Vec::new(),
         subjects: SubjectUse::default(),
         allow_types: vec!["*/*".into()],
+        // The caller has the credentials of the store.
+        client_keys: ClientKeys::All,
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
+use super::keys::{self, KeyRule, key_name};
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
@@ -32,10 +33,15 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    destination::check(&flags.paths, &arguments)?;
+    let (files, destination) = destination::split(&flags.paths, &arguments)?;
     let connection = settings.connection(&flags.connection)?;
-    let target = settings.target(flags.backend.as_deref(), &connection)?;
-    let options = settings.put(flags)?;
+    let bucket = destination.as_ref().map(|found| found.backend.as_str());
+    let target = settings.target(bucket.or(flags.backend.as_deref()), &connection)?;
+    let options = settings.put(flags, files)?;
+    let (style, count) = (options.key_style, files.len());
+    let rule = KeyRule::new(flags, destination.as_ref(), style, count, &target.spec)?;
+    let mut puts = puts(&options);
+    keys::assign(&mut puts, &rule, &target.spec)?;
     let transfer = settings.transfer(&flags.transfer)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let sources = options
@@ -44,7 +50,6 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         .filter_map(|path| FileIdentity::of(path));
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
-    let puts = puts(&options);
     session.announce(puts.iter().map(|put| {
         let size = put.path.metadata().map_or(0, |metadata| metadata.len());
         (put.path.as_path(), size)
@@ -86,6 +91,8 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             None => NameOrigin::Path,
         },
         name,
+        key: None,
+        if_exists: options.if_exists,
         metadata: options.metadata.clone(),
         part_size: options.part_size,
         force: options.force,
@@ -106,23 +113,10 @@ fn guessed_type(name: &str) -> &'static str {
         .unwrap_or("application/octet-stream")
 }
 
-/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
-/// not UTF-8; a longer name than backends accept is cut before its extension.
+/// The name of a file for the backend, as in keys; a longer name than backends accept is cut before
+/// its extension.
 fn wire_name(path: &Path) -> String {
-    let name = path
-        .file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy();
-    let name: Vec<char> = name
-        .chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect();
+    let name: Vec<char> = key_name(path).chars().collect();
     let excess = name.len().saturating_sub(MAX_NAME_CHARS);
     if excess == 0 {
         return name.into_iter().collect();

@@ -22,6 +22,7 @@ struct State {
     ended: BTreeSet<usize>,
     completed: u64,
     already_stored: u64,
+    skipped: u64,
     bytes_sent: u64,
     bytes_skipped: u64,
 }
@@ -72,6 +73,10 @@ impl RunState {
                 state.already_stored += u64::from(*already_stored);
                 state.end(*item);
             }
+            Event::Skipped { item, .. } => {
+                state.skipped += 1;
+                state.end(*item);
+            }
             Event::Failed { item, .. } => state.end(*item),
             Event::Moved { item, path, .. } => {
                 if let Some((known, _)) = state.unfinished.get_mut(item) {
@@ -113,7 +118,8 @@ impl RunState {
             uploads: ended + unfinished,
             completed: state.completed,
             already_stored: state.already_stored,
-            failed: ended + unfinished - state.completed,
+            skipped: state.skipped,
+            failed: ended + unfinished - state.completed - state.skipped,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
             resumable: state

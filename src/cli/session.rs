@@ -1,7 +1,7 @@
 //! The common part of the commands that upload (`put`, `resume`): journal, reporter, signals,
 //! receipt file, and the exit code.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
 use super::hint_commands::{HintCommands, Subject, backend_flags};
+use super::keys::key_flags;
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
@@ -185,8 +186,9 @@ impl Session {
         target: &Target,
         items: &[Item],
     ) -> Option<(BackendHandle, BackendInfo)> {
-        self.sink = completing_hints(&self.events, &self.state, &self.commands, target);
         self.first_item = self.items;
+        let keys = key_flags_of(items, self.first_item, target);
+        self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
         self.items += items.len();
         let handle = match self.open_backend(target).await {
             Ok(handle) => handle,
@@ -287,6 +289,7 @@ impl Session {
         crash::point("cli.ran");
         self.summary.completed += summary.completed;
         self.summary.already_stored += summary.already_stored;
+        self.summary.skipped += summary.skipped;
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
@@ -327,6 +330,7 @@ impl Session {
         let Summary {
             completed,
             already_stored,
+            skipped,
             failures,
             bytes_sent,
             bytes_skipped,
@@ -339,6 +343,7 @@ impl Session {
             uploads,
             completed,
             already_stored,
+            skipped,
             failed,
             bytes_sent,
             bytes_skipped,
@@ -371,6 +376,7 @@ fn completing_hints(
     state: &RunState,
     commands: &HintCommands,
     target: &Target,
+    keys: BTreeMap<usize, Vec<String>>,
 ) -> EventSender {
     let commands = commands.clone();
     let backend = backend_flags(&target.name(), target.s3_service().as_ref());
@@ -378,6 +384,7 @@ fn completing_hints(
     events.editing(move |event| {
         state.record(event);
         let Event::Failed {
+            item,
             upload,
             path,
             hint: Some(hint),
@@ -388,11 +395,32 @@ fn completing_hints(
         };
         let subject = Subject {
             backend: &backend,
+            key: keys.get(item).map_or(&[], Vec::as_slice),
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };
         *hint = commands.complete(hint, subject);
     })
+}
+
+/// For each item: the flags of `put` that choose its key, unless `put` does so without flags.
+fn key_flags_of(
+    items: &[Item],
+    first_item: usize,
+    target: &Target,
+) -> BTreeMap<usize, Vec<String>> {
+    let backend = target.name();
+    let flags = items.iter().enumerate().map(|(index, item)| {
+        let (path, key) = match item {
+            Item::Put(put) => (&put.path, &put.key),
+            Item::Resume(upload) => (&upload.intent.path, &upload.intent.key),
+        };
+        (
+            first_item + index,
+            key_flags(&backend, path, key.as_deref()),
+        )
+    });
+    flags.filter(|(_, flags)| !flags.is_empty()).collect()
 }
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard

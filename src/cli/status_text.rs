@@ -77,6 +77,8 @@ pub fn status_text(
             add("checksum", &safe(checksum.as_str()));
         }
         add("proof", &receipt.proof.name());
+    } else if let Some(key) = &upload.intent.key {
+        add("key", &escape(key));
     }
     if let Some(remote) = remote {
         add("remote", &remote_text(remote));

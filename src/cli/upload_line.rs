@@ -24,6 +24,9 @@ pub struct UploadLine<'a> {
     s3_service: Option<&'a S3Service>,
     path: String,
     name: &'a str,
+    /// The key that the client has chosen, below the prefix of the backend. Null if the backend
+    /// makes it.
+    key: Option<&'a str>,
     size: u64,
     part_size: u64,
     parts: u32,
@@ -70,6 +73,7 @@ pub fn json_line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<UploadLine<'a
         s3_service: upload.intent.s3_service.as_ref(),
         path: upload.intent.path.display().to_string(),
         name: &upload.intent.name,
+        key: upload.intent.key.as_deref(),
         size: plan.size(),
         part_size: plan.part_size(),
         parts: plan.count(),
@@ -106,6 +110,8 @@ pub fn table_entry(upload: &Upload, parts: &[Part]) -> Result<Entry> {
     let receipt = upload.receipt.as_ref();
     if let Some(location) = receipt.and_then(|receipt| receipt.location.as_ref()) {
         details.push(("location", escape(location)));
+    } else if let Some(key) = &upload.intent.key {
+        details.push(("key", escape(key)));
     }
     Ok(Entry {
         id: id.to_owned(),

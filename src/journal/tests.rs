@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 use upload_types::error::Kind;
+use upload_types::wire::IfExists;
 use upload_types::{ETag, PartNumber, Sha256};
 
 use super::*;
@@ -24,6 +25,8 @@ fn intent() -> Intent {
         name: "f".into(),
         content_type: "text/plain".into(),
         metadata: [("k".to_owned(), "v".to_owned())].into(),
+        key: Some("a/\u{e9} b".into()),
+        if_exists: Some(IfExists::Overwrite),
         version: FileVersion {
             dev: u64::MAX,
             ino: 2,
@@ -490,7 +493,7 @@ fn state_changes_are_those_of_the_table() {
 fn receipt() -> upload_types::wire::Receipt {
     let now = jiff::Timestamp::UNIX_EPOCH;
     upload_types::wire::Receipt {
-        id: "id".parse().unwrap(),
+        id: Some("id".parse().unwrap()),
         backend: "embedded".into(),
         instance_id: "instance".into(),
         name: "n".into(),

@@ -12,7 +12,7 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::Receipt;
+use upload_types::wire::{IfExists, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 use super::columns::{damaged, from_json, to_json};
@@ -36,6 +36,11 @@ pub struct Intent {
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
+    /// The key that the client has chosen, below the prefix of the backend; normalised. `None` if
+    /// the backend makes it.
+    pub key: Option<String>,
+    /// What to do about an object at `key`; `None` without a key.
+    pub if_exists: Option<IfExists>,
     pub version: FileVersion,
     /// In bytes.
     pub part_size: u64,
@@ -74,7 +79,7 @@ pub struct Part {
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
                        state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped";
+                       may_be_mapped, key, if_exists";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -145,7 +150,7 @@ impl Journal {
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
     /// may continue, newest first. These are uploads with that name of the same path, and of the
     /// same file under another path; and unfinished and completed ones of the same file with
-    /// another path and name. Abandoned ones are left out.
+    /// another path and name. Abandoned ones are left out. Their keys may differ.
     pub fn candidates(
         &self,
         instance_id: &str,
@@ -246,7 +251,8 @@ impl Journal {
     }
 }
 
-/// Inserts an upload. Returns `None` if there is an unfinished one of the same source.
+/// Inserts an upload. Returns `None` if there is an unfinished one of the same source for the same
+/// key.
 fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Option<Upload>> {
     let mut upload = Upload {
         row: 0,
@@ -262,21 +268,23 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     };
     let intent = &upload.intent;
     let mut existing = db.prepare_cached(
-        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 \
+        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 AND key IS ?4 \
          AND state IN ('creating', 'uploading', 'completing')",
     )?;
     if existing.exists(params![
         intent.instance_id,
         intent.name,
-        intent.path.as_os_str().as_bytes()
+        intent.path.as_os_str().as_bytes(),
+        intent.key
     ])? {
         return Ok(None);
     }
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         created_at, process, s3_service, key, if_exists) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+         ?19, ?20)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -297,6 +305,8 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         upload.created_at.to_string(),
         process,
         intent.s3_service.as_ref().map(to_json).transpose()?,
+        intent.key,
+        intent.if_exists.map(IfExists::name),
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -339,6 +349,8 @@ impl Upload {
                 name: row.get(7)?,
                 content_type: row.get(8)?,
                 metadata: from_json(row, 9)?,
+                key: row.get(22)?,
+                if_exists: if_exists(row, 23)?,
                 version: FileVersion {
                     dev: unsigned(10)?,
                     ino: unsigned(11)?,
@@ -357,6 +369,15 @@ impl Upload {
                 .map_err(|error: jiff::Error| damaged(18, error))?,
         })
     }
+}
+
+fn if_exists(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IfExists>> {
+    let name: Option<String> = row.get(column)?;
+    let found = name.map(|name| {
+        let rule = IfExists::from_name(&name);
+        rule.ok_or_else(|| damaged(column, FromSqlError::InvalidType))
+    });
+    found.transpose()
 }
 
 impl Part {

@@ -122,6 +122,7 @@ impl Connection {
             Event::Waiting { item, .. }
             | Event::Blocked { item, .. }
             | Event::Completed { item, .. }
+            | Event::Skipped { item, .. }
             | Event::Failed { item, .. } => {
                 self.by_item.remove(item);
             }

@@ -48,7 +48,9 @@ impl Json {
                     held: None,
                 };
             }
-            Event::Completed { item, .. } | Event::Failed { item, .. } => {
+            Event::Completed { item, .. }
+            | Event::Skipped { item, .. }
+            | Event::Failed { item, .. } => {
                 let held = self.progress.remove(item).and_then(|entry| entry.held);
                 lines.extend(held.iter().map(event::to_json_line));
             }

@@ -48,6 +48,8 @@ pub enum End {
     Uploaded,
     /// The upload was complete before this run.
     AlreadyStored,
+    /// An object is at its key.
+    Skipped,
     Failed,
     Interrupted,
 }
@@ -205,6 +207,15 @@ impl Sources {
                     source.end = Some(End::AlreadyStored);
                 }
                 source.confirm(receipt.size, now);
+                Some(*item)
+            }
+            Event::Skipped { item, path, .. } => {
+                let source = self.entry(*item);
+                if source.name.is_empty() {
+                    source.name = safe(path);
+                }
+                source.rate = 0;
+                source.end = Some(End::Skipped);
                 Some(*item)
             }
             Event::Failed {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::sources::{End, SourceState, Sources};
 use super::text::{duration, escape, rate, size};
-use super::wording::parts;
+use super::wording::{SKIPPED, parts};
 use crate::event::{Event, Forecast};
 
 /// A duration below this is not shown, because it would read `0s`.
@@ -98,6 +98,7 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
             }
             Some(text)
         }
+        End::Skipped => Some(format!("{name}{SKIPPED}; nothing was sent")),
         End::Failed if source.stored() > 0 && !source.waiting => Some(format!(
             "not uploaded: {name}; {} of {} are stored",
             size(source.stored()),
@@ -110,8 +111,10 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
 fn several(exit: &Exit<'_>, sources: &Sources) -> String {
     let already = sources.ended(End::AlreadyStored);
     let uploaded = exit.completed.saturating_sub(already);
-    let all = exit.completed + exit.failed;
+    let skipped = sources.ended(End::Skipped);
+    let all = exit.completed + exit.failed + skipped;
     let mut text = match (uploaded, already) {
+        (0, 0) if skipped > 0 && exit.failed == 0 => format!("uploaded none of {all} files"),
         (0, 1) => format!("1 of {all} files is already uploaded"),
         (0, already @ 2..) => format!("{already} of {all} files are already uploaded"),
         (_, 0) => format!("uploaded {uploaded} of {all} files"),
@@ -119,8 +122,13 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
             format!("uploaded {uploaded} of {all} files; {already} are already uploaded")
         }
     };
+    // Writing to a string cannot fail.
+    let _ = match skipped {
+        0 => Ok(()),
+        1 => write!(text, "; 1 was left out: an object is at its key"),
+        _ => write!(text, "; {skipped} were left out: objects are at their keys"),
+    };
     if exit.failed > 0 {
-        // Writing to a string cannot fail.
         let _ = write!(text, "; {} failed", exit.failed);
     }
     let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
@@ -177,6 +185,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
     let counts = [
         (sources.ended(End::Uploaded), "uploaded"),
         (sources.ended(End::AlreadyStored), "already uploaded"),
+        (sources.ended(End::Skipped), "left out"),
         (sources.ended(End::Failed), "failed"),
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {

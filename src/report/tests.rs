@@ -40,6 +40,7 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         parts: 256,
         resumed_bytes,
         already_stored: false,
+        key: None,
         forecast: None,
     }
 }
@@ -60,7 +61,7 @@ fn progress(item: usize, confirmed: u64) -> Event {
 }
 
 fn completed(item: usize) -> Event {
-    let (upload, receipt) = (id(), receipt(item));
+    let (upload, receipt) = (Some(id()), receipt(item));
     Event::Completed {
         item,
         upload,
@@ -71,7 +72,7 @@ fn completed(item: usize) -> Event {
 }
 
 fn already_completed(item: usize) -> Event {
-    let (upload, receipt) = (id(), receipt(item));
+    let (upload, receipt) = (Some(id()), receipt(item));
     Event::Completed {
         item,
         upload,
@@ -83,7 +84,7 @@ fn already_completed(item: usize) -> Event {
 
 fn receipt(item: usize) -> Receipt {
     Receipt {
-        id: id(),
+        id: Some(id()),
         backend: "embedded".into(),
         instance_id: "i".into(),
         name: "n".into(),
@@ -126,6 +127,7 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         uploads,
         completed,
         already_stored: 0,
+        skipped: 0,
         failed,
         bytes_sent,
         bytes_skipped,

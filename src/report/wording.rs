@@ -20,6 +20,9 @@ const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
 /// Columns that a name keeps on the narrowest screen.
 const MIN_NAME_COLUMNS: usize = 12;
 
+/// Follows the name of a source that was left out.
+pub const SKIPPED: &str = " was left out: an object is at its key";
+
 /// Whether bytes are moving. While they are not, a rate and a time left mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Motion {
@@ -59,6 +62,7 @@ pub fn short_motion(source: &SourceState, motion: Motion) -> String {
     match source.phase {
         _ if source.waiting => "waiting".to_owned(),
         Phase::Hashing | Phase::Checking(_) => "hashing".to_owned(),
+        Phase::Comparing(_) => "comparing".to_owned(),
         Phase::Completing => "completing".to_owned(),
         Phase::Asking | Phase::Sending if source.rate > 0 && motion == Motion::Moving => {
             rate(source.rate)
@@ -75,6 +79,10 @@ fn work(source: &SourceState) -> Option<String> {
         Phase::Hashing => Some(hashing(source.hashed)),
         Phase::Checking(bytes) => Some(format!(
             "the file was touched, {}",
+            hashing(bytes.min(source.size))
+        )),
+        Phase::Comparing(bytes) => Some(format!(
+            "comparing with the object in the store, {}",
             hashing(bytes.min(source.size))
         )),
         Phase::Completing => Some("completing the upload".to_owned()),
@@ -141,6 +149,7 @@ pub fn outcome(
             ("uploaded ", format!(", {whole}, resumed {resumed}"))
         }
         End::Uploaded => ("uploaded ", format!(", {whole}")),
+        End::Skipped => ("", SKIPPED.to_owned()),
         End::Failed | End::Interrupted => return None,
     };
     Some(in_columns(before, &source.name, &after, columns))
@@ -204,9 +213,14 @@ pub fn notice(
         }
         Event::Plan {
             item,
+            key,
             forecast: Some(forecast),
             ..
-        } => sources.get(*item).map(|source| preview(source, *forecast)),
+        } => {
+            let key = key.as_deref();
+            let source = sources.get(*item);
+            source.map(|source| preview(source, *forecast) + &to_key(key))
+        }
         // A source that is already stored completely is reported at its end.
         Event::Plan {
             item,
@@ -227,12 +241,14 @@ pub fn notice(
             item,
             size: whole,
             parts: count,
+            key,
             ..
         } if verbose > 0 => Some(format!(
-            "{}{} in {}",
+            "{}{} in {}{}",
             prefix(sources.name(*item)),
             size(*whole),
-            parts(*count)
+            parts(*count),
+            to_key(key.as_deref())
         )),
         Event::Part {
             number,
@@ -245,6 +261,11 @@ pub fn notice(
         }
         _ => None,
     }
+}
+
+/// The key that the client chooses, at the end of a line.
+fn to_key(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!(", key {}", safe(key)))
 }
 
 /// The line of a dry run for one source.

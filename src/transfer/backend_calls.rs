@@ -33,6 +33,8 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
             part_size: Some(intent.part_size),
             metadata: intent.metadata,
             modified: Timestamp::from_nanosecond(intent.version.mtime_ns.into()).ok(),
+            key: intent.key,
+            if_exists: intent.if_exists,
             holder: Some(upload.holder.clone()),
             parts,
         },

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use upload_types::PartNumber;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::{BackendInfo, ClaimRequest, Receipt};
+use upload_types::wire::{BackendInfo, ClaimRequest, ExistingObject, Receipt};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls;
@@ -134,6 +134,10 @@ pub(super) enum Next {
     Verified(Box<Receipt>),
     /// It was verified before this run.
     AlreadyThere(Box<Receipt>),
+    /// The object at its key has the content of the source.
+    SameContent(Box<Receipt>),
+    /// An object is at its key, and the source is left out.
+    Skip(Box<ExistingObject>),
     /// A new upload of the same source replaces it.
     Restart,
 }
@@ -408,6 +412,8 @@ impl<'a> Engine<'a> {
             Ok(Next::Continue) => self.uploads.insert(index.min(self.uploads.len()), upload),
             Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
             Ok(Next::AlreadyThere(receipt)) => self.on_verified(&upload, receipt, true),
+            Ok(Next::SameContent(receipt)) => self.on_same_content(&upload, receipt),
+            Ok(Next::Skip(existing)) => self.skipped(&upload, *existing),
             // Handled above.
             Ok(Next::Restart) => {}
             Err(error) => self.fail(&upload, &error),
@@ -560,7 +566,7 @@ impl<'a> Engine<'a> {
         error: Error,
     ) -> Result<Duration> {
         let attempt = match upload.stage() {
-            Stage::Rehashing | Stage::FinalCheck => Attempt::Bytes,
+            Stage::Rehashing | Stage::FinalCheck | Stage::Comparing => Attempt::Bytes,
             _ => Attempt::Call,
         };
         let failures = &mut upload.call_failures;

@@ -15,6 +15,7 @@
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
+//! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
 //! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
@@ -33,10 +34,12 @@ mod backend_calls;
 mod batcher;
 mod blocked;
 mod committer;
+mod comparison;
 mod concurrency;
 mod deadline;
 mod ended_upload;
 mod engine;
+mod existing;
 mod finish;
 mod handshake;
 mod hashing;

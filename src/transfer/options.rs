@@ -10,7 +10,7 @@ use super::deadline::GiveUp;
 use crate::backend::Limiter;
 use crate::journal::{Intent, S3Service, Upload};
 use upload_types::DiskFailure;
-use upload_types::wire::BackendInfo;
+use upload_types::wire::{BackendInfo, IfExists};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -65,6 +65,11 @@ pub struct PutRequest {
     pub content_type: String,
     pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
+    /// The key of the object below the prefix of the backend, normalised. `None` lets the backend
+    /// make it.
+    pub key: Option<String>,
+    /// What to do about an object at `key`.
+    pub if_exists: IfExists,
     /// In bytes.
     pub part_size: Option<u64>,
     /// Make a new object even if this version of the source is already stored.
@@ -74,13 +79,16 @@ pub struct PutRequest {
 
 impl PutRequest {
     /// Whether an upload with this intent has the content type and the metadata that the user
-    /// requested, if any.
+    /// requested, if any, and replaces an object only if the user requests that.
     pub(super) fn accepts_attributes_of(&self, intent: &Intent) -> bool {
         let has_type = match self.type_origin {
             TypeOrigin::Requested => intent.content_type == self.content_type,
             TypeOrigin::Guessed => true,
         };
-        has_type && (self.metadata.is_empty() || intent.metadata == self.metadata)
+        // The other rules differ only in what follows if an object is there.
+        let may_replace = intent.if_exists == Some(IfExists::Overwrite);
+        let has_rule = !may_replace || self.if_exists == IfExists::Overwrite;
+        has_rule && has_type && (self.metadata.is_empty() || intent.metadata == self.metadata)
     }
 
     /// The request with the attributes of an upload that it continues.
@@ -150,6 +158,8 @@ pub struct Summary {
     pub completed: u64,
     /// The completed ones whose object existed before the run.
     pub already_stored: u64,
+    /// Sources that were left out because an object is at their key.
+    pub skipped: u64,
     /// The exit code of each failure.
     pub failures: Vec<u8>,
     /// Bytes of parts that were sent and acknowledged.

@@ -15,6 +15,7 @@ use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
 use super::blocked::Earlier;
 use super::committer::same_error;
+use super::comparison::check_key;
 use super::deadline::WaitingFor;
 use super::engine::Engine;
 use super::moved_source;
@@ -235,7 +236,7 @@ impl Engine<'_> {
             return self.choose_again(item, put, source);
         }
         if upload.intent.version.size == source.version().size {
-            tracing::info!("content type or metadata differ: beginning a new upload");
+            tracing::info!("content type, metadata or --if-exists differ: beginning a new upload");
         } else {
             let changed = self.emit_changed(item, &upload, "its size has changed");
             tracing::info!(%changed, "beginning a new upload");
@@ -323,6 +324,7 @@ impl Engine<'_> {
     }
 
     fn intent(&self, put: &PutRequest, source: &SourceFile) -> Result<Intent> {
+        check_key(put, &self.info)?;
         let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)
             .map_err(plan_error)?;
         Ok(Intent {
@@ -333,6 +335,8 @@ impl Engine<'_> {
             name: put.name.clone(),
             content_type: put.content_type.clone(),
             metadata: put.metadata.clone(),
+            key: put.key.clone(),
+            if_exists: put.key.as_ref().map(|_| put.if_exists),
             version: source.version(),
             part_size: plan.part_size(),
         })
@@ -482,7 +486,8 @@ impl Engine<'_> {
     fn emit_plan_with(&mut self, upload: &ActiveUpload, stored: Stored) {
         let id = upload.upload.id.clone();
         let event = Event::plan(upload.item, id, &upload.put.path, &upload.plan, stored);
-        self.committer.emit(event);
+        let key = upload.upload.intent.key.clone();
+        self.committer.emit(event.with_key(key));
     }
 
     /// Reports that a source has changed. Returns the error to use if this ends the upload.

@@ -89,6 +89,8 @@ fn request_of(upload: &Upload) -> PutRequest {
         content_type: intent.content_type,
         type_origin: TypeOrigin::Requested,
         metadata: intent.metadata,
+        key: intent.key,
+        if_exists: intent.if_exists.unwrap_or_default(),
         part_size: Some(intent.part_size),
         force: false,
         on_change: OnChange::Fail,
@@ -97,6 +99,13 @@ fn request_of(upload: &Upload) -> PutRequest {
 
 /// Returns `None` if the journal has no receipt of the upload.
 fn completed(item: usize, upload: &Upload) -> Option<Started> {
+    let plan = Event::plan(
+        item,
+        upload.id.clone(),
+        &upload.intent.path,
+        &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
+        Stored::Object,
+    );
     let verified = VerifiedUpload {
         item,
         row: upload.row,
@@ -104,13 +113,7 @@ fn completed(item: usize, upload: &Upload) -> Option<Started> {
         id: upload.id.clone()?,
         receipt: Box::new(upload.receipt.clone()?),
         already: true,
-        plan: Some(Event::plan(
-            item,
-            upload.id.clone(),
-            &upload.intent.path,
-            &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
-            Stored::Object,
-        )),
+        plan: Some(plan.with_key(upload.intent.key.clone())),
     };
     Some(Started::Completed(Box::new(verified)))
 }

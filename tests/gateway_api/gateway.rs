@@ -10,10 +10,10 @@ pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
 pub use upload_embedded_store::{BUCKET, REGION};
 pub use upload_gateway::{
-    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, LimitRule, OnReject, OwnerLimits,
-    ProbePolicy, Quota, Rate, RateLimit, Running, StoreConfig, SubjectUse,
+    Auth, ClientKeys, Config, Hook, HookKind, Ledger, LedgerConfig, LimitRule, OnReject,
+    OwnerLimits, ProbePolicy, Quota, Rate, RateLimit, Running, StoreConfig, SubjectUse,
 };
-pub use upload_s3::{NewObject, Settings, Store};
+pub use upload_s3::{NewObject, Settings, Store, WriteCondition};
 pub use upload_types::error::Kind;
 pub use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
@@ -64,6 +64,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         limit_rules: Vec::new(),
         subjects: SubjectUse::default(),
         allow_types: vec!["*/*".to_owned()],
+        client_keys: ClientKeys::None,
         max_size: None,
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
@@ -259,6 +260,8 @@ pub fn begin_request(size: u64) -> BeginRequest {
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),
         modified: None,
+        key: None,
+        if_exists: None,
         holder: Some("holder-a".into()),
         parts: None,
     }

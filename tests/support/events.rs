@@ -27,6 +27,8 @@ pub enum Event {
         parts: u32,
         resumed_bytes: u64,
         already_stored: bool,
+        #[serde(deserialize_with = "nullable")]
+        key: Option<String>,
     },
     Progress {
         v: Version,
@@ -117,10 +119,20 @@ pub enum Event {
     Completed {
         v: Version,
         source: usize,
+        /// Empty if it is null.
+        #[serde(deserialize_with = "null_as_empty")]
         upload: String,
         path: String,
         already_stored: bool,
         receipt: Receipt,
+    },
+    Skipped {
+        v: Version,
+        source: usize,
+        path: String,
+        key: String,
+        location: String,
+        size: u64,
     },
     Failed {
         v: Version,
@@ -139,6 +151,7 @@ pub enum Event {
         uploads: u64,
         completed: u64,
         already_stored: u64,
+        skipped: u64,
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,
@@ -149,6 +162,8 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
+    /// Empty if it is null.
+    #[serde(deserialize_with = "null_as_empty")]
     pub id: String,
     pub backend: String,
     pub instance_id: String,
@@ -192,6 +207,10 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     Option::deserialize(from)
+}
+
+fn null_as_empty<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// The events of a `--json` run.

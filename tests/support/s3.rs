@@ -187,6 +187,19 @@ impl S3 {
         response.body
     }
 
+    /// An object with any key.
+    #[track_caller]
+    pub fn get_encoded(&self, key: &str) -> Vec<u8> {
+        let encoded: String = key.bytes().fold(String::new(), |encoded, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                format!("{encoded}{}", char::from(byte))
+            } else {
+                format!("{encoded}%{byte:02X}")
+            }
+        });
+        self.get(&encoded)
+    }
+
     #[track_caller]
     pub fn delete(&self, key: &str) {
         let response = self.request(&Method::DELETE, &format!("/{}/{key}", self.bucket));
@@ -215,6 +228,15 @@ impl S3 {
             "PUT {key}: {}",
             response.status()
         );
+    }
+
+    /// As [`S3::put`], as a program that sends no checksum.
+    #[track_caller]
+    pub fn put_without_checksum(&self, key: &str, bytes: &[u8]) {
+        let path = format!("/{}/{key}", self.bucket);
+        let sent = self.send_with(&self.signer, &Method::PUT, &path, &[], bytes.to_vec());
+        let status = self.runtime.block_on(sent).status();
+        assert!(status.is_success(), "PUT {key}: {status}");
     }
 
     /// Replaces the bytes of a part of the only open multipart upload.

@@ -169,6 +169,7 @@ pub fn service_config(
     ServiceConfig {
         limits,
         allow_types: config.allow_types.clone(),
+        client_keys: config.client_keys,
         rate: config.rate,
         quota: config.quota,
         log_subjects: config.subjects == SubjectUse::LogsAndHooks,

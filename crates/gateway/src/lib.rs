@@ -46,6 +46,7 @@ mod cors;
 mod events;
 mod hooks;
 mod json_body;
+mod key_patterns;
 mod lease;
 mod ledger;
 mod limits;
@@ -70,6 +71,7 @@ pub mod validation;
 pub use auth::{Algorithm, Auth, Issuer, LimitRule};
 pub use config::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 pub use hooks::{Hook, HookKind, OnReject};
+pub use key_patterns::ClientKeys;
 pub use ledger::{
     AddressOrigin, Amount, ApiToken, Ledger, LedgerConfig, ListedUpload, OwnerUsage,
     PostgresAddress, PruneScope, PrunedUploads, Upload, UploadFilter, write_log_into_file,

@@ -204,22 +204,26 @@ pub fn check_complete(
             return mismatch(format!("part {expected} was signed with another SHA-256"));
         }
     }
-    let expected = object_checksum(plan, request.parts.iter().map(|part| &part.sha256));
+    let expected = object_checksum(
+        plan.is_single(),
+        request.parts.iter().map(|part| &part.sha256),
+    );
     if expected.as_ref() == Some(&request.checksum) {
         return Ok(());
     }
     mismatch("the checksum is not that of these parts".to_owned())
 }
 
-/// The checksum that the store reports for an object of these parts. Returns `None` without parts.
+/// The checksum that the store reports for an object of these parts, or of the only part if it
+/// `is_single`: sent by one PUT. Returns `None` without parts.
 #[must_use]
 pub fn object_checksum<'a>(
-    plan: &Plan,
+    is_single: bool,
     part_sha256: impl IntoIterator<Item = &'a Sha256>,
 ) -> Option<Checksum> {
     let mut part_sha256 = part_sha256.into_iter().peekable();
     let first = *part_sha256.peek()?;
-    Some(if plan.is_single() {
+    Some(if is_single {
         Checksum::whole(first)
     } else {
         Checksum::composite(part_sha256)
@@ -239,6 +243,8 @@ mod tests {
             part_size: None,
             metadata: BTreeMap::new(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         }

@@ -22,7 +22,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
 //! use upload_net::Network;
-//! use upload_s3::{NewObject, Settings, Store, unobserved};
+//! use upload_s3::{NewObject, Settings, Store, WriteCondition, unobserved};
 //!
 //! let store = Store::new(Settings {
 //!     bucket: "media".into(),
@@ -52,7 +52,9 @@
 //! // A client sends the parts; then:
 //! let etags = []; // the number, ETag and SHA-256 of each part
 //! let size = 0;
-//! let completed = store.complete(&key, &upload_id, &etags, size).await;
+//! let completed = store
+//!     .complete(&key, &upload_id, &etags, size, WriteCondition::Absent)
+//!     .await;
 //! let head = store.head(&key).await;
 //! # Ok(())
 //! # }
@@ -66,6 +68,7 @@
 //! |---|---|
 //! | `fault`, `settings`, `observer` | the error; the settings; the callback for metrics |
 //! | `profile` | capabilities of a store, and their meaning |
+//! | `condition` | the condition of a write |
 //! | `size_limits` | sizes that stores allow, by host |
 //! | `object_headers`, `header_comparison` | the headers of an object, and their comparison with the requested ones |
 //! | `content_disposition` | the file name of a download |
@@ -87,6 +90,7 @@ mod aws;
 mod bucket_url;
 mod client;
 mod clock;
+mod condition;
 mod content_disposition;
 mod copy;
 mod deletion;
@@ -113,8 +117,9 @@ mod uri;
 mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
+pub use condition::WriteCondition;
 pub use content_disposition::attachment;
-pub use deletion::Deletion;
+pub use deletion::{DeleteCondition, Deletion};
 pub use fault::{Fault, Place, Rejection};
 pub use header_comparison::HeaderDifferences;
 pub use listing::{ListedObject, ObjectPage};

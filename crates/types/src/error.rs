@@ -8,6 +8,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::wire::ExistingObject;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an error. Kinds differ in exit code, in name, or in whether an attempt is repeated.
@@ -57,6 +59,11 @@ pub enum Kind {
     CredentialsRejected,
     /// The backend does not accept this name, type or size.
     NotAcceptable,
+    /// An object is at the key of the upload.
+    Exists,
+    /// Another unfinished upload has the key. The delay before the next attempt, if the backend
+    /// named one.
+    KeyInUse(Option<Duration>),
     /// A hook of the backend has rejected the object.
     CheckFailed,
     /// A setting is missing or wrong.
@@ -99,10 +106,12 @@ impl Kind {
             | Self::Busy
             | Self::Locked
             | Self::LeaseLost
+            | Self::KeyInUse(_)
             | Self::PartsMismatch => 75,
             Self::Unauthorized
             | Self::CredentialsRejected
             | Self::NotAcceptable
+            | Self::Exists
             | Self::CheckFailed => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
@@ -135,6 +144,8 @@ impl Kind {
             Self::Unauthorized => "unauthorized",
             Self::CredentialsRejected => "credentials_rejected",
             Self::NotAcceptable => "not_acceptable",
+            Self::Exists => "exists",
+            Self::KeyInUse(_) => "key_in_use",
             Self::CheckFailed => "check_failed",
             Self::Config => "config",
             Self::NotFound => "not_found",
@@ -156,6 +167,8 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The host that did not answer.
     unreached: Option<String>,
+    /// The object at the key of the upload.
+    existing: Option<Box<ExistingObject>>,
 }
 
 impl Error {
@@ -166,6 +179,7 @@ impl Error {
             hint: None,
             source: None,
             unreached: None,
+            existing: None,
         }
     }
 
@@ -201,6 +215,7 @@ impl Error {
             hint: self.hint.clone(),
             source: None,
             unreached: self.unreached.clone(),
+            existing: self.existing.clone(),
         }
     }
 
@@ -217,6 +232,20 @@ impl Error {
     #[must_use]
     pub fn unreached(&self) -> Option<&str> {
         self.unreached.as_deref()
+    }
+
+    /// Adds the object that is at the key of the upload. The text of the error does not describe
+    /// it.
+    #[must_use]
+    pub fn with_existing(mut self, existing: Box<ExistingObject>) -> Self {
+        self.existing = Some(existing);
+        self
+    }
+
+    /// The object that is at the key of the upload, if the backend described it.
+    #[must_use]
+    pub fn existing(&self) -> Option<&ExistingObject> {
+        self.existing.as_deref()
     }
 
     #[must_use]

@@ -20,6 +20,7 @@
 #[macro_use]
 mod checked_text;
 pub mod backoff;
+mod chosen_key;
 pub mod crash;
 mod digest;
 mod disk_failure;
@@ -36,6 +37,7 @@ pub mod sync;
 pub mod wire;
 
 pub use checked_text::Invalid;
+pub use chosen_key::{MAX_KEY_BYTES, normalised_key};
 pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
 pub use etag::ETag;

@@ -10,6 +10,7 @@ use upload::source::FileVersion;
 use upload::transfer;
 use upload_types::error::Kind;
 use upload_types::plan::Plan;
+use upload_types::wire::IfExists;
 use upload_types::{PartNumber, Sha256, UploadId};
 
 use super::common::{PART_BYTES, assert_printable, assert_reportable, split_byte};
@@ -30,6 +31,8 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
         name: name.into(),
         content_type: "a/b".into(),
         metadata: BTreeMap::from([("a".into(), "b".into())]),
+        key: Some("a/b".into()),
+        if_exists: Some(IfExists::Same),
         version: FILE_VERSION,
         part_size: PART_BYTES,
     };
@@ -119,6 +122,8 @@ pub fn journal(bytes: &[u8]) {
             content_type: "a/b".into(),
             type_origin: transfer::TypeOrigin::Requested,
             metadata: BTreeMap::new(),
+            key: Some("a/b".into()),
+            if_exists: IfExists::Same,
             part_size: None,
             force: false,
             on_change: transfer::OnChange::Fail,

@@ -137,6 +137,8 @@ impl Companion {
             proof: Proof::None,
             capabilities: BTreeMap::new(),
             hooks: false,
+            client_keys: false,
+            key_patterns: Vec::new(),
         })
     }
 
@@ -375,7 +377,7 @@ impl Companion {
             _ => None,
         };
         Ok(Completion::Verified(Box::new(Receipt {
-            id: id.clone(),
+            id: Some(id.clone()),
             backend: self.name.clone(),
             instance_id: self.name.clone(),
             name: String::new(),

@@ -27,7 +27,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("75", "temporary failure; see below"),
     (
         "77",
-        "not permitted (token, AWS credentials, or a policy of the backend)",
+        "not permitted (token, AWS credentials, policy of the backend), or the key is taken",
     ),
     ("78", "configuration missing or wrong"),
     (

@@ -24,6 +24,6 @@ pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
 pub use transfer::{TransferArgs, WaitState};
 pub use verbs::{
-    AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, IfChanged, ListArgs, ManArgs, PruneArgs,
-    PutArgs, ResumeArgs, Shell, StatusArgs, UrlArgs,
+    AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, IfChanged, IfExists, KeyStyle, ListArgs,
+    ManArgs, PruneArgs, PutArgs, ResumeArgs, Shell, StatusArgs, UrlArgs,
 };

@@ -44,6 +44,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "boolean",
                 "true if the object exists already and nothing will be sent",
             ),
+            F(
+                "key",
+                "string|null",
+                "key that the command chooses, below the prefix of the backend; null if the backend makes it",
+            ),
         ],
     },
     LineDoc {
@@ -120,12 +125,16 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "blocked",
-        meaning: "Another process uploads the source. This command waits for it, at most for --give-up-after.",
+        meaning: "Another process uploads the source, or another unfinished upload has its key. This command waits for it, at most for --give-up-after.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
-            F("message", "string", "the process that uploads it"),
+            F(
+                "message",
+                "string",
+                "the process or the upload that it waits for",
+            ),
         ],
     },
     LineDoc {
@@ -174,7 +183,11 @@ pub const EVENTS: &[LineDoc] = &[
         meaning: "The backend has verified the object; unless --wait none is given, its checks have accepted it.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
-            F("upload", "string", "upload id"),
+            F(
+                "upload",
+                "string|null",
+                "upload id; null if the object was there before, and no known upload made it",
+            ),
             F("path", "string", "path of the source"),
             F(
                 "already_stored",
@@ -182,6 +195,17 @@ pub const EVENTS: &[LineDoc] = &[
                 "true if the object existed before this command",
             ),
             F("receipt", "object", "receipt, see below"),
+        ],
+    },
+    LineDoc {
+        kind: "skipped",
+        meaning: "An object is at the key of the source, which was left out (--if-exists skip).",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("path", "string", "path of the source"),
+            F("key", "string", "key of the object in its bucket"),
+            F("location", "string", "URL of the object, or embedded:KEY"),
+            F("size", "integer", "bytes of the object"),
         ],
     },
     LineDoc {
@@ -212,6 +236,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "integer",
                 "number of these whose object existed before this command",
             ),
+            F(
+                "skipped",
+                "integer",
+                "number of sources that were left out because an object is at their key",
+            ),
             F("failed", "integer", "number of failed sources"),
             F(
                 "bytes_sent",
@@ -234,7 +263,11 @@ pub const EVENTS: &[LineDoc] = &[
 
 /// The receipt in `completed`. A line of a receipt file has the same fields, and `path`.
 pub const RECEIPT: &[FieldDoc] = &[
-    F("id", "string", "upload id"),
+    F(
+        "id",
+        "string|null",
+        "upload id; null if the object was there before, and no known upload made it",
+    ),
     F("backend", "string", "backend, as it was configured"),
     F(
         "instance_id",
@@ -321,6 +354,11 @@ const UPLOAD: &[FieldDoc] = &[
     ),
     F("path", "string", "path of the source"),
     F("name", "string", "name of the object"),
+    F(
+        "key",
+        "string|null",
+        "key that the command has chosen, below the prefix of the backend; null if the backend makes it",
+    ),
     F("size", "integer", "bytes of the source"),
     F("part_size", "integer", "bytes of every part but the last"),
     F("parts", "integer", "number of parts"),
@@ -494,57 +532,6 @@ const SERVE: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-const SWEEP: &[LineDoc] = &[LineDoc {
-    kind: "sweep",
-    meaning: "One result of the sweep.",
-    fields: &[
-        F("dry_run", "boolean", "true if nothing was changed"),
-        F(
-            "action",
-            "string",
-            "decide, expire, abort, clean_up or report",
-        ),
-        F("done", "boolean", "true if the action is complete"),
-        F("key", "string", "key of the object"),
-        F(
-            "upload",
-            "string",
-            "upload id; absent if the ledger does not know the key, as are the following fields",
-        ),
-        F("state", "string", "state before the sweep"),
-        F("became", "string", "state after the sweep, if it changed"),
-        F("size", "integer", "bytes of the upload"),
-        F("expires_at", "string", "time at which the upload expires"),
-        F(
-            "multiparts",
-            "integer",
-            "multipart uploads to remove from the store",
-        ),
-        F(
-            "object",
-            "boolean",
-            "true if an object is to be removed from the store",
-        ),
-    ],
-}];
-
-const SERVE_PRUNE: &[LineDoc] = &[LineDoc {
-    kind: "prune",
-    meaning: "The deleted uploads, or with --dry-run those that would be deleted.",
-    fields: &[
-        F("dry_run", "boolean", "true if nothing was changed"),
-        F("aborted", "integer", "uploads that were aborted"),
-        F("expired", "integer", "uploads that have expired"),
-        F("rejected", "integer", "uploads that were rejected"),
-        F("ready", "integer", "ready uploads; 0 without --ready"),
-        F(
-            "released",
-            "integer",
-            "bytes by which the file of a SQLite ledger gets smaller",
-        ),
-    ],
-}];
-
 const TOKEN: &[LineDoc] = &[LineDoc {
     kind: "token",
     meaning: "A token.",
@@ -576,11 +563,12 @@ const TOKEN: &[LineDoc] = &[LineDoc {
             "array",
             "its own content types, if it has some",
         ),
+        F("keys", "array", "its own patterns of keys, if it has some"),
     ],
 }];
 
-/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about
-/// owners are in `owner_lines`.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those of an
+/// operator are in `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
@@ -592,8 +580,6 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-config" => CONFIG,
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
-        "upload-serve-sweep" => SWEEP,
-        "upload-serve-prune" => SERVE_PRUNE,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }

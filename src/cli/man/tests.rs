@@ -47,7 +47,7 @@ fn describes(table: &[FieldDoc], object: &serde_json::Map<String, Value>, name: 
 
 fn receipt() -> Receipt {
     Receipt {
-        id: "u".parse().unwrap(),
+        id: Some("u".parse().unwrap()),
         backend: "embedded".into(),
         instance_id: "i".into(),
         name: "n".into(),
@@ -90,6 +90,7 @@ fn events_of_progress() -> Vec<Event> {
             parts: 0,
             resumed_bytes: 0,
             already_stored: false,
+            key: None,
             forecast: None,
         },
         Event::Progress {
@@ -105,7 +106,7 @@ fn events_of_progress() -> Vec<Event> {
         },
         Event::Part {
             item,
-            upload: receipt.id,
+            upload: "u".parse().unwrap(),
             path,
             number: PartNumber::FIRST,
             size: 0,
@@ -169,7 +170,7 @@ fn events_of_the_source() -> Vec<Event> {
 
 fn events_of_the_end() -> Vec<Event> {
     let receipt = receipt();
-    let id = || receipt.id.clone();
+    let id = || receipt.id.clone().unwrap();
     let (item, path, message, upload) = (0, String::new(), String::new(), None);
     vec![
         Event::Waiting {
@@ -179,10 +180,17 @@ fn events_of_the_end() -> Vec<Event> {
         },
         Event::Completed {
             item,
-            upload: id(),
+            upload: Some(id()),
             path: path.clone(),
             already_stored: false,
             receipt: Box::new(receipt.clone()),
+        },
+        Event::Skipped {
+            item,
+            path: path.clone(),
+            key: String::new(),
+            location: String::new(),
+            size: 0,
         },
         Event::Failed {
             item,
@@ -197,6 +205,7 @@ fn events_of_the_end() -> Vec<Event> {
             uploads: 0,
             completed: 0,
             already_stored: 0,
+            skipped: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,

@@ -27,6 +27,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("store_credentials", &["DIR/store.ini"]),
     ("store_presigned_puts", &["true"]),
     ("allow_type", &["video/*", "image/*"]),
+    ("client_keys", &["true"]),
     ("max_size", &["50GiB"]),
     ("url_ttl", &["20m"]),
     ("upload_ttl", &["3d"]),

@@ -10,7 +10,8 @@ use super::origin::{Origin, Setting};
 use super::token::{self, TokenSource};
 use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
-    ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
+    self, ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs,
+    WaitState,
 };
 use crate::cli::parse::{Jobs, LimitRate};
 use crate::cli::permissions::warn_if_others_can_read;
@@ -19,6 +20,7 @@ use crate::report;
 use crate::transfer::WaitFor;
 use upload_net::{Network, Roots};
 use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::IfExists;
 
 impl Settings {
     #[must_use]
@@ -216,19 +218,19 @@ impl Settings {
         })
     }
 
-    /// The settings of `put` alone.
+    /// The settings of `put` alone. `files` are the paths without a destination.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in
-    /// the configuration file.
-    pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
-        if flags.name.is_some() && flags.paths.len() > 1 {
+    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong value in the
+    /// configuration file.
+    pub fn put(&self, flags: &PutArgs, files: &[PathBuf]) -> Result<PutOptions> {
+        if flags.name.is_some() && files.len() > 1 {
             return Err(Error::new(
                 Kind::Usage,
                 "--name is for a single file, but several are given",
             ));
         }
-        if flags.paths.iter().any(|path| path.as_os_str() == "-") {
+        if files.iter().any(|path| path.as_os_str() == "-") {
             return Err(
                 Error::new(Kind::Usage, "reading from standard input is not supported")
                     .with_hint("to upload a file named '-', pass ./-"),
@@ -244,17 +246,33 @@ impl Settings {
             }
         }
         Ok(PutOptions {
-            paths: flags.paths.clone(),
+            paths: files.to_vec(),
             name: flags.name.clone(),
             part_size: self
                 .part_size_setting(flags.part_size)?
                 .map(|found| found.value),
             content_type: flags.content_type.clone(),
             metadata,
+            key_style: self
+                .key_style_setting(flags.key_style)?
+                .map(|found| found.value),
+            if_exists: match (flags.if_exists, flags.force) {
+                (None, true) => IfExists::Overwrite,
+                (flag, _) => exists_rule(self.if_exists_setting(flag)?.value),
+            },
             if_changed: flags.if_changed,
             force: flags.force,
             dry_run: flags.dry_run,
         })
+    }
+}
+
+fn exists_rule(rule: args::IfExists) -> IfExists {
+    match rule {
+        args::IfExists::Same => IfExists::Same,
+        args::IfExists::Fail => IfExists::Fail,
+        args::IfExists::Overwrite => IfExists::Overwrite,
+        args::IfExists::Skip => IfExists::Skip,
     }
 }
 

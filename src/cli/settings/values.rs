@@ -9,13 +9,14 @@ use upload_net::Network;
 use url::Url;
 
 use crate::backend::{Header, StoreHost, TokenFile};
-use crate::cli::args::IfChanged;
+use crate::cli::args::{IfChanged, KeyStyle};
 use crate::cli::backend_spec::PlainHttp;
 use crate::cli::receipt_target::ReceiptTarget;
 use crate::journal::S3Service;
 use crate::transfer::WaitFor;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::IfExists;
 
 /// How to reach a backend and its store.
 #[derive(Debug, Clone)]
@@ -200,6 +201,9 @@ pub struct PutOptions {
     pub part_size: Option<u64>,
     pub content_type: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    /// `None` lets the backend decide.
+    pub key_style: Option<KeyStyle>,
+    pub if_exists: IfExists,
     pub if_changed: IfChanged,
     pub force: bool,
     pub dry_run: bool,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use upload::journal::Journal;
 use upload::transfer::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use upload_types::wire::IfExists;
 
 use crate::bucket::Bucket;
 use crate::gateway::TestGateway;
@@ -46,6 +47,8 @@ impl Case {
             content_type: "video/mp4".into(),
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
+            key: None,
+            if_exists: IfExists::Same,
             part_size: Some(PART),
             force: false,
             on_change,

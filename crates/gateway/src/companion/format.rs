@@ -103,6 +103,8 @@ pub fn begin_request(
             .filter_map(|(name, value)| Some((header_name(&name)?, header_value(&value)?)))
             .collect(),
         modified: None,
+        key: None,
+        if_exists: None,
         holder: None,
         parts: None,
     })

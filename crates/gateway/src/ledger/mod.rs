@@ -12,6 +12,7 @@
 mod abort;
 mod api_tokens;
 mod browser_uploads;
+mod chosen_keys;
 mod database;
 mod ended_uploads;
 mod error;
@@ -43,6 +44,7 @@ mod usage;
 mod verify;
 
 pub use api_tokens::{ApiToken, NewToken};
+pub use chosen_keys::ChosenKey;
 pub use database::{Ledger, LedgerConfig};
 pub use ended_uploads::{PruneScope, PrunedUploads};
 pub use error::LedgerError;
@@ -50,9 +52,10 @@ pub use hooks::PendingHooks;
 pub use last_use::Used;
 pub use parts::LedgerPart;
 pub use postgres::{AddressOrigin, PostgresAddress};
+pub use quota::BeginRefusal;
 pub use rejection::Rejection;
 pub use space::write_log_into_file;
-pub use survey::{SurveyPage, SurveyedUpload};
+pub use survey::{SurveyPage, SurveyedKeys, SurveyedUpload};
 pub use sweep::{Ending, KeyStatus, Remainder, SWEEP_BATCH_ROWS, SweepTask};
 pub use transition::TransitionOutcome;
 pub use upload_kind::UploadKind;

@@ -21,7 +21,7 @@ pub const SWEEP_BATCH_ROWS: usize = 100;
 
 /// The condition for open uploads. SQLite uses the index `open_upload_by_lease` only for exactly
 /// this text, which is the condition of the index.
-const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
+pub(super) const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
 
 /// The states of [`IS_OPEN`].
 const UNFINISHED: [UploadState; 4] = [

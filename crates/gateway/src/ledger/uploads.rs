@@ -9,16 +9,18 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 
+use super::chosen_keys::{ChosenKey, find_open};
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::rejection::Rejection;
 use super::sql::{self, Row, SqlError, damaged, values};
+use super::sweep::IS_OPEN;
 use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
 use upload_types::plan::Plan;
 use upload_types::wire::{Limits, PartSpec, Receipt, UploadState};
-use upload_types::{Key, Sha256, UploadId};
+use upload_types::{ETag, Key, Sha256, UploadId};
 
 /// The fields of an upload that are fixed when it begins.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub struct UploadSpec {
     /// on the plan computed from the parts that the store lists.
     pub plan: Plan,
     pub key: Key,
+    /// Present if the client has chosen the key.
+    pub chosen: Option<ChosenKey>,
     /// A random value in the object's metadata. It distinguishes the upload's object from any other
     /// object at the key.
     pub token: String,
@@ -57,7 +61,10 @@ impl UploadSpec {
     #[must_use]
     pub fn is_single(&self) -> bool {
         match self.kind {
-            UploadKind::Declared => self.plan.is_single(),
+            UploadKind::Declared => {
+                let is_put = self.chosen.as_ref().is_none_or(|chosen| chosen.single_put);
+                self.plan.is_single() && is_put
+            }
             UploadKind::Multipart => false,
             UploadKind::FormPost => true,
         }
@@ -98,6 +105,8 @@ pub struct Upload {
     /// Of an ended upload: until this time, a request that was signed earlier may create its
     /// object.
     pub may_land_until: Option<Timestamp>,
+    /// Whether the object of another upload has taken its key.
+    pub is_replaced: bool,
 }
 
 /// Most of the fields are in the spec.
@@ -111,20 +120,19 @@ impl Deref for Upload {
 
 /// The columns that [`read_upload`] expects, in its order.
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
-    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until";
+    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, \
+    chosen_key, replaces, is_replaced";
+/// The number of [`COLUMNS`].
+pub(super) const COLUMN_COUNT: usize = 25;
 
 impl Ledger {
     /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
     /// idempotency key before. Returns the upload with that key, and whether it is the new one.
+    /// Returns the error of a missing row if another upload is unfinished at its key.
+    #[cfg(test)]
     pub async fn begin(&self, new: NewUpload) -> LedgerResult<(Upload, bool)> {
-        self.write(move |tx| {
-            if let Some(upload) = insert(tx, &new)? {
-                return Ok((upload, true));
-            }
-            let earlier = find_by_idempotency_key(tx, &new)?;
-            Ok((earlier.ok_or(SqlError::MissingRow)?, false))
-        })
-        .await
+        self.write(move |tx| insert_or_find(tx, &new)?.map_err(|_| SqlError::MissingRow))
+            .await
     }
 
     /// An upload by its id. Returns `None` if it belongs to another owner.
@@ -133,11 +141,25 @@ impl Ledger {
         self.read(move |tx| find(tx, &owner, &id)).await
     }
 
-    /// An upload by its key, of any owner.
+    /// An upload by its id, of any owner.
+    pub async fn upload_by_id(&self, id: &UploadId) -> LedgerResult<Option<Upload>> {
+        let id = id.clone();
+        self.read(move |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM upload WHERE id = ?1");
+            tx.find(&sql, values![id.as_str()], read_upload)
+        })
+        .await
+    }
+
+    /// The upload at a key, of any owner. If several have a chosen key: the unfinished one,
+    /// otherwise the newest one that is complete, otherwise the newest one.
     pub async fn upload_by_key(&self, key: &Key) -> LedgerResult<Option<Upload>> {
         let key = key.to_string();
         self.read(move |tx| {
-            let sql = format!("SELECT {COLUMNS} FROM upload WHERE key = ?1");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM upload WHERE key = ?1 ORDER BY CASE WHEN {IS_OPEN} THEN 0 \
+                 WHEN state IN ('verified', 'ready') THEN 1 + is_replaced ELSE 3 END, created_at DESC, id DESC LIMIT 1"
+            );
             tx.find(&sql, values![key.as_str()], read_upload)
         })
         .await
@@ -260,9 +282,33 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
         .join(", ")
 }
 
+/// How often to insert an upload at a key that another one has had a moment ago.
+const MAX_INSERTS: u32 = 3;
+
+/// Inserts the upload, or finds the one that its owner has begun with the same idempotency key.
+/// Also returns whether it is the new one. Returns the unfinished upload at the key as an error.
+pub(super) fn insert_or_find(
+    tx: &Transaction<'_>,
+    new: &NewUpload,
+) -> sql::Result<Result<(Upload, bool), Box<Upload>>> {
+    for _ in 0..MAX_INSERTS {
+        if let Some(upload) = insert(tx, new)? {
+            return Ok(Ok((upload, true)));
+        }
+        if let Some(earlier) = find_by_idempotency_key(tx, new)? {
+            return Ok(Ok((earlier, false)));
+        }
+        if let Some(open) = find_open(tx, &new.spec.key)? {
+            return Ok(Err(Box::new(open)));
+        }
+        // On PostgreSQL, the other upload may have ended in the meantime.
+    }
+    Err(SqlError::MissingRow)
+}
+
 /// Inserts the upload and its pinned parts. Returns `None` if its owner has used the idempotency
-/// key before.
-pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
+/// key before, or if another upload is unfinished at its key.
+fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
     // The form of an upload by form is signed at once, too.
@@ -272,13 +318,19 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     } else {
         UploadState::Pending
     };
-    // On PostgreSQL, this waits for another gateway that is inserting the same idempotency key.
+    // On PostgreSQL, this waits for another gateway that is inserting the same idempotency key, or
+    // an upload at the same chosen key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
-         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 1) \
-         ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
+         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, chosen_key, replaces, epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 1) \
+         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
+    let replaces = spec
+        .chosen
+        .as_ref()
+        .and_then(|chosen| chosen.replaces.as_ref());
+    let replaces = replaces.map(ETag::as_str);
     let row = values![
         spec.id.as_str(),
         &spec.owner,
@@ -298,6 +350,8 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         new.renewed.expires_at,
         state.name(),
         spec.kind.name(),
+        spec.chosen.as_ref().map(ChosenKey::transfer),
+        replaces,
     ];
     let Some(upload) = tx.find(&sql, row, read_upload)? else {
         return Ok(None);
@@ -339,6 +393,7 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
             .text(10)?
             .parse()
             .map_err(|_| damaged(10, "not a key"))?,
+        chosen: ChosenKey::read(row, 22)?,
         token: row.text(11)?,
         created_at: row.time(12)?,
     };
@@ -361,5 +416,6 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         receipt: receipt.map_err(|_| damaged(19, "not a receipt"))?,
         rejection: rejection.map_err(|_| damaged(20, "not a rejection"))?,
         may_land_until: row.optional_time(21)?,
+        is_replaced: row.number(24)? != 0,
     })
 }

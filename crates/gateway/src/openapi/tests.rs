@@ -193,8 +193,9 @@ fn gateway_calls() -> Vec<Call> {
 /// The calls about the uploads of an owner.
 fn begin_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, IdempotencyMismatch, LeaseHeld, NameInvalid, NotFound, PartPinned,
-        QuotaExceeded, RateLimited, StoreRejected, StoreUnavailable, TypeNotAllowed,
+        Busy, Exists, Gone, IdempotencyMismatch, KeyInUse, KeyInvalid, KeyNotAllowed, LeaseHeld,
+        NameInvalid, NotFound, PartPinned, QuotaExceeded, RateLimited, StoreRejected,
+        StoreUnavailable, TypeNotAllowed,
     };
 
     vec![
@@ -227,12 +228,16 @@ fn begin_calls() -> Vec<Call> {
             })],
             request: Some("BeginRequest"),
             errors: &[
+                KeyNotAllowed,
                 LeaseHeld,
                 PartPinned,
                 Busy,
+                Exists,
+                KeyInUse,
                 Gone,
                 TypeNotAllowed,
                 NameInvalid,
+                KeyInvalid,
                 IdempotencyMismatch,
                 RateLimited,
                 QuotaExceeded,
@@ -360,7 +365,7 @@ fn upload_calls() -> Vec<Call> {
 /// The calls that complete an upload and read its object.
 fn object_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreRejected,
+        Busy, Exists, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreRejected,
         StoreUnavailable,
     };
 
@@ -371,6 +376,7 @@ fn object_calls() -> Vec<Call> {
             errors: &[
                 LeaseLost,
                 Busy,
+                Exists,
                 Gone,
                 PartsMismatch,
                 SourceMismatch,

@@ -10,7 +10,7 @@ use super::multipart::Reuse;
 use super::new_upload::Arrival;
 use super::shared_state::Service;
 use crate::auth::Owner;
-use crate::ledger::{NewUpload, Upload, UploadKind};
+use crate::ledger::{BeginRefusal, NewUpload, Upload, UploadKind};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed};
 use crate::validation;
@@ -30,7 +30,8 @@ impl Service {
     /// began.
     ///
     /// # Errors
-    /// Those of [`validation::check_begin`]; `too_large`, `rate_limited`, `quota_exceeded`,
+    /// Those of [`validation::check_begin`], of [`Service::requested_key`] and of
+    /// [`Service::insert_at_key`]; `too_large`, `rate_limited`, `quota_exceeded`,
     /// `idempotency_mismatch`, `busy` while another request with the same key runs, `lease_held`
     /// for another holder, `store_unavailable`.
     pub async fn begin(
@@ -41,6 +42,10 @@ impl Service {
     ) -> Result<Begun, Refusal> {
         validation::check_word("the idempotency key", idempotency_key)?;
         validation::check_begin(&request, &self.allow_types(owner))?;
+        let requested = self.requested_key(owner, &request)?;
+        request.key = requested
+            .as_ref()
+            .map(|requested| requested.key.to_string());
         let plan = self.plan(&request)?;
         // Parts that do not match the plan are ignored: the client computed them before it got the
         // plan.
@@ -59,16 +64,20 @@ impl Service {
             kind: UploadKind::Declared,
             plan,
             pinned: parts.clone(),
+            chosen: None,
         };
-        let renewed = self.renewed();
-        let new = NewUpload::from_request(
-            owner,
-            idempotency_key,
-            request,
-            arrival,
-            (self.now(), renewed),
-        )?;
-        let (mut upload, is_new) = self.insert(owner, new).await?;
+        let (mut upload, is_new) = match requested {
+            None => {
+                let times = (self.now(), self.renewed());
+                let new = NewUpload::from_request(owner, idempotency_key, request, arrival, times)?;
+                self.insert(owner, new).await?
+            }
+            // Boxed, since it is large, and most begins do not need it.
+            Some(requested) => {
+                let new = (request, arrival);
+                Box::pin(self.insert_at_key(owner, idempotency_key, &requested, new)).await?
+            }
+        };
         let is_open = accepts_parts(upload.state);
         if is_open {
             upload = self.ensure_multipart(upload, Reuse::unless(is_new)).await?;
@@ -130,12 +139,29 @@ impl Service {
         owner: &Owner,
         new: NewUpload,
     ) -> Result<(Upload, bool), Refusal> {
+        match self.try_insert(owner, new).await? {
+            Ok(begun) => Ok(begun),
+            Err(BeginRefusal::Excess(excess)) => Err(excess.into()),
+            Err(BeginRefusal::KeyInUse(_)) => Err(Refusal::retry_after(Code::KeyInUse, 1)),
+        }
+    }
+
+    /// Like [`Service::insert`], with the reason if the row was not inserted.
+    pub(super) async fn try_insert(
+        &self,
+        owner: &Owner,
+        new: NewUpload,
+    ) -> Result<Result<(Upload, bool), BeginRefusal>, Refusal> {
         let (sha256, kind, now) = (new.spec.request_sha256, new.spec.kind, new.spec.created_at);
-        let (upload, is_new) = self
+        let begun = self
             .ledger
             .begin_within_quota(new, self.quota(owner))
             .await
-            .map_err(ledger_failed)??;
+            .map_err(ledger_failed)?;
+        let (upload, is_new) = match begun {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         crash::point("gateway.begin.recorded");
         if upload.request_sha256 != sha256 || upload.kind != kind {
             return Err(Refusal::new(Code::IdempotencyMismatch));
@@ -146,7 +172,7 @@ impl Service {
             metrics().record_begun(size.unwrap_or(0));
             tracing::info!(id = %upload.id, key = %upload.key, size, ?kind, "upload begun");
         }
-        Ok((with_expiry(upload, now), is_new))
+        Ok(Ok((with_expiry(upload, now), is_new)))
     }
 
     /// The epoch for a repeated begin. The request is from the same client, since it has the

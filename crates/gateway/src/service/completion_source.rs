@@ -59,7 +59,7 @@ impl CompletionSource {
         };
         let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
         let part_sha256 = parts.iter().map(|part| &part.sha256);
-        let checksum = validation::object_checksum(&upload.plan, part_sha256)?;
+        let checksum = validation::object_checksum(upload.is_single(), part_sha256)?;
         Some(Self::Declared(CompleteRequest {
             epoch,
             parts,

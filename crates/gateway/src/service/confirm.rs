@@ -100,7 +100,7 @@ impl Service {
         }
         let part_sha256: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
         let checksum = part_sha256
-            .and_then(|part_sha256| validation::object_checksum(&upload.plan, part_sha256));
+            .and_then(|part_sha256| validation::object_checksum(upload.is_single(), part_sha256));
         let Some(checksum) = checksum else {
             return Ok(None);
         };
@@ -113,7 +113,7 @@ impl Service {
             ObjectCheck::Absent | ObjectCheck::Foreign => return Ok(None),
         }
         // The part of a single PUT is the object itself.
-        let object = object.filter(|_| upload.plan.is_single());
+        let object = object.filter(|_| upload.is_single());
         let etag = object.as_ref().map(|object| &object.etag);
         Ok(CompletionSource::from_rows(upload, rows, etag))
     }

@@ -22,9 +22,11 @@
 //! | completing | parts differ | uploading | the parts may be sent again |
 //! | completing | object is damaged | rejected | the object is deleted |
 //! | completing | upload is lost | expired | schedules a cleanup |
+//! | completing | another object is at its key | aborted | as above |
 //! | pending, uploading, completing | parts are lost | expired | schedules a cleanup |
 //! | pending, uploading | abort | aborting | the upload is removed from the store |
 //! | pending, uploading, aborting | sweep after expiry | aborting | as above |
+//! | pending, uploading, aborting | begin of another at its key | aborting | as above |
 //! | aborting, expired | object matches after expiry | ready | records the receipt, counts the bytes |
 //! | aborting, expired | object matches after expiry, hooks due | verified | as above |
 //! | verified, ready, rejected, expired | remove | aborting | frees its bytes, removes its object |

@@ -64,7 +64,13 @@ impl Service {
         }
         Ok(match object {
             None => ObjectState::Missing,
-            Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
+            // An object with the same content may come from another upload at a chosen key.
+            Some(object)
+                if is_recorded(upload, object.size, &object.etag)
+                    && (upload.chosen.is_none() || upload.owns(&object)) =>
+            {
+                ObjectState::Present
+            }
             Some(_) => ObjectState::Replaced,
         })
     }

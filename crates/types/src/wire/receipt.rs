@@ -12,7 +12,9 @@ use crate::ids::{Key, UploadId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receipt {
-    pub id: UploadId,
+    /// The upload. Null in the receipt of a client for an object that was there before, if it knows
+    /// no upload that made it. Never null in the receipt of a gateway.
+    pub id: Option<UploadId>,
     /// The URL of the backend.
     pub backend: String,
     pub instance_id: String,

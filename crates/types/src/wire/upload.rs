@@ -85,12 +85,59 @@ pub struct BeginRequest {
     /// have another time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Timestamp>,
+    /// The key that the client asks for, below the prefix of the gateway: 1 to 1024 bytes with that
+    /// prefix. Absent: the gateway makes one. The gateway normalises it (NFC), and the response has
+    /// the key that applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What to do if there is an object at `key`. Only with `key`; absent: `same`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_exists: Option<IfExists>,
     /// Claims the upload for this holder in the same call, as `ClaimRequest` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
     /// Parts to sign in the same call. Ignored if they do not match the part size of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<PartSpec>>,
+}
+
+/// What to do if there is an object at the key that a client asks for. The gateway answers `same`,
+/// `fail` and `skip` with the error `exists`, which describes the object: the client decides whether
+/// its content is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IfExists {
+    /// The upload is done if the object has the same content. Otherwise it fails.
+    #[default]
+    Same,
+    /// The upload fails.
+    Fail,
+    /// The upload replaces the object that is there now, and no later one.
+    Overwrite,
+    /// The upload is left out.
+    Skip,
+}
+
+impl IfExists {
+    pub const ALL: [Self; 4] = [Self::Same, Self::Fail, Self::Overwrite, Self::Skip];
+
+    /// The rule with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
+    /// The name in JSON and in the ledger.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Fail => "fail",
+            Self::Overwrite => "overwrite",
+            Self::Skip => "skip",
+        }
+    }
 }
 
 /// Response to `POST /v1/uploads`: 201 for a new upload, 200 if the idempotency key was used

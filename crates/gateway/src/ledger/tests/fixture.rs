@@ -62,6 +62,7 @@ impl Fixture {
             metadata: BTreeMap::from([("mood".to_owned(), "good \u{0} and \\ bad".to_owned())]),
             kind: UploadKind::Declared,
             plan: Plan::pinned(parts * PART, PART).unwrap(),
+            chosen: None,
             token: Uuid::new_v4().simple().to_string(),
             created_at: at(0),
         };
@@ -166,7 +167,7 @@ pub fn complete_part(part: u32, text: &str) -> CompletePart {
 
 pub fn receipt(upload: &Upload) -> Receipt {
     Receipt {
-        id: upload.id.clone(),
+        id: Some(upload.id.clone()),
         backend: "http://gateway".to_owned(),
         instance_id: "some".to_owned(),
         name: upload.name.clone(),

@@ -27,6 +27,8 @@ impl Fixture {
             part_size: None,
             metadata: BTreeMap::new(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         };

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::auth::Owner;
 use crate::hooks::Hooks;
+use crate::key_patterns::ClientKeys;
 use crate::lease::LeaseTerms;
 use crate::ledger::{self, Ledger, LedgerConfig, Upload};
 use crate::limits::Quota;
@@ -185,6 +186,7 @@ impl Fixture {
         let mut config = ServiceConfig {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
+            client_keys: ClientKeys::All,
             rate: None,
             quota: Quota::default(),
             url_ttl: Duration::from_mins(15),
@@ -261,6 +263,8 @@ impl Fixture {
             part_size: Some(u64::try_from(PART).unwrap()),
             metadata: BTreeMap::new(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         }

@@ -165,7 +165,7 @@ impl StateFixture {
 
     fn receipt(&self, upload: &Upload) -> Receipt {
         Receipt {
-            id: self.id.clone(),
+            id: Some(self.id.clone()),
             backend: String::new(),
             instance_id: String::new(),
             name: upload.name.clone(),
@@ -283,6 +283,7 @@ impl StateFixture {
         let is_accepted = match event {
             "object is damaged" => end(completing, UploadState::Rejected).await,
             "upload is lost" => end(completing, UploadState::Expired).await,
+            "another object is at its key" => end(completing, UploadState::Aborted).await,
             "parts are lost" => end(UNFINISHED, UploadState::Expired).await,
             "remove" => {
                 let until = self.renewed.lease_until;
@@ -294,6 +295,10 @@ impl StateFixture {
                 let (task, until) = (SweepTask::Expired, self.renewed.lease_until);
                 let taken = ledger.take_sweep_task(task, Timestamp::MAX, until).await;
                 taken.map(|uploads| !uploads.is_empty())
+            }
+            "begin of another at its key" => {
+                let (now, until) = (Timestamp::MAX, self.renewed.lease_until);
+                ledger.take_over_key(id, EPOCH, now, until).await
             }
             "hooks accept" => ledger.mark_ready(id, EPOCH).await,
             "hook rejects" => {
@@ -324,6 +329,7 @@ async fn begin(
         kind,
         plan: Plan::pinned(SIZE, SIZE).unwrap(),
         pinned,
+        chosen: None,
     };
     let request = Fixture::begin_request(usize::try_from(SIZE).unwrap());
     let new = NewUpload::from_request(
@@ -342,7 +348,7 @@ async fn begin(
 async fn ledger_accepts_exactly_the_transitions_of_the_table() {
     let fixture = StateFixture::new().await;
     let transitions = transitions();
-    assert_eq!(transitions.len(), 27);
+    assert_eq!(transitions.len(), 29);
     for Transition { from, event, to } in transitions.iter().filter(|row| !row.from.is_empty()) {
         for state in UploadState::ALL {
             fixture.set_state(state);

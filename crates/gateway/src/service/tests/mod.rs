@@ -4,6 +4,7 @@
 //! Not here: the API over a store without failures (`tests/gateway_api`).
 
 mod browser_upload;
+mod chosen_keys;
 mod complete;
 mod confirm;
 mod fixture;

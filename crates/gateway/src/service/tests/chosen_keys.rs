@@ -1,0 +1,759 @@
+//! Keys that clients have chosen: two uploads at one key, late requests, failures of the store, and
+//! the bytes that are counted.
+//!
+//! Not here: the keys that an owner may choose (`tests/gateway_api`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use futures_util::future::join_all;
+
+use super::fixture::{CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
+use crate::auth::Owner;
+use crate::hooks::{Hook, HookKind, Hooks, OnReject};
+use crate::key_patterns::ClientKeys;
+use crate::ledger::{Ledger, SurveyedKeys};
+use crate::limits::{OwnerLimits, Quota};
+use crate::problem::Refusal;
+use crate::service::Service;
+use crate::service::abort::Finished;
+use crate::service::begin::Begun;
+use crate::service::confirm::Confirmation;
+use upload_s3::{NewObject, Profile};
+use upload_types::wire::{
+    BeginRequest, BeginResponse, Code, CompletePart, CompleteRequest, ExistingObject, IfExists,
+    ObjectState, PartSpec, SignRequest, SignedPart, SignedPut, UploadState,
+};
+use upload_types::{Checksum, Key, PartNumber, Sha256, UploadId};
+
+const KEY: &str = "app/1.2.3/x.bin";
+const LEASES_ENDED: &str = "UPDATE upload SET lease_until = 1";
+const CLEANUP_DUE: &str =
+    "UPDATE upload SET cleanup_at = 1, may_land_until = 1 WHERE cleanup_at > 1";
+
+/// A store of which a probe has found that it enforces every condition.
+async fn probed() -> Fixture {
+    let mut fixture = Fixture::new().await;
+    let config = fixture.service.config();
+    let ledger = Ledger::open(&fixture.ledger_config).await.unwrap();
+    let store = fixture.service.store.clone();
+    let store = store.with_profile(Profile::embedded());
+    fixture.service = Service::new(ledger, store, (*config).clone());
+    fixture
+}
+
+/// An upload of these bytes at [`KEY`], with the requests that send it.
+struct Sent {
+    upload: BeginResponse,
+    puts: Vec<SignedPut>,
+    complete: CompleteRequest,
+}
+
+impl Fixture {
+    async fn begin_at(
+        &self,
+        idempotency_key: &str,
+        if_exists: IfExists,
+        size: usize,
+    ) -> Result<Begun, Refusal> {
+        let request = BeginRequest {
+            key: Some(KEY.to_owned()),
+            if_exists: Some(if_exists),
+            ..Self::begin_request(size)
+        };
+        self.service
+            .begin(&self.owner, idempotency_key, request)
+            .await
+    }
+
+    async fn refused_at(&self, idempotency_key: &str, if_exists: IfExists) -> Refusal {
+        let begun = self.begin_at(idempotency_key, if_exists, 3).await;
+        begun.err().expect("the upload was begun")
+    }
+
+    /// Begins an upload at [`KEY`] and sends its parts.
+    async fn send_at(&self, idempotency_key: &str, if_exists: IfExists, body: &[u8]) -> Sent {
+        let begun = self.begin_at(idempotency_key, if_exists, body.len()).await;
+        self.send_to(begun.unwrap().response, body).await
+    }
+
+    async fn send_to(&self, upload: BeginResponse, body: &[u8]) -> Sent {
+        let chunks: Vec<&[u8]> = if body.is_empty() {
+            vec![&[]]
+        } else {
+            body.chunks(PART).collect()
+        };
+        let specs = (1..).zip(&chunks).map(|(number, chunk)| PartSpec {
+            number: PartNumber::try_from(number).unwrap(),
+            size: chunk.len() as u64,
+            sha256: Sha256::of(chunk),
+            md5: None,
+        });
+        let sign = SignRequest {
+            epoch: upload.epoch,
+            parts: specs.collect(),
+            credentials_rejected: false,
+        };
+        let signed = self
+            .service
+            .sign(&self.owner, upload.id.as_str(), sign)
+            .await
+            .unwrap();
+        let (mut puts, mut parts) = (Vec::new(), Vec::new());
+        for (signed, chunk) in signed.parts.into_iter().zip(chunks) {
+            let SignedPart::Put(put) = signed else {
+                panic!("the gateway signed no PUT for the part")
+            };
+            parts.push(CompletePart {
+                number: put.number,
+                etag: send(&put, chunk).await,
+                sha256: Sha256::of(chunk),
+            });
+            puts.push(put);
+        }
+        let checksum = match parts.as_slice() {
+            [part] => Checksum::whole(&part.sha256),
+            parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
+        };
+        let complete = CompleteRequest {
+            epoch: upload.epoch,
+            parts,
+            checksum,
+        };
+        Sent {
+            upload,
+            puts,
+            complete,
+        }
+    }
+
+    /// Completes an upload, which must become ready.
+    async fn finish(&self, sent: &Sent) {
+        receipt(self.complete(&sent.upload, &sent.complete).await);
+    }
+
+    async fn ready_at(&self, idempotency_key: &str, if_exists: IfExists, body: &[u8]) -> Sent {
+        let sent = self.send_at(idempotency_key, if_exists, body).await;
+        self.finish(&sent).await;
+        sent
+    }
+
+    /// The bytes of the object at [`KEY`].
+    async fn object(&self) -> Option<Vec<u8>> {
+        let (url, _) = self
+            .service
+            .store
+            .sign_internal_get(&key(), Duration::from_mins(1))
+            .await
+            .unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let response = client.get(url.expose()).send().await.unwrap();
+        let is_there = response.status().is_success();
+        let bytes = response.bytes().await.unwrap();
+        is_there.then(|| bytes.to_vec())
+    }
+
+    /// Puts an object of another program at [`KEY`], with this token.
+    async fn put_foreign(&self, token: &str, body: &[u8]) {
+        let store = &self.service.store;
+        store.delete(&key()).await.unwrap();
+        let part = PartSpec {
+            number: PartNumber::FIRST,
+            size: body.len() as u64,
+            sha256: Sha256::of(body),
+            md5: None,
+        };
+        let object = NewObject {
+            content_type: "a/b",
+            name: "",
+            token,
+            metadata: &[].into(),
+        };
+        let ttl = Duration::from_mins(1);
+        let put = store.sign_put(&key(), &object, &part, ttl).await.unwrap();
+        send(&put, body).await;
+    }
+
+    /// The store's ids of the multipart uploads that are open at [`KEY`].
+    async fn multiparts(&self) -> Vec<String> {
+        self.service.store.find(&key()).await.unwrap()
+    }
+
+    async fn object_of(&self, id: &UploadId) -> Option<ObjectState> {
+        let status = self.service.status(&self.owner, id.as_str()).await;
+        status.unwrap().object
+    }
+}
+
+fn key() -> Key {
+    KEY.parse().unwrap()
+}
+
+/// The object that a refusal with `exists` describes.
+fn existing(refusal: Refusal) -> ExistingObject {
+    assert_eq!(refusal.code, Code::Exists);
+    *refusal.existing.unwrap()
+}
+
+#[tokio::test]
+async fn small_object_is_one_put_only_if_the_store_enforces_the_condition() {
+    for is_probed in [false, true] {
+        let fixture = if is_probed {
+            probed().await
+        } else {
+            Fixture::new().await
+        };
+        let sent = fixture.send_at("a", IfExists::Same, b"abc").await;
+        let creates = fixture.requests(&Method::POST, CREATE_QUERY).len();
+        assert_eq!(creates, usize::from(!is_probed));
+        let condition = sent.puts[0].headers.get("if-none-match");
+        assert_eq!(condition.map(String::as_str), is_probed.then_some("*"));
+        let receipt = receipt(fixture.complete(&sent.upload, &sent.complete).await);
+        assert_eq!((receipt.key.as_str(), receipt.parts), (KEY, 1));
+        let part = Sha256::of(b"abc");
+        let (checksum, unproven): (_, &[&str]) = if is_probed {
+            (Checksum::whole(&part), &[])
+        } else {
+            let unproven = &["length", "smuggling", "expiry", "composite", "condition"];
+            (Checksum::composite([&part]), unproven)
+        };
+        let head = fixture.service.store.head(&key()).await.unwrap().unwrap();
+        assert_eq!(head.checksum.as_ref(), Some(&checksum));
+        assert_eq!(receipt.checksum, Some(checksum));
+        assert_eq!(receipt.unproven, unproven);
+        assert_eq!(fixture.object().await.unwrap(), b"abc");
+    }
+}
+
+#[tokio::test]
+async fn object_at_the_key_is_described_unless_it_is_to_be_replaced() {
+    let fixture = probed().await;
+    let body = vec![1; PART + 7];
+    let first = fixture.ready_at("a", IfExists::Fail, &body).await;
+    let receipt = fixture.row(&first.upload).await.receipt.unwrap();
+    for (name, if_exists) in [
+        ("b", IfExists::Same),
+        ("c", IfExists::Fail),
+        ("d", IfExists::Skip),
+    ] {
+        let found = existing(fixture.refused_at(name, if_exists).await);
+        assert_eq!(
+            (found.size, found.part_size, found.part_sizes),
+            (PART as u64 + 7, Some(PART as u64), Vec::new())
+        );
+        assert_eq!(
+            (&found.etag, &found.checksum),
+            (&receipt.etag, &receipt.checksum)
+        );
+        assert_eq!(
+            (found.key.as_str(), found.upload),
+            (KEY, Some(first.upload.id.clone()))
+        );
+        assert!(found.modified.is_some());
+        assert_eq!(Some(found.location), receipt.location);
+    }
+    // A repeated request gets its own upload.
+    let repeated = fixture
+        .begin_at("a", IfExists::Fail, body.len())
+        .await
+        .unwrap();
+    assert!(!repeated.is_new);
+    assert_eq!(repeated.response.id, first.upload.id);
+    assert_eq!(
+        fixture.object_of(&first.upload.id).await,
+        Some(ObjectState::Present)
+    );
+
+    let second = fixture.ready_at("e", IfExists::Overwrite, b"abc").await;
+    assert_eq!(fixture.object().await.unwrap(), b"abc");
+    assert_eq!(
+        fixture.object_of(&first.upload.id).await,
+        Some(ObjectState::Replaced)
+    );
+    assert_eq!(
+        fixture.object_of(&second.upload.id).await,
+        Some(ObjectState::Present)
+    );
+
+    // The parts of another program's object follow from its first part.
+    fixture.put_foreign("other", b"foreign").await;
+    let found = existing(fixture.refused_at("f", IfExists::Same).await);
+    assert_eq!(
+        (found.size, found.part_size, found.upload),
+        (7, Some(7), None)
+    );
+}
+
+#[tokio::test]
+async fn parts_of_an_object_that_the_ledger_does_not_know_are_found() {
+    let fixture = probed().await;
+    fixture
+        .ready_at("a", IfExists::Same, &vec![1; 2 * PART + 7])
+        .await;
+    fixture.execute_sql("DELETE FROM upload");
+    let found = existing(fixture.refused_at("b", IfExists::Same).await);
+    assert_eq!((found.part_size, found.upload), (Some(PART as u64), None));
+    assert!(found.checksum.unwrap().as_str().ends_with("-3"));
+}
+
+#[tokio::test]
+async fn unfinished_upload_holds_its_key_while_its_lease_lives() {
+    for fixture in [probed().await, Fixture::on_postgres().await] {
+        let first = fixture
+            .send_at("a", IfExists::Same, &vec![1; PART + 1])
+            .await;
+        let refusal = fixture.refused_at("b", IfExists::Overwrite).await;
+        assert_eq!(
+            (refusal.code, refusal.retry_after),
+            (Code::KeyInUse, Some(10))
+        );
+        assert_eq!(fixture.multiparts().await.len(), 1);
+
+        fixture.execute_sql(LEASES_ENDED);
+        let second = fixture.send_at("c", IfExists::Same, b"abc").await;
+        assert_eq!(fixture.state(&first.upload).await, UploadState::Expired);
+        let refusal = fixture.complete(&first.upload, &first.complete).await;
+        assert_eq!(refusal.unwrap_err().code, Code::Gone);
+        fixture.finish(&second).await;
+        assert_eq!(fixture.object().await.unwrap(), b"abc");
+        assert!(fixture.multiparts().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_of_many_begins_gets_the_key() {
+    for fixture in [probed().await, Fixture::on_postgres().await] {
+        let second = fixture.second_gateway().await;
+        let begins = (0..8).map(|number| {
+            let service = Arc::clone([&fixture.service, &second][number % 2]);
+            let (owner, request) = (
+                fixture.owner.clone(),
+                BeginRequest {
+                    key: Some(KEY.to_owned()),
+                    ..Fixture::begin_request(PART + 1)
+                },
+            );
+            tokio::spawn(async move { service.begin(&owner, &number.to_string(), request).await })
+        });
+        let results: Vec<_> = join_all(begins)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let begun = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(begun, 1);
+        for refusal in results.into_iter().filter_map(Result::err) {
+            assert_eq!(refusal.code, Code::KeyInUse);
+        }
+        assert_eq!(fixture.multiparts().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn whole_object_of_an_abandoned_upload_is_verified_instead_of_removed() {
+    let fixture = probed().await;
+    // The client ends after its PUT.
+    let first = fixture.send_at("a", IfExists::Same, b"abc").await;
+    assert_eq!(
+        fixture.refused_at("b", IfExists::Same).await.code,
+        Code::KeyInUse
+    );
+    fixture.execute_sql(LEASES_ENDED);
+    let found = existing(fixture.refused_at("b", IfExists::Same).await);
+    assert_eq!(found.upload, Some(first.upload.id.clone()));
+    assert_eq!(fixture.state(&first.upload).await, UploadState::Ready);
+
+    // The client ends while its complete runs.
+    let second = fixture.send_at("c", IfExists::Overwrite, b"second").await;
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
+    assert!(super::fixture::is_pending(
+        &fixture.complete(&second.upload, &second.complete).await
+    ));
+    fixture.stop_interfering();
+    fixture.execute_sql(LEASES_ENDED);
+    let found = existing(fixture.refused_at("d", IfExists::Same).await);
+    assert_eq!(found.upload, Some(second.upload.id.clone()));
+    assert_eq!(fixture.object().await.unwrap(), b"second");
+}
+
+#[tokio::test]
+async fn object_that_came_in_between_is_not_replaced() {
+    for is_probed in [true, false] {
+        for (if_exists, before) in [
+            (IfExists::Same, None),
+            (IfExists::Overwrite, None),
+            (IfExists::Overwrite, Some(&b"before"[..])),
+        ] {
+            let fixture = if is_probed {
+                probed().await
+            } else {
+                Fixture::new().await
+            };
+            if let Some(before) = before {
+                fixture.put_foreign("before", before).await;
+            }
+            let sent = fixture.send_at("a", if_exists, &vec![1; PART + 1]).await;
+            fixture.put_foreign("other", b"in between").await;
+            let refusal = fixture.complete(&sent.upload, &sent.complete).await;
+            let found = existing(refusal.unwrap_err());
+            assert_eq!((found.size, found.upload), (10, None));
+            assert_eq!(fixture.object().await.unwrap(), b"in between");
+            assert_eq!(fixture.state(&sent.upload).await, UploadState::Aborted);
+            assert!(fixture.multiparts().await.is_empty());
+            // The cleanup leaves it, too.
+            fixture.execute_sql(CLEANUP_DUE);
+            fixture.service.sweep(None).await.unwrap();
+            assert_eq!(fixture.object().await.unwrap(), b"in between");
+            let repeated = fixture.complete(&sent.upload, &sent.complete).await;
+            assert_eq!(repeated.unwrap_err().code, Code::Gone);
+        }
+    }
+}
+
+#[tokio::test]
+async fn object_that_came_before_a_single_put_is_not_replaced() {
+    let fixture = probed().await;
+    let begun = fixture.begin_at("a", IfExists::Same, 3).await.unwrap();
+    fixture.put_foreign("other", b"in between").await;
+    let part = PartSpec {
+        number: PartNumber::FIRST,
+        size: 3,
+        sha256: Sha256::of(b"abc"),
+        md5: None,
+    };
+    let sign = SignRequest {
+        epoch: 1,
+        parts: vec![part],
+        credentials_rejected: false,
+    };
+    let id = begun.response.id.as_str();
+    let signed = fixture
+        .service
+        .sign(&fixture.owner, id, sign)
+        .await
+        .unwrap();
+    let SignedPart::Put(put) = &signed.parts[0] else {
+        panic!("the gateway signed no PUT for the part")
+    };
+    let response = put_again(put, b"abc").await;
+    assert_eq!(response, 412);
+    let request = CompleteRequest {
+        epoch: 1,
+        parts: vec![CompletePart {
+            number: PartNumber::FIRST,
+            etag: "any".parse().unwrap(),
+            sha256: part.sha256,
+        }],
+        checksum: Checksum::whole(&part.sha256),
+    };
+    let refusal = fixture.complete(&begun.response, &request).await;
+    assert_eq!(existing(refusal.unwrap_err()).size, 10);
+    assert_eq!(fixture.object().await.unwrap(), b"in between");
+    assert_eq!(fixture.state(&begun.response).await, UploadState::Aborted);
+}
+
+/// Sends a presigned request a second time. Returns the status.
+async fn put_again(put: &SignedPut, body: &[u8]) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.put(put.url.expose()).body(body.to_vec());
+    for (name, value) in &put.headers {
+        request = request.header(name, value);
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn put_that_is_sent_again_does_not_replace_a_newer_object() {
+    let fixture = probed().await;
+    let first = fixture.ready_at("a", IfExists::Same, b"first").await;
+    let second = fixture.ready_at("b", IfExists::Overwrite, b"second").await;
+    assert_eq!(put_again(&first.puts[0], b"first").await, 412);
+    assert_eq!(fixture.object().await.unwrap(), b"second");
+    // The multipart upload is complete.
+    assert_eq!(put_again(&second.puts[0], b"second").await, 404);
+    fixture.ready_at("c", IfExists::Overwrite, b"third").await;
+    assert_eq!(put_again(&second.puts[0], b"second").await, 404);
+    assert_eq!(fixture.object().await.unwrap(), b"third");
+}
+
+#[tokio::test]
+async fn deleted_object_need_not_be_replaced() {
+    for is_probed in [true, false] {
+        let fixture = if is_probed {
+            probed().await
+        } else {
+            Fixture::new().await
+        };
+        fixture.ready_at("a", IfExists::Same, b"first").await;
+        let sent = fixture.send_at("b", IfExists::Overwrite, b"second").await;
+        fixture.service.store.delete(&key()).await.unwrap();
+        fixture.finish(&sent).await;
+        assert_eq!(fixture.object().await.unwrap(), b"second");
+    }
+}
+
+#[tokio::test]
+async fn lost_response_of_an_overwrite_is_decided_by_the_object() {
+    let fixture = probed().await;
+    fixture.ready_at("a", IfExists::Same, b"first").await;
+    let sent = fixture.send_at("b", IfExists::Overwrite, b"second").await;
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::LoseResponse);
+    fixture.finish(&sent).await;
+    fixture.stop_interfering();
+    assert_eq!(fixture.object().await.unwrap(), b"second");
+}
+
+#[tokio::test]
+async fn empty_object_takes_and_replaces_a_chosen_key() {
+    let fixture = probed().await;
+    fixture.ready_at("a", IfExists::Same, b"").await;
+    fixture.ready_at("b", IfExists::Overwrite, b"x").await;
+    fixture.ready_at("c", IfExists::Overwrite, b"").await;
+    assert_eq!(fixture.object().await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn abort_leaves_the_multipart_uploads_of_others_at_the_key() {
+    let fixture = probed().await;
+    let loser = fixture
+        .send_at("a", IfExists::Same, &vec![1; PART + 1])
+        .await;
+    let foreign = NewObject {
+        content_type: "a/b",
+        name: "",
+        token: "other",
+        metadata: &[].into(),
+    };
+    let other_program = fixture
+        .service
+        .store
+        .create(&key(), &foreign)
+        .await
+        .unwrap();
+    fixture.abort(&loser.upload).await.unwrap();
+    let winner = fixture
+        .send_at("b", IfExists::Same, &vec![2; PART + 1])
+        .await;
+    assert_eq!(fixture.multiparts().await.len(), 2);
+    // The cleanup of the loser, and an event about the key.
+    fixture.execute_sql(CLEANUP_DUE);
+    fixture.service.sweep(None).await.unwrap();
+    let confirmed = fixture.service.confirm(&key()).await.unwrap();
+    assert_eq!(confirmed, Confirmation::NothingToDo);
+    let open = fixture.multiparts().await;
+    assert_eq!(open.len(), 2);
+    assert!(open.contains(&other_program));
+    fixture.finish(&winner).await;
+    assert_eq!(fixture.multiparts().await, [other_program]);
+    assert_eq!(fixture.object().await.unwrap(), vec![2; PART + 1]);
+}
+
+#[tokio::test]
+async fn object_that_lands_after_its_abort_does_not_block_the_key() {
+    let fixture = probed().await;
+    let first = fixture
+        .begin_at("a", IfExists::Same, 3)
+        .await
+        .unwrap()
+        .response;
+    let sent = fixture.send_to(first, b"abc").await;
+    fixture.abort(&sent.upload).await.unwrap();
+    assert_eq!(fixture.object().await, None);
+    // Its request was on its way.
+    assert_eq!(put_again(&sent.puts[0], b"abc").await, 200);
+    let next = fixture.ready_at("b", IfExists::Fail, b"next").await;
+    assert_eq!(fixture.object().await.unwrap(), b"next");
+    assert_eq!(put_again(&sent.puts[0], b"abc").await, 412);
+    fixture.execute_sql(CLEANUP_DUE);
+    fixture.service.sweep(None).await.unwrap();
+    fixture.service.survey_all().await.unwrap();
+    assert_eq!(
+        fixture.object_of(&next.upload.id).await,
+        Some(ObjectState::Present)
+    );
+}
+
+#[tokio::test]
+async fn replaced_object_does_not_count_any_more() {
+    let fixture = Fixture::with(|config| {
+        config.client_keys = ClientKeys::All;
+        config.quota = Quota {
+            total: Some(10),
+            ..Quota::default()
+        };
+    })
+    .await;
+    let first = fixture.ready_at("a", IfExists::Same, b"1234").await;
+    // Until the complete, both objects may be in the store.
+    let begun = fixture.begin_at("b", IfExists::Overwrite, 7).await;
+    assert_eq!(begun.err().unwrap().code, Code::QuotaExceeded);
+    fixture.ready_at("c", IfExists::Overwrite, b"123456").await;
+    let begun = fixture.begin_as("minted", 5).await;
+    assert_eq!(begun.err().unwrap().code, Code::QuotaExceeded);
+    let minted = fixture.begin_as("minted", 4).await.unwrap();
+    fixture.abort(&minted.response).await.unwrap();
+    fixture.execute_sql(CLEANUP_DUE);
+    fixture.service.sweep(None).await.unwrap();
+    fixture.execute_sql("UPDATE upload SET may_land_until = NULL");
+    fixture.service.survey_all().await.unwrap();
+    fixture.ready_at("d", IfExists::Overwrite, b"1234").await;
+    fixture.ready_at("e", IfExists::Overwrite, b"123456").await;
+    assert_eq!(
+        fixture.object_of(&first.upload.id).await,
+        Some(ObjectState::Replaced)
+    );
+}
+
+#[tokio::test]
+async fn survey_counts_only_the_object_that_is_at_the_key() {
+    let mut fixture = probed().await;
+    let mut config = (*fixture.service.config()).clone();
+    config.client_keys = ClientKeys::ByPattern;
+    let keys = Some(vec!["app/**".to_owned()]);
+    fixture.owner = Owner::with_limits(
+        fixture.owner.0.clone(),
+        OwnerLimits {
+            keys,
+            ..OwnerLimits::default()
+        },
+    );
+    fixture.service.set_config(config);
+    let held = async |upload: &BeginResponse| {
+        let id = upload.id.clone();
+        let all = SurveyedKeys::All;
+        let rows = fixture
+            .service
+            .ledger
+            .uploads_with_objects("", None, all)
+            .await;
+        let rows = rows.unwrap().0.into_iter();
+        rows.filter(|row| row.upload.id == id)
+            .map(|row| row.held_bytes)
+            .next()
+    };
+    let first = fixture.ready_at("a", IfExists::Same, b"first").await;
+    let second = fixture.ready_at("b", IfExists::Overwrite, b"second").await;
+    fixture.service.survey_all().await.unwrap();
+    assert_eq!(held(&first.upload).await, None);
+    assert_eq!(held(&second.upload).await, Some(6));
+    // Another program replaces the object, then deletes it.
+    fixture.put_foreign("other", b"1234567").await;
+    fixture.service.survey_all().await.unwrap();
+    assert_eq!(held(&second.upload).await, Some(7));
+    fixture.service.store.delete(&key()).await.unwrap();
+    fixture.service.survey_all().await.unwrap();
+    assert_eq!(held(&second.upload).await, Some(0));
+}
+
+#[tokio::test]
+async fn survey_removes_a_late_object_of_an_ended_upload_and_no_other() {
+    let fixture = probed().await;
+    let mut config = (*fixture.service.config()).clone();
+    config.client_keys = ClientKeys::ByPattern;
+    let sent = fixture.send_at("a", IfExists::Same, b"abc").await;
+    fixture.service.set_config(config);
+    fixture.abort(&sent.upload).await.unwrap();
+    fixture.execute_sql("UPDATE upload SET cleanup_at = NULL, may_land_until = NULL");
+    fixture.put_foreign("other", b"foreign").await;
+    fixture.service.survey_all().await.unwrap();
+    fixture.service.sweep(None).await.unwrap();
+    assert_eq!(fixture.object().await.unwrap(), b"foreign");
+    fixture.service.store.delete(&key()).await.unwrap();
+    assert_eq!(put_again(&sent.puts[0], b"abc").await, 200);
+    fixture.service.survey_all().await.unwrap();
+    fixture.service.sweep(None).await.unwrap();
+    assert_eq!(fixture.object().await, None);
+}
+
+#[tokio::test]
+async fn removal_leaves_the_object_of_a_later_upload() {
+    let fixture = probed().await;
+    let mut config = (*fixture.service.config()).clone();
+    config.client_delete = true;
+    fixture.service.set_config(config);
+    let remove = async |fixture: &Fixture, upload: &BeginResponse| {
+        let id = upload.id.as_str();
+        let service = &fixture.service;
+        service
+            .abort(&fixture.owner, id, None, Finished::Remove)
+            .await
+    };
+    let first = fixture.ready_at("a", IfExists::Same, b"first").await;
+    let second = fixture.send_at("b", IfExists::Overwrite, b"second").await;
+    // Its object might be replaced and then deleted.
+    let refusal = remove(&fixture, &first.upload).await.unwrap_err();
+    assert_eq!(refusal.code, Code::KeyInUse);
+    fixture.finish(&second).await;
+    remove(&fixture, &first.upload).await.unwrap();
+    assert_eq!(fixture.object().await.unwrap(), b"second");
+    remove(&fixture, &second.upload).await.unwrap();
+    assert_eq!(fixture.object().await, None);
+}
+
+#[tokio::test]
+async fn cleanup_waits_while_another_upload_is_unfinished_at_the_key() {
+    let fixture = probed().await;
+    let sent = fixture.send_at("a", IfExists::Same, b"abc").await;
+    fixture.abort(&sent.upload).await.unwrap();
+    let next = fixture
+        .begin_at("b", IfExists::Same, PART + 1)
+        .await
+        .unwrap()
+        .response;
+    assert_eq!(put_again(&sent.puts[0], b"abc").await, 200);
+    fixture.execute_sql(CLEANUP_DUE);
+    fixture.service.sweep(None).await.unwrap();
+    assert_eq!(fixture.object().await.unwrap(), b"abc");
+    fixture.abort(&next).await.unwrap();
+    fixture.execute_sql(CLEANUP_DUE);
+    fixture.service.sweep(None).await.unwrap();
+    assert_eq!(fixture.object().await, None);
+}
+
+#[tokio::test]
+async fn store_that_hides_whether_there_is_an_object_is_reported() {
+    let fixture = probed().await;
+    fixture.interfere(Method::HEAD, "", Interference::Deny);
+    let refusal = fixture.refused_at("a", IfExists::Same).await;
+    assert_eq!(
+        (refusal.code, refusal.retry_after),
+        (Code::StoreRejected, None)
+    );
+    assert_eq!(fixture.requests(&Method::POST, CREATE_QUERY).len(), 0);
+}
+
+#[tokio::test]
+async fn gateway_with_hooks_replaces_no_object() {
+    let kind = HookKind::Command {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), "exit 0".into()],
+    };
+    let hook = Hook {
+        name: "test".into(),
+        kind,
+        time_limit: Duration::from_mins(1),
+    };
+    let network = upload_net::Network::default();
+    let quarantine = OnReject::Quarantine("bad".into());
+    let hooks = Hooks::new(vec![hook], quarantine, None, &network).unwrap();
+    let fixture = Fixture::with(|config| config.hooks = hooks).await;
+    let first = fixture.ready_at("a", IfExists::Same, b"first").await;
+    // The hooks have not decided.
+    assert_eq!(fixture.state(&first.upload).await, UploadState::Verified);
+    assert_eq!(
+        fixture.refused_at("b", IfExists::Same).await.code,
+        Code::KeyInUse
+    );
+    fixture.execute_sql("UPDATE upload SET state = 'ready'");
+    existing(fixture.refused_at("b", IfExists::Same).await);
+    let refusal = fixture.refused_at("b", IfExists::Overwrite).await;
+    assert_eq!(refusal.code, Code::KeyNotAllowed);
+    assert!(refusal.detail.unwrap().contains("hooks"));
+    let request = BeginRequest {
+        key: Some("bad/x".into()),
+        ..Fixture::begin_request(3)
+    };
+    let refused = fixture.service.begin(&fixture.owner, "c", request).await;
+    assert_eq!(refused.err().unwrap().code, Code::KeyNotAllowed);
+}
