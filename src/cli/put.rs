@@ -7,10 +7,16 @@ use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
 use super::receipt_file::FileIdentity;
+use super::selection::{OwnFiles, Selection};
 use super::session::Session;
-use super::settings::{PutOptions, Settings, Target};
-use crate::transfer::{self, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
-use upload_types::error::Result;
+use super::settings::{PutOptions, Settings, Target, Transfer};
+use crate::backend::Backend;
+use crate::selection::Selected;
+use crate::transfer::{
+    self, IfGone, Incoming, Item, Items, NameOrigin, OnChange, PutRequest, TypeOrigin,
+};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::BackendInfo;
 
 /// The longest name that a backend accepts, in characters.
 const MAX_NAME_CHARS: usize = 200;
@@ -37,6 +43,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
     let transfer = settings.transfer(&flags.transfer)?;
+    let selection = Selection::prepare(&options.paths, &flags.selection)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let sources = options
         .paths
@@ -44,18 +51,67 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         .filter_map(|path| FileIdentity::of(path));
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
-    let puts = puts(&options);
-    session.announce(puts.iter().map(|put| {
-        let size = put.path.metadata().map_or(0, |metadata| metadata.len());
-        (put.path.as_path(), size)
-    }));
-    let items = puts.into_iter().map(Item::Put).collect();
-    if options.dry_run {
+    let is_dry_run = options.dry_run;
+    let items = if let Some(selection) = selection {
+        session.announce_set();
+        let own = own_files(session.journal().path(), &target, &transfer);
+        let selection = selection.without(&own);
+        selection.start(move |file, if_gone| selected(file, if_gone, &options))
+    } else {
+        let puts = puts(&options);
+        session.announce(puts.iter().map(|put| {
+            let size = put.path.metadata().map_or(0, |metadata| metadata.len());
+            (put.path.as_path(), size)
+        }));
+        Items::Known(puts.into_iter().map(Item::Put).collect())
+    };
+    if is_dry_run {
         dry_run(&mut session, &target, items).await;
     } else {
         session.run(&target, items).await;
     }
     Ok(session.close())
+}
+
+/// The files and directories that this command writes, and does not upload.
+fn own_files(journal: &Path, target: &Target, transfer: &Transfer) -> OwnFiles {
+    let mut own = OwnFiles::default();
+    own.files.push(journal.to_owned());
+    let receipt = transfer.receipt.as_ref();
+    own.files
+        .extend(receipt.map(|receipt| receipt.path.clone()));
+    if let Some(local) = &target.local {
+        let ledger = match target.s3_service() {
+            Some(service) => Some(local.s3_ledger(&target.spec, &service)),
+            None => local.embedded_ledger(),
+        };
+        own.files.extend(ledger);
+        own.directories.extend(local.store_dir.clone());
+    }
+    own
+}
+
+/// The request for a file that was found in a directory or a list.
+///
+/// # Errors
+/// [`Kind::Usage`] if a map asks for a key: the backend makes it.
+fn selected(file: Selected, if_gone: IfGone, options: &PutOptions) -> Result<PutRequest> {
+    let mut put = put(&file.path, options);
+    put.if_gone = if_gone;
+    let Some(attributes) = file.attributes else {
+        return Ok(put);
+    };
+    if let Some(key) = attributes.key {
+        let what = format!("could not use the key {key} of {}", file.path.display());
+        let hint = "leave out the key: the backend makes it";
+        return Err(Error::new(Kind::Usage, what).with_hint(hint));
+    }
+    if let Some(content_type) = attributes.content_type {
+        put.content_type = content_type;
+        put.type_origin = TypeOrigin::Requested;
+    }
+    put.metadata.extend(attributes.metadata);
+    Ok(put)
 }
 
 /// The files to upload, each once even if it is named twice.
@@ -93,6 +149,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             IfChanged::Fail => OnChange::Fail,
             IfChanged::Restart => OnChange::Restart,
         },
+        if_gone: IfGone::Fail,
     }
 }
 
@@ -139,21 +196,66 @@ fn wire_name(path: &Path) -> String {
 }
 
 /// Reports the plan of each file, and how much of it the store has. Begins no upload.
-async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
+async fn dry_run(session: &mut Session, target: &Target, items: Items) {
     session.start_dry_run();
     let Some((handle, info)) = session.connect(target, &items).await else {
         return;
     };
-    for (index, item) in items.iter().enumerate() {
-        let Item::Put(put) = item else { continue };
-        let item = session.first_item() + index;
-        let (journal, give_up) = (session.journal(), session.give_up());
-        match transfer::preview(journal, handle.backend(), &info, give_up, item, put).await {
-            Ok(event) => session.emit(event),
-            Err(error) => session.fail(item, None, &put.path, &error),
+    let first_item = session.first_item();
+    match items {
+        Items::Known(items) => {
+            for (index, item) in items.iter().enumerate() {
+                preview(session, handle.backend(), &info, first_item + index, item).await;
+            }
+        }
+        Items::Set(mut set) => {
+            let mut item = first_item;
+            let mut reported = None;
+            while let Some(incoming) = set.incoming.recv().await {
+                let so_far = set.count.so_far();
+                if reported.replace(so_far) != Some(so_far) {
+                    session.emit(so_far.into());
+                }
+                match incoming {
+                    Incoming::Item(found) => {
+                        preview(session, handle.backend(), &info, item, &found).await;
+                    }
+                    Incoming::Failed { path, error } => {
+                        session.fail(item, None, Path::new(&path), &error);
+                    }
+                    Incoming::Event(event) => {
+                        session.emit(event);
+                        continue;
+                    }
+                }
+                item += 1;
+                session.found(1);
+                if session.is_stopped() {
+                    break;
+                }
+            }
+            let all = set.count.so_far();
+            if reported != Some(all) {
+                session.emit(all.into());
+            }
         }
     }
     handle.close().await;
+}
+
+async fn preview(
+    session: &mut Session,
+    backend: &Backend,
+    info: &BackendInfo,
+    item: usize,
+    request: &Item,
+) {
+    let Item::Put(put) = request else { return };
+    let (journal, give_up) = (session.journal(), session.give_up());
+    match transfer::preview(journal, backend, info, give_up, item, put).await {
+        Ok(event) => session.emit(event),
+        Err(error) => session.fail(item, None, &put.path, &error),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Not here: the signals (`signals`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::event::Event;
@@ -19,7 +19,9 @@ pub struct RunState(Arc<Mutex<State>>);
 struct State {
     /// The path and, once it has begun, the upload of each source that has not ended.
     unfinished: BTreeMap<usize, (String, Option<UploadId>)>,
-    ended: BTreeSet<usize>,
+    ended: u64,
+    /// The number of entries that were left out, by reason.
+    skipped: BTreeMap<&'static str, u64>,
     completed: u64,
     already_stored: u64,
     bytes_sent: u64,
@@ -78,7 +80,12 @@ impl RunState {
                     known.clone_from(path);
                 }
             }
+            Event::Skipped { reason, .. } => {
+                *state.skipped.entry(reason).or_default() += 1;
+            }
             Event::Connecting { .. }
+            | Event::Selected { .. }
+            | Event::Unmatched { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
             | Event::Blocked { .. }
@@ -87,6 +94,11 @@ impl RunState {
             | Event::Waiting { .. }
             | Event::Exit { .. } => {}
         }
+    }
+
+    /// The number of entries that were left out so far, by reason.
+    pub fn skipped(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.0).skipped.clone()
     }
 
     /// The last events of a run that a signal ends at once.
@@ -107,7 +119,7 @@ impl RunState {
             });
         }
         let unfinished = state.unfinished.len() as u64;
-        let ended = state.ended.len() as u64;
+        let ended = state.ended;
         events.push(Event::Exit {
             code: kind.exit_code(),
             uploads: ended + unfinished,
@@ -116,6 +128,7 @@ impl RunState {
             failed: ended + unfinished - state.completed,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
+            skipped: state.skipped.clone(),
             resumable: state
                 .unfinished
                 .values()
@@ -130,6 +143,6 @@ impl RunState {
 impl State {
     fn end(&mut self, item: usize) {
         self.unfinished.remove(&item);
-        self.ended.insert(item);
+        self.ended += 1;
     }
 }

@@ -23,7 +23,7 @@ use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
 use crate::journal::Journal;
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
+use crate::transfer::{self, GiveUp, Item, Items, Jobs, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -179,15 +179,31 @@ impl Session {
         self.emit(Event::Sources { paths, bytes });
     }
 
+    /// Announces that the sources are found while others are uploaded.
+    pub fn announce_set(&self) {
+        self.emit(Event::Selected {
+            files: 0,
+            bytes: 0,
+            is_complete: false,
+        });
+    }
+
+    /// Whether a signal has arrived.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
     /// Connects to the backend of these items. If that fails, every item fails.
     pub async fn connect(
         &mut self,
         target: &Target,
-        items: &[Item],
+        items: &Items,
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.sink = completing_hints(&self.events, &self.state, &self.commands, target);
         self.first_item = self.items;
-        self.items += items.len();
+        if let Items::Known(items) = items {
+            self.items += items.len();
+        }
         let handle = match self.open_backend(target).await {
             Ok(handle) => handle,
             Err(error) => {
@@ -267,7 +283,8 @@ impl Session {
     }
 
     /// Transfers the items to one backend.
-    pub async fn run(&mut self, target: &Target, items: Vec<Item>) {
+    pub async fn run(&mut self, target: &Target, items: impl Into<Items>) {
+        let items = items.into();
         let Some((handle, info)) = self.connect(target, &items).await else {
             return;
         };
@@ -285,6 +302,7 @@ impl Session {
         )
         .await;
         crash::point("cli.ran");
+        self.found(summary.found);
         self.summary.completed += summary.completed;
         self.summary.already_stored += summary.already_stored;
         self.summary.failures.extend(summary.failures);
@@ -294,7 +312,19 @@ impl Session {
         handle.close().await;
     }
 
-    fn fail_all(&mut self, items: &[Item], error: &Error) {
+    /// Counts items that were found while others were uploaded.
+    pub fn found(&mut self, items: u64) {
+        self.items += usize::try_from(items).unwrap_or(usize::MAX);
+    }
+
+    fn fail_all(&mut self, items: &Items, error: &Error) {
+        let items = match items {
+            Items::Known(items) => items,
+            Items::Set(set) => {
+                self.found(1);
+                return self.fail(self.first_item, None, Path::new(&set.name), error);
+            }
+        };
         for (index, item) in items.iter().enumerate() {
             let (path, upload) = match item {
                 Item::Put(put) => (&put.path, None),
@@ -331,6 +361,7 @@ impl Session {
             bytes_sent,
             bytes_skipped,
             resumable,
+            found: _,
         } = self.summary;
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
@@ -342,6 +373,7 @@ impl Session {
             failed,
             bytes_sent,
             bytes_skipped,
+            skipped: self.state.skipped(),
             resumable,
             resume_command: self.commands.resume(),
             is_dry_run: self.is_dry_run,

@@ -126,6 +126,9 @@ impl Connection {
                 self.by_item.remove(item);
             }
             Event::Sources { .. }
+            | Event::Selected { .. }
+            | Event::Skipped { .. }
+            | Event::Unmatched { .. }
             | Event::Plan { .. }
             | Event::Part { .. }
             | Event::Changed { .. }
@@ -136,7 +139,12 @@ impl Connection {
         }
         if matches!(
             event,
-            Event::Failed { .. } | Event::Exit { .. } | Event::Sources { .. }
+            Event::Failed { .. }
+                | Event::Exit { .. }
+                | Event::Sources { .. }
+                | Event::Selected { .. }
+                | Event::Skipped { .. }
+                | Event::Unmatched { .. }
         ) {
             return None;
         }

@@ -32,7 +32,11 @@ impl Json {
         let mut lines = Vec::new();
         match &event {
             // Only for the other reporters: the `exit` line has the number of sources.
-            Event::Sources { .. } | Event::Connecting { .. } => return lines,
+            Event::Sources { .. }
+            | Event::Connecting { .. }
+            | Event::Selected {
+                is_complete: false, ..
+            } => return lines,
             Event::Progress { item, .. } if !self.planned.contains(item) => return lines,
             Event::Progress { item, .. } => {
                 let throttle = self.progress.entry(*item).or_default();
@@ -49,6 +53,7 @@ impl Json {
                 };
             }
             Event::Completed { item, .. } | Event::Failed { item, .. } => {
+                self.planned.remove(item);
                 let held = self.progress.remove(item).and_then(|entry| entry.held);
                 lines.extend(held.iter().map(event::to_json_line));
             }
@@ -61,7 +66,10 @@ impl Json {
             Event::Plan { item, .. } => {
                 self.planned.insert(*item);
             }
-            Event::Part { .. }
+            Event::Selected { .. }
+            | Event::Skipped { .. }
+            | Event::Unmatched { .. }
+            | Event::Part { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
             | Event::Restarted { .. }

@@ -3,6 +3,8 @@
 //! The types follow the documented contract. They are not the program's own types, so that a change
 //! of the program's types fails here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de};
 
 use super::command::Output;
@@ -14,6 +16,23 @@ use super::command::Output;
     reason = "there is one receipt for each upload of a test"
 )]
 pub enum Event {
+    Selected {
+        v: Version,
+        files: u64,
+        bytes: u64,
+    },
+    Skipped {
+        v: Version,
+        path: String,
+        reason: String,
+        /// Missing if there is none.
+        #[serde(default)]
+        rule: Option<String>,
+    },
+    Unmatched {
+        v: Version,
+        rule: String,
+    },
     Plan {
         v: Version,
         source: usize,
@@ -142,6 +161,7 @@ pub enum Event {
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,
+        skipped: BTreeMap<String, u64>,
         resumable: bool,
     },
 }

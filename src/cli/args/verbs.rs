@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::connection::{ConnectionArgs, QueryArgs};
+use super::selection::SelectionArgs;
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -36,6 +37,10 @@ Examples:
     upload put film.mov --backend s3://media/in --s3-region eu-central-1
   Upload from a script, and keep events and receipts:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
+  Upload a directory, and later what is new or changed in it:
+    upload put -r card --exclude-junk --backend s3://media/in
+  Upload the files that another program lists:
+    find . -name '*.csv' -print0 | upload put --files-from - -0
   Continue after an interruption:
     upload resume";
 
@@ -110,8 +115,12 @@ Examples:
 #[derive(Args)]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
-    /// The files to upload
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The files to upload, and with -r the directories
+    #[arg(
+        required_unless_present_any = ["files_from", "map"],
+        value_name = "FILE",
+        value_hint = ValueHint::AnyPath
+    )]
     pub paths: Vec<PathBuf>,
     /// The backend to upload to [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
@@ -145,6 +154,8 @@ pub struct PutArgs {
     pub dry_run: bool,
     #[command(flatten)]
     pub transfer: TransferArgs,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -1,20 +1,15 @@
 //! Descriptions of the lines of `--json`: one table for each type of line.
 
-/// One type of line.
-pub struct LineDoc {
-    /// The value of `type`.
-    pub kind: &'static str,
-    pub meaning: &'static str,
-    pub fields: &'static [FieldDoc],
-}
-
-/// Name, JSON type and meaning of a field.
-pub struct FieldDoc(pub &'static str, pub &'static str, pub &'static str);
+pub use super::line_doc::{FieldDoc, LineDoc};
+use super::set_lines::{SELECTED, SKIPPED, UNMATCHED};
 
 use FieldDoc as F;
 
 /// The events of `put` and `resume`.
 pub const EVENTS: &[LineDoc] = &[
+    SELECTED,
+    SKIPPED,
+    UNMATCHED,
     LineDoc {
         kind: "plan",
         meaning: "A source was opened and divided into parts.",
@@ -222,6 +217,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "bytes_skipped",
                 "integer",
                 "bytes that did not have to be sent",
+            ),
+            F(
+                "skipped",
+                "object",
+                "number of entries that were left out, by reason",
             ),
             F(
                 "resumable",

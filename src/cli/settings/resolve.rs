@@ -222,7 +222,7 @@ impl Settings {
     /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in
     /// the configuration file.
     pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
-        if flags.name.is_some() && flags.paths.len() > 1 {
+        if flags.name.is_some() && (flags.paths.len() > 1 || flags.selection.is_set()) {
             return Err(Error::new(
                 Kind::Usage,
                 "--name is for a single file, but several are given",
