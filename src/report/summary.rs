@@ -155,7 +155,8 @@ fn set(exit: &Exit<'_>, sources: &Sources) -> String {
         _ => format!("{}: {}", files(all), counts.join(", ")),
     };
     add_skipped(&mut text, sources);
-    if all > 0 {
+    // Empty files have nothing to send.
+    if all > 0 && (exit.bytes_sent > 0 || exit.completed == already) {
         // Writing to a string cannot fail.
         let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
     }

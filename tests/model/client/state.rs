@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use upload::journal::Journal;
-use upload::transfer::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use upload::transfer::{IfGone, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 
 use crate::bucket::Bucket;
 use crate::gateway::TestGateway;
@@ -49,6 +49,7 @@ impl Case {
             part_size: Some(PART),
             force: false,
             on_change,
+            if_gone: IfGone::Fail,
         })
     }
 }
