@@ -37,6 +37,10 @@ impl RunState {
                 let paths = paths.iter().map(|path| (path.clone(), None)).enumerate();
                 state.unfinished.extend(paths);
             }
+            // Nothing follows the plan of a dry run.
+            Event::Plan {
+                forecast: Some(_), ..
+            } => {}
             Event::Plan {
                 item, upload, path, ..
             } => {

@@ -63,6 +63,10 @@ impl Json {
                     .filter_map(|entry| entry.held);
                 lines.extend(held.map(|event| event::to_json_line(&event)));
             }
+            // Nothing follows the plan of a dry run.
+            Event::Plan {
+                forecast: Some(_), ..
+            } => {}
             Event::Plan { item, .. } => {
                 self.planned.insert(*item);
             }

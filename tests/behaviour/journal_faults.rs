@@ -272,7 +272,7 @@ fn full_disk_amid_a_directory_ends_with_74_and_the_same_put_sends_the_rest() {
     const FILES: u64 = 600;
     let script = r#"
         dir=$1; upload=$2
-        mount -t tmpfs -o mode=700,size=256k none "$dir" || exit 99
+        mount -t tmpfs -o mode=700,size=640k none "$dir" || exit 99
         "$upload" --journal "$dir/journal.db" put -r card >"$dir/../first"; code=$?
         mount -o remount,size=16m "$dir" || exit 99
         "$upload" --journal "$dir/journal.db" put -r card >/dev/null || exit 97
