@@ -78,6 +78,17 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to w
 none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l include -d 'Upload only files that match this pattern; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l exclude -d 'Leave out files and directories that match this pattern; repeatable. See --include' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-from -d 'Leave out what the patterns of this file match, one in each line; repeatable' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-file -d 'Read rules in the language of .gitignore from the files of this name, in DIR and below; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l max-size -d 'Leave out files larger than this, such as 5GiB' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l min-size -d 'Leave out files smaller than this, such as 1' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l newer-than -d 'Leave out files that were modified earlier: 24h for a day ago, or 2026-11-29 (UTC)' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l older-than -d 'Leave out files that were modified later; as --newer-than' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l files-from -d 'Upload the files in this list, one in each line; - reads standard input' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l base -d 'The directory at which the relative paths of listed files begin [default: the working directory]' -r -f -a "(__fish_complete_directories)"
+complete -c upload -n "__fish_upload_using_subcommand put" -l map -d 'Upload the files of this map, a JSON object in each line; - reads standard input' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -99,6 +110,14 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let th
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
 complete -c upload -n "__fish_upload_using_subcommand put" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
+complete -c upload -n "__fish_upload_using_subcommand put" -s r -l recursive -d 'Upload the files below directories too'
+complete -c upload -n "__fish_upload_using_subcommand put" -l gitignore -d 'Leave out what .gitignore files exclude, and .git'
+complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-case -d 'Patterns and ignore files do not distinguish upper and lower case'
+complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-junk -d 'Leave out .DS_Store, ._*, Thumbs.db, desktop.ini, .Spotlight-V100, .Trashes and @eaDir'
+complete -c upload -n "__fish_upload_using_subcommand put" -l follow-symlinks -d 'Follow symbolic links below directories; each directory is read once'
+complete -c upload -n "__fish_upload_using_subcommand put" -s x -l one-file-system -d 'Stay on the file system of each DIR'
+complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-vanished -d 'Files that are deleted while the command runs are no failure'
+complete -c upload -n "__fish_upload_using_subcommand put" -s 0 -l null -d 'The paths of --files-from are separated by NUL'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'

@@ -3,6 +3,7 @@
 //!
 //! Not here: events on a terminal (`report`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -83,6 +84,28 @@ pub enum Event {
     /// serialised.
     #[serde(skip)]
     Sources { paths: Vec<String>, bytes: u64 },
+    /// The files that were found in directories and lists so far, while others are uploaded.
+    /// Serialised at the end of the search.
+    Selected {
+        files: u64,
+        /// Their size together.
+        bytes: u64,
+        #[serde(skip)]
+        is_complete: bool,
+    },
+    /// An entry of a directory or of a list is left out.
+    Skipped {
+        path: String,
+        reason: &'static str,
+        /// The rule that left it out, as the user wrote it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+    /// A pattern of `--include`, `--exclude` or `--exclude-from` matched nothing.
+    Unmatched {
+        /// As the user wrote it.
+        rule: String,
+    },
     /// The first request to a backend. Not serialised.
     #[serde(skip)]
     Connecting {
@@ -237,10 +260,12 @@ pub enum Event {
         receipt: Box<Receipt>,
     },
     /// `--if-exists skip`: an object is at the key of the source, which was left out.
-    Skipped {
+    #[serde(rename = "skipped")]
+    Kept {
         #[serde(rename = "source")]
         item: usize,
         path: String,
+        reason: &'static str,
         /// The key of the object in its bucket.
         key: String,
         location: String,
@@ -266,13 +291,13 @@ pub enum Event {
         completed: u64,
         /// Sources whose object existed before this command ran.
         already_stored: u64,
-        /// Sources that were left out because an object is at their key.
-        skipped: u64,
         failed: u64,
         /// Bytes of parts that this run sent and the store acknowledged.
         bytes_sent: u64,
         /// Bytes that the store already had.
         bytes_skipped: u64,
+        /// The number of sources and entries that were left out, by reason.
+        skipped: BTreeMap<&'static str, u64>,
         /// `upload resume` can continue at least one upload.
         resumable: bool,
         /// The command that continues them.
@@ -389,10 +414,10 @@ impl Event {
             uploads: 0,
             completed: 0,
             already_stored: 0,
-            skipped: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
+            skipped: BTreeMap::new(),
             resumable: false,
             resume_command: String::new(),
             is_dry_run: false,

@@ -41,6 +41,7 @@
 //! | `crates/embedded-store` | an S3 store in a directory |
 //! | `crates/gateway` | `upload serve`: routes, authentication, the upload service, the ledger, events, hooks, metrics |
 //! | [`event`] | the reports of the engine; the lines of `--json` |
+//! | [`selection`] | the files of directories and lists, and filters |
 //! | [`source`] | local files, read by position |
 //! | [`journal`] | the uploads that were begun and their stored parts, in SQLite |
 //! | [`backend`] | calls to a gateway or a Companion, PUTs to the store |
@@ -95,5 +96,6 @@ pub mod cli;
 pub mod event;
 pub mod journal;
 pub mod report;
+pub mod selection;
 pub mod source;
 pub mod transfer;

@@ -39,7 +39,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// but no other module of its own level.
 const LEVELS: &[&[&str]] = &[
     &["event"],
-    &["source"],
+    &["selection", "source"],
     &["backend", "journal"],
     &["report", "transfer"],
     &["cli"],
@@ -62,6 +62,7 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
         "deadpool_postgres",
         &["crates/gateway/src/ledger/postgres/"],
     ),
+    ("globset", &["src/selection/"]),
     ("governor", &["crates/gateway/src/limits/rate.rs"]),
     ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
     ("hyper", &["crates/gateway/src/listener.rs"]),

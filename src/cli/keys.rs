@@ -3,13 +3,15 @@
 //! Pure. Not here: the form of a key (`upload_types::normalised_key`), and keys that the backend
 //! makes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::args::{KeyStyle, PutArgs};
 use super::backend_spec::BackendSpec;
 use super::destination::Destination;
+use crate::selection::Selected;
 use crate::transfer::PutRequest;
+use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::normalised_key;
 
@@ -24,8 +26,23 @@ pub enum KeyRule {
     Named { prefix: String },
 }
 
+/// The sources of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    /// So many files.
+    Files(usize),
+    /// The files of directories, lists or a map.
+    Set,
+}
+
+impl Sources {
+    fn is_single(self) -> bool {
+        self == Self::Files(1)
+    }
+}
+
 impl KeyRule {
-    /// The rule of a command for `files` files. `style` is `--key-style`, also from the
+    /// The rule of a command for these sources. `style` is `--key-style`, also from the
     /// configuration file.
     ///
     /// # Errors
@@ -35,12 +52,12 @@ impl KeyRule {
         flags: &PutArgs,
         destination: Option<&Destination>,
         style: Option<KeyStyle>,
-        files: usize,
+        sources: Sources,
         spec: &BackendSpec,
     ) -> Result<Self> {
         let usage = |what: &str| Error::new(Kind::Usage, what);
         check_companion(flags, spec)?;
-        if flags.key.is_some() && files > 1 {
+        if flags.key.is_some() && !sources.is_single() {
             let hint = "to put several files, name the prefix of their keys: --prefix PREFIX";
             return Err(usage("--key is for a single file, but several are given").with_hint(hint));
         }
@@ -59,11 +76,13 @@ impl KeyRule {
                 return Err(usage(what).with_hint(hint));
             }
             let key = &destination.key;
-            return Ok(if files > 1 || key.is_empty() || key.ends_with('/') {
-                Self::below(key)
-            } else {
-                Self::Key(key.clone())
-            });
+            return Ok(
+                if !sources.is_single() || key.is_empty() || key.ends_with('/') {
+                    Self::below(key)
+                } else {
+                    Self::Key(key.clone())
+                },
+            );
         }
         if flags.prefix.is_some() && flags.key_style == Some(KeyStyle::Uuid) {
             let what = "--prefix names the key, which --key-style uuid leaves to the backend";
@@ -120,10 +139,7 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
 /// # Errors
 /// [`Kind::Usage`] for a key that no store accepts, and for two files with the same key.
 pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Result<()> {
-    let prefix = match spec {
-        BackendSpec::S3 { prefix, .. } => prefix,
-        _ => "",
-    };
+    let prefix = prefix_of(spec);
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     for put in puts {
         let name = match put.name_origin {
@@ -132,10 +148,7 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
         };
         let Some(key) = rule.key(&name) else { continue };
         let path = put.path.display();
-        let key = normalised_key(&key, prefix).map_err(|reason| {
-            let what = format!("could not use the key `{key}` for {path}: {reason}");
-            Error::new(Kind::Usage, what).with_hint("name another key with --key or --prefix")
-        })?;
+        let key = checked(&key, prefix, &put.path)?;
         if let Some(other) = seen.insert(key.clone(), put.path.clone()) {
             let what = format!("{} and {path} have the same key `{key}`", other.display());
             let hint = "put them in separate commands, with --key or with different --prefix";
@@ -144,6 +157,74 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
         put.key = Some(key);
     }
     Ok(())
+}
+
+/// The keys of the files of directories, lists or a map, which are found one after the other.
+pub struct SetKeys {
+    rule: KeyRule,
+    /// That of the backend, with which a key begins in its bucket.
+    prefix: String,
+    /// A Companion makes the keys.
+    is_companion: bool,
+    /// The beginnings of the SHA-256 of the keys: the keys of many files would take much memory.
+    seen: HashSet<[u8; 16]>,
+}
+
+impl SetKeys {
+    pub fn new(rule: KeyRule, spec: &BackendSpec) -> Self {
+        Self {
+            rule,
+            prefix: prefix_of(spec).to_owned(),
+            is_companion: matches!(spec, BackendSpec::Companion(_)),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// The key of a file. `None` if the backend makes it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a key that no store accepts, and for one that another file has;
+    /// [`Kind::Config`] if a map has a key and a Companion makes them.
+    pub fn key(&mut self, file: &Selected) -> Result<Option<String>> {
+        let mapped = file.attributes.as_ref().and_then(|of| of.key.clone());
+        let path = file.path.display();
+        if mapped.is_some() && self.is_companion {
+            let what =
+                format!("could not use the key of {path}: a Companion makes the keys itself");
+            return Err(Error::new(Kind::Config, what).with_hint("leave out the key in the map"));
+        }
+        let Some(key) = mapped.or_else(|| self.rule.key(&file.relative)) else {
+            return Ok(None);
+        };
+        let key = checked(&key, &self.prefix, &file.path)?;
+        let digest = Sha256::of(key.as_bytes());
+        let mut start = [0; 16];
+        start.copy_from_slice(&digest.bytes()[..16]);
+        if !self.seen.insert(start) {
+            let what = format!("{path} has the key `{key}` of another file of this command");
+            let hint = "put it in a separate command, with --key or with another --prefix";
+            return Err(Error::new(Kind::Usage, what).with_hint(hint));
+        }
+        Ok(Some(key))
+    }
+}
+
+/// The prefix of a backend, with which each key begins in its bucket.
+fn prefix_of(spec: &BackendSpec) -> &str {
+    match spec {
+        BackendSpec::S3 { prefix, .. } => prefix,
+        _ => "",
+    }
+}
+
+fn checked(key: &str, prefix: &str, path: &Path) -> Result<String> {
+    normalised_key(key, prefix).map_err(|reason| {
+        let what = format!(
+            "could not use the key `{key}` for {}: {reason}",
+            path.display()
+        );
+        Error::new(Kind::Usage, what).with_hint("name another key with --key or --prefix")
+    })
 }
 
 /// The name of a file in a key: `\u{fffd}` replaces control characters and bytes that are not

@@ -6,12 +6,18 @@ use std::path::{Path, PathBuf};
 use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
-use super::keys::{self, KeyRule, key_name};
+use super::keys::{self, KeyRule, SetKeys, Sources, key_name};
 use super::receipt_file::FileIdentity;
+use super::selection::{OwnFiles, Selection};
 use super::session::Session;
-use super::settings::{PutOptions, Settings, Target};
-use crate::transfer::{self, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use super::settings::{PutOptions, Settings, Target, Transfer};
+use crate::backend::Backend;
+use crate::selection::Selected;
+use crate::transfer::{
+    self, IfGone, Incoming, Item, Items, NameOrigin, OnChange, PutRequest, TypeOrigin,
+};
 use upload_types::error::Result;
+use upload_types::wire::BackendInfo;
 
 /// The longest name that a backend accepts, in characters.
 const MAX_NAME_CHARS: usize = 200;
@@ -38,11 +44,19 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let bucket = destination.as_ref().map(|found| found.backend.as_str());
     let target = settings.target(bucket.or(flags.backend.as_deref()), &connection)?;
     let options = settings.put(flags, files)?;
-    let (style, count) = (options.key_style, files.len());
-    let rule = KeyRule::new(flags, destination.as_ref(), style, count, &target.spec)?;
-    let mut puts = puts(&options);
-    keys::assign(&mut puts, &rule, &target.spec)?;
     let transfer = settings.transfer(&flags.transfer)?;
+    let selection = Selection::prepare(&options.paths, &flags.selection)?;
+    let sources = match selection {
+        Some(_) => Sources::Set,
+        None => Sources::Files(files.len()),
+    };
+    let style = options.key_style;
+    let rule = KeyRule::new(flags, destination.as_ref(), style, sources, &target.spec)?;
+    let mut puts = match sources {
+        Sources::Set => Vec::new(),
+        Sources::Files(_) => puts(&options),
+    };
+    keys::assign(&mut puts, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let sources = options
         .paths
@@ -50,17 +64,69 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         .filter_map(|path| FileIdentity::of(path));
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
-    session.announce(puts.iter().map(|put| {
-        let size = put.path.metadata().map_or(0, |metadata| metadata.len());
-        (put.path.as_path(), size)
-    }));
-    let items = puts.into_iter().map(Item::Put).collect();
-    if options.dry_run {
+    let is_dry_run = options.dry_run;
+    let items = if let Some(selection) = selection {
+        session.announce_set();
+        let own = own_files(session.journal().path(), &target, &transfer);
+        let selection = selection.without(&own);
+        let mut keys = SetKeys::new(rule, &target.spec);
+        selection.start(move |file, if_gone| selected(file, if_gone, &options, &mut keys))
+    } else {
+        session.announce(puts.iter().map(|put| {
+            let size = put.path.metadata().map_or(0, |metadata| metadata.len());
+            (put.path.as_path(), size)
+        }));
+        Items::Known(puts.into_iter().map(Item::Put).collect())
+    };
+    if is_dry_run {
         dry_run(&mut session, &target, items).await;
     } else {
         session.run(&target, items).await;
     }
     Ok(session.close())
+}
+
+/// The files and directories that this command writes, and does not upload.
+fn own_files(journal: &Path, target: &Target, transfer: &Transfer) -> OwnFiles {
+    let mut own = OwnFiles::default();
+    own.files.push(journal.to_owned());
+    let receipt = transfer.receipt.as_ref();
+    own.files
+        .extend(receipt.map(|receipt| receipt.path.clone()));
+    if let Some(local) = &target.local {
+        let ledger = match target.s3_service() {
+            Some(service) => Some(local.s3_ledger(&target.spec, &service)),
+            None => local.embedded_ledger(),
+        };
+        own.files.extend(ledger);
+        own.directories.extend(local.store_dir.clone());
+    }
+    own
+}
+
+/// The request for a file that was found in a directory, a list or a map.
+///
+/// # Errors
+/// [`Kind::Usage`] for a key that no store accepts, or that another file of the command has;
+/// [`Kind::Config`] if a map has a key and a Companion makes them.
+fn selected(
+    file: Selected,
+    if_gone: IfGone,
+    options: &PutOptions,
+    keys: &mut SetKeys,
+) -> Result<PutRequest> {
+    let mut put = put(&file.path, options);
+    put.if_gone = if_gone;
+    put.key = keys.key(&file)?;
+    let Some(attributes) = file.attributes else {
+        return Ok(put);
+    };
+    if let Some(content_type) = attributes.content_type {
+        put.content_type = content_type;
+        put.type_origin = TypeOrigin::Requested;
+    }
+    put.metadata.extend(attributes.metadata);
+    Ok(put)
 }
 
 /// The files to upload, each once even if it is named twice.
@@ -100,6 +166,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             IfChanged::Fail => OnChange::Fail,
             IfChanged::Restart => OnChange::Restart,
         },
+        if_gone: IfGone::Fail,
     }
 }
 
@@ -133,21 +200,66 @@ fn wire_name(path: &Path) -> String {
 }
 
 /// Reports the plan of each file, and how much of it the store has. Begins no upload.
-async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
+async fn dry_run(session: &mut Session, target: &Target, items: Items) {
     session.start_dry_run();
     let Some((handle, info)) = session.connect(target, &items).await else {
         return;
     };
-    for (index, item) in items.iter().enumerate() {
-        let Item::Put(put) = item else { continue };
-        let item = session.first_item() + index;
-        let (journal, give_up) = (session.journal(), session.give_up());
-        match transfer::preview(journal, handle.backend(), &info, give_up, item, put).await {
-            Ok(event) => session.emit(event),
-            Err(error) => session.fail(item, None, &put.path, &error),
+    let first_item = session.first_item();
+    match items {
+        Items::Known(items) => {
+            for (index, item) in items.iter().enumerate() {
+                preview(session, handle.backend(), &info, first_item + index, item).await;
+            }
+        }
+        Items::Set(mut set) => {
+            let mut item = first_item;
+            let mut reported = None;
+            while let Some(incoming) = set.incoming.recv().await {
+                let so_far = set.count.so_far();
+                if reported.replace(so_far) != Some(so_far) {
+                    session.emit(so_far.into());
+                }
+                match incoming {
+                    Incoming::Item(found) => {
+                        preview(session, handle.backend(), &info, item, &found).await;
+                    }
+                    Incoming::Failed { path, error } => {
+                        session.fail(item, None, Path::new(&path), &error);
+                    }
+                    Incoming::Event(event) => {
+                        session.emit(event);
+                        continue;
+                    }
+                }
+                item += 1;
+                session.found(1);
+                if session.is_stopped() {
+                    break;
+                }
+            }
+            let all = set.count.so_far();
+            if reported != Some(all) {
+                session.emit(all.into());
+            }
         }
     }
     handle.close().await;
+}
+
+async fn preview(
+    session: &mut Session,
+    backend: &Backend,
+    info: &BackendInfo,
+    item: usize,
+    request: &Item,
+) {
+    let Item::Put(put) = request else { return };
+    let (journal, give_up) = (session.journal(), session.give_up());
+    match transfer::preview(journal, backend, info, give_up, item, put).await {
+        Ok(event) => session.emit(event),
+        Err(error) => session.fail(item, None, &put.path, &error),
+    }
 }
 
 #[cfg(test)]

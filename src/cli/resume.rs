@@ -56,7 +56,7 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     check_one_gets_credentials(&targets)?;
     for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
         let items = uploads.into_iter().map(Box::new).map(Item::Resume);
-        session.run(target, items.collect()).await;
+        session.run(target, items.collect::<Vec<_>>()).await;
     }
     Ok(session.close())
 }

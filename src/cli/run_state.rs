@@ -3,7 +3,7 @@
 //!
 //! Not here: the signals (`signals`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::event::Event;
@@ -19,10 +19,13 @@ pub struct RunState(Arc<Mutex<State>>);
 struct State {
     /// The path and, once it has begun, the upload of each source that has not ended.
     unfinished: BTreeMap<usize, (String, Option<UploadId>)>,
-    ended: BTreeSet<usize>,
+    ended: u64,
+    /// The number of entries that were left out, by reason.
+    skipped: BTreeMap<&'static str, u64>,
     completed: u64,
     already_stored: u64,
-    skipped: u64,
+    /// Sources that were left out because an object is at their key.
+    kept: u64,
     bytes_sent: u64,
     bytes_skipped: u64,
 }
@@ -37,7 +40,11 @@ impl RunState {
                 state.unfinished.extend(paths);
             }
             Event::Plan {
-                item, upload, path, ..
+                item,
+                upload,
+                path,
+                forecast: None,
+                ..
             } => {
                 let source = (path.clone(), upload.clone());
                 state.unfinished.insert(*item, source);
@@ -73,8 +80,9 @@ impl RunState {
                 state.already_stored += u64::from(*already_stored);
                 state.end(*item);
             }
-            Event::Skipped { item, .. } => {
-                state.skipped += 1;
+            Event::Kept { item, reason, .. } => {
+                state.kept += 1;
+                *state.skipped.entry(reason).or_default() += 1;
                 state.end(*item);
             }
             Event::Failed { item, .. } => state.end(*item),
@@ -83,7 +91,16 @@ impl RunState {
                     known.clone_from(path);
                 }
             }
-            Event::Connecting { .. }
+            Event::Skipped { reason, .. } => {
+                *state.skipped.entry(reason).or_default() += 1;
+            }
+            // Nothing follows the plan of a dry run.
+            Event::Plan {
+                forecast: Some(_), ..
+            }
+            | Event::Connecting { .. }
+            | Event::Selected { .. }
+            | Event::Unmatched { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
             | Event::Blocked { .. }
@@ -92,6 +109,11 @@ impl RunState {
             | Event::Waiting { .. }
             | Event::Exit { .. } => {}
         }
+    }
+
+    /// The number of entries that were left out so far, by reason.
+    pub fn skipped(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.0).skipped.clone()
     }
 
     /// The last events of a run that a signal ends at once.
@@ -112,16 +134,16 @@ impl RunState {
             });
         }
         let unfinished = state.unfinished.len() as u64;
-        let ended = state.ended.len() as u64;
+        let ended = state.ended;
         events.push(Event::Exit {
             code: kind.exit_code(),
             uploads: ended + unfinished,
             completed: state.completed,
             already_stored: state.already_stored,
-            skipped: state.skipped,
-            failed: ended + unfinished - state.completed - state.skipped,
+            failed: ended + unfinished - state.completed - state.kept,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
+            skipped: state.skipped.clone(),
             resumable: state
                 .unfinished
                 .values()
@@ -136,6 +158,6 @@ impl RunState {
 impl State {
     fn end(&mut self, item: usize) {
         self.unfinished.remove(&item);
-        self.ended.insert(item);
+        self.ended += 1;
     }
 }

@@ -24,7 +24,7 @@ use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
 use crate::journal::Journal;
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
+use crate::transfer::{self, GiveUp, Item, Items, Jobs, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -180,16 +180,32 @@ impl Session {
         self.emit(Event::Sources { paths, bytes });
     }
 
+    /// Announces that the sources are found while others are uploaded.
+    pub fn announce_set(&self) {
+        self.emit(Event::Selected {
+            files: 0,
+            bytes: 0,
+            is_complete: false,
+        });
+    }
+
+    /// Whether a signal has arrived.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
     /// Connects to the backend of these items. If that fails, every item fails.
     pub async fn connect(
         &mut self,
         target: &Target,
-        items: &[Item],
+        items: &Items,
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.first_item = self.items;
         let keys = key_flags_of(items, self.first_item, target);
         self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
-        self.items += items.len();
+        if let Items::Known(items) = items {
+            self.items += items.len();
+        }
         let handle = match self.open_backend(target).await {
             Ok(handle) => handle,
             Err(error) => {
@@ -269,7 +285,8 @@ impl Session {
     }
 
     /// Transfers the items to one backend.
-    pub async fn run(&mut self, target: &Target, items: Vec<Item>) {
+    pub async fn run(&mut self, target: &Target, items: impl Into<Items>) {
+        let items = items.into();
         let Some((handle, info)) = self.connect(target, &items).await else {
             return;
         };
@@ -287,9 +304,9 @@ impl Session {
         )
         .await;
         crash::point("cli.ran");
+        self.found(summary.found);
         self.summary.completed += summary.completed;
         self.summary.already_stored += summary.already_stored;
-        self.summary.skipped += summary.skipped;
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
@@ -297,7 +314,19 @@ impl Session {
         handle.close().await;
     }
 
-    fn fail_all(&mut self, items: &[Item], error: &Error) {
+    /// Counts items that were found while others were uploaded.
+    pub fn found(&mut self, items: u64) {
+        self.items += usize::try_from(items).unwrap_or(usize::MAX);
+    }
+
+    fn fail_all(&mut self, items: &Items, error: &Error) {
+        let items = match items {
+            Items::Known(items) => items,
+            Items::Set(set) => {
+                self.found(1);
+                return self.fail(self.first_item, None, Path::new(&set.name), error);
+            }
+        };
         for (index, item) in items.iter().enumerate() {
             let (path, upload) = match item {
                 Item::Put(put) => (&put.path, None),
@@ -330,11 +359,11 @@ impl Session {
         let Summary {
             completed,
             already_stored,
-            skipped,
             failures,
             bytes_sent,
             bytes_skipped,
             resumable,
+            found: _,
         } = self.summary;
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
@@ -343,10 +372,10 @@ impl Session {
             uploads,
             completed,
             already_stored,
-            skipped,
             failed,
             bytes_sent,
             bytes_skipped,
+            skipped: self.state.skipped(),
             resumable,
             resume_command: self.commands.resume(),
             is_dry_run: self.is_dry_run,
@@ -403,12 +432,12 @@ fn completing_hints(
     })
 }
 
-/// For each item: the flags of `put` that choose its key, unless `put` does so without flags.
-fn key_flags_of(
-    items: &[Item],
-    first_item: usize,
-    target: &Target,
-) -> BTreeMap<usize, Vec<String>> {
+/// For each item: the flags of `put` that choose its key, unless `put` does so without flags. None
+/// for items that are found while others are uploaded: the same command chooses their keys again.
+fn key_flags_of(items: &Items, first_item: usize, target: &Target) -> BTreeMap<usize, Vec<String>> {
+    let Items::Known(items) = items else {
+        return BTreeMap::new();
+    };
     let backend = target.name();
     let flags = items.iter().enumerate().map(|(index, item)| {
         let (path, key) = match item {

@@ -122,11 +122,14 @@ impl Connection {
             Event::Waiting { item, .. }
             | Event::Blocked { item, .. }
             | Event::Completed { item, .. }
-            | Event::Skipped { item, .. }
+            | Event::Kept { item, .. }
             | Event::Failed { item, .. } => {
                 self.by_item.remove(item);
             }
             Event::Sources { .. }
+            | Event::Selected { .. }
+            | Event::Skipped { .. }
+            | Event::Unmatched { .. }
             | Event::Plan { .. }
             | Event::Part { .. }
             | Event::Changed { .. }
@@ -137,7 +140,12 @@ impl Connection {
         }
         if matches!(
             event,
-            Event::Failed { .. } | Event::Exit { .. } | Event::Sources { .. }
+            Event::Failed { .. }
+                | Event::Exit { .. }
+                | Event::Sources { .. }
+                | Event::Selected { .. }
+                | Event::Skipped { .. }
+                | Event::Unmatched { .. }
         ) {
             return None;
         }

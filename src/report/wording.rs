@@ -3,13 +3,14 @@
 //! Not here: when and where a sentence is shown (`plain`, `bars`), failures (`failures`), and the
 //! end of the run (`summary`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::fitting::{shorten, width};
 use super::options::{Locations, Verbosity};
 use super::sources::{End, SourceState, Sources};
-use super::text::{duration, escape, percent, rate, safe, size};
+use super::text::{duration, escape, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::Receipt;
 
@@ -21,7 +22,7 @@ const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
 const MIN_NAME_COLUMNS: usize = 12;
 
 /// Follows the name of a source that was left out.
-pub const SKIPPED: &str = " was left out: an object is at its key";
+pub const KEPT: &str = " was left out: an object is at its key";
 
 /// Whether bytes are moving. While they are not, a rate and a time left mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub enum Motion {
 
 /// How much of a source the store has: `81% of 2.0 GiB`.
 pub fn share(source: &SourceState) -> String {
+    if source.is_searching {
+        return "scanning…".to_owned();
+    }
     format!(
         "{}% of {}",
         percent(source.confirmed, source.size),
@@ -149,7 +153,7 @@ pub fn outcome(
             ("uploaded ", format!(", {whole}, resumed {resumed}"))
         }
         End::Uploaded => ("uploaded ", format!(", {whole}")),
-        End::Skipped => ("", SKIPPED.to_owned()),
+        End::Kept => ("", KEPT.to_owned()),
         End::Failed | End::Interrupted => return None,
     };
     Some(in_columns(before, &source.name, &after, columns))
@@ -211,6 +215,19 @@ pub fn notice(
         Event::Waiting { item, .. } if verbose > 0 || !sources.has_several() => {
             Some(format!("{}{WAITING}", prefix(sources.name(*item))))
         }
+        Event::Skipped { path, reason, rule } if verbose > 0 => {
+            let why = rule
+                .as_deref()
+                .map_or_else(String::new, |rule| format!(", {}", safe(rule)));
+            Some(format!(
+                "skipped: {}: {}{why}",
+                safe(path),
+                reason_words(reason, 1)
+            ))
+        }
+        Event::Plan {
+            forecast: Some(_), ..
+        } if sources.is_set() && !sources.has_short_report() && verbose == 0 => None,
         Event::Plan {
             item,
             key,
@@ -318,6 +335,41 @@ fn retry(event: &Event, sources: &Sources) -> Option<String> {
         "retry: {}{reason}; {next} (attempt {attempt} failed)",
         prefix(&about)
     ))
+}
+
+/// The reasons for which entries were left out, with their numbers: `3 links, 1 fifo`.
+pub fn skipped_reasons(skipped: &BTreeMap<&'static str, u64>) -> String {
+    // An empty directory has nothing to upload.
+    let counted = skipped
+        .iter()
+        .filter(|(reason, _)| **reason != "empty_directory");
+    let reasons = counted.map(|(reason, count)| {
+        let count = usize::try_from(*count).unwrap_or(usize::MAX);
+        format!("{} {}", number(count), reason_words(reason, count))
+    });
+    reasons.collect::<Vec<_>>().join(", ")
+}
+
+/// The reason for which `count` entries were left out.
+fn reason_words(reason: &'static str, count: usize) -> &'static str {
+    match (reason, count) {
+        ("link", 1) => "link",
+        ("link", _) => "links",
+        ("fifo", 1) => "fifo",
+        ("fifo", _) => "fifos",
+        ("socket", 1) => "socket",
+        ("socket", _) => "sockets",
+        ("device", 1) => "device",
+        ("device", _) => "devices",
+        ("not_included", _) => "not included",
+        ("size", _) => "by size",
+        ("age", _) => "by age",
+        ("empty_directory", _) => "empty directory",
+        ("other_file_system", _) => "on another file system",
+        ("repeated", _) => "reached before",
+        ("own", _) => "written by this program",
+        (reason, _) => reason,
+    }
 }
 
 pub fn parts(count: u32) -> String {

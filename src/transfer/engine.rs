@@ -21,6 +21,8 @@ use super::batcher::CallBatcher;
 use super::blocked::Blocked;
 use super::committer::{Committer, wait_until};
 use super::deadline::WaitingFor;
+use super::incoming::IncomingItems;
+use super::items::Items;
 use super::load::{self, Load};
 use super::moved_source::MovedSources;
 use super::options::{Item, Options, Summary};
@@ -52,10 +54,10 @@ pub async fn run(
     info: BackendInfo,
     events: &EventSender,
     options: Options,
-    items: Vec<Item>,
+    items: impl Into<Items>,
     mut stop: watch::Receiver<Option<u8>>,
 ) -> Summary {
-    let mut engine = Engine::new(journal, backend, info, events, options, items);
+    let mut engine = Engine::new(journal, backend, info, events, options, items.into());
     let mut tick = tokio::time::interval(TICK_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut suspended = suspend::watch_suspension();
@@ -70,6 +72,10 @@ pub async fn run(
             Some(result) = engine.tasks.join_next() => {
                 engine.on_event(since);
                 engine.on_tasks(result);
+            }
+            incoming = engine.incoming.next(), if engine.wants_items() => {
+                engine.on_event(since);
+                engine.on_incoming(incoming);
             }
             _ = tick.tick() => {
                 engine.on_event(since);
@@ -96,6 +102,8 @@ pub(super) struct Engine<'a> {
     pub(super) info: BackendInfo,
     pub(super) options: Options,
     pub(super) throttle: Throttle,
+    /// Items that are still being found.
+    pub(super) incoming: IncomingItems,
     /// Items that have not started, in order.
     pub(super) pending: VecDeque<(usize, Item)>,
     /// Uploads under way, in the order in which they are served.
@@ -149,7 +157,7 @@ impl<'a> Engine<'a> {
         info: BackendInfo,
         events: &'a EventSender,
         options: Options,
-        items: Vec<Item>,
+        items: Items,
     ) -> Self {
         let now = Instant::now();
         let committer = Committer::new(journal, events);
@@ -158,7 +166,7 @@ impl<'a> Engine<'a> {
             Ok(known) => (known, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let numbered = items.into_iter().enumerate();
+        let (pending, incoming) = IncomingItems::split(items, options.first_item);
         let waits = Waits::new(options.wait.at(&info));
         let hashers = std::thread::available_parallelism();
         let mut engine = Self {
@@ -167,9 +175,8 @@ impl<'a> Engine<'a> {
             backend,
             info,
             throttle: Throttle::new(options.jobs, options.max_open, now),
-            pending: numbered
-                .map(|(index, item)| (options.first_item + index, item))
-                .collect(),
+            pending,
+            incoming,
             moved: MovedSources::default(),
             waits,
             blocked: Blocked::default(),
@@ -201,8 +208,10 @@ impl<'a> Engine<'a> {
 
     fn is_done(&self) -> bool {
         let Some(stopping) = self.stopping else {
-            let has_started =
-                self.pending.is_empty() && self.blocked.is_empty() && self.moved.is_empty();
+            let has_started = !self.incoming.is_open()
+                && self.pending.is_empty()
+                && self.blocked.is_empty()
+                && self.moved.is_empty();
             return has_started && self.uploads.is_empty() && self.waits.is_empty();
         };
         let is_needed = |upload: &ActiveUpload| {
@@ -413,7 +422,7 @@ impl<'a> Engine<'a> {
             Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
             Ok(Next::AlreadyThere(receipt)) => self.on_verified(&upload, receipt, true),
             Ok(Next::SameContent(receipt)) => self.on_same_content(&upload, receipt),
-            Ok(Next::Skip(existing)) => self.skipped(&upload, *existing),
+            Ok(Next::Skip(existing)) => self.kept(&upload, *existing),
             // Handled above.
             Ok(Next::Restart) => {}
             Err(error) => self.fail(&upload, &error),
@@ -473,6 +482,7 @@ impl<'a> Engine<'a> {
         if self.uploads.is_empty() && !self.moved.is_empty() {
             self.last_success = now;
         }
+        self.report_selection();
         self.look_at_sources(now);
         self.measure_throughput(now);
         self.fail_late_waits(now);
@@ -480,6 +490,9 @@ impl<'a> Engine<'a> {
             let what = format!("could not write to the disk of this machine: {cause}");
             let hint = "free disk space; then run the command again";
             self.fail_all(&Error::new(Kind::Io, what).with_hint(hint));
+        }
+        if self.waits_for_items() {
+            self.last_success = now;
         }
         let give_up = self.options.give_up;
         if self.stopping.is_none() && give_up.is_due(now, self.last_success, WaitingFor::Progress) {
@@ -517,43 +530,6 @@ impl<'a> Engine<'a> {
             TaskResult::Upload(row, UploadResult::LeaseRenewed(renewed))
         });
         upload.keep_task(task);
-    }
-
-    /// After the process was suspended: opens new connections, and continues every upload as after
-    /// a crash. The store lists the parts that were sent before. Interrupted attempts do not count
-    /// as failures, and URLs from before are not used.
-    fn on_suspended(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        tracing::info!("the process was suspended: connecting again");
-        match self.backend.with_new_connections() {
-            Ok(backend) => self.backend = backend.into(),
-            Err(error) => {
-                tracing::warn!(%error, "could not open new connections: keeping the old ones");
-            }
-        }
-        // Results that were not handled yet are dropped too: the calls are repeated.
-        self.tasks = JoinSet::new();
-        self.pending.extend(self.moved.take_all());
-        self.committer.cancel_shared();
-        self.batcher = CallBatcher::default();
-        self.last_success = Instant::now();
-        self.throttle.reset_budget();
-        self.waits.poll_all_again();
-        for mut upload in std::mem::take(&mut self.uploads) {
-            let next = match upload.stage() {
-                Stage::Sending => self.move_to(&mut upload, Stage::Rejoining),
-                Stage::Preparing => {
-                    self.cancel_tasks(&mut upload);
-                    upload.stop_parts();
-                    self.prepare(&mut upload)
-                }
-                stage => self.move_to(&mut upload, stage),
-            };
-            let last = self.uploads.len();
-            self.apply(last, upload, next);
-        }
     }
 
     /// Judges a failed call about an upload. Returns how long to wait before it is repeated.

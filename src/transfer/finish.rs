@@ -220,6 +220,13 @@ impl Engine<'_> {
         for (item, request) in pending.chain(waiting) {
             self.failed(item, None, request.path(), error);
         }
+        // The files that were not found yet fail together.
+        self.report_selection();
+        if let Some(name) = self.incoming.close() {
+            let number = self.incoming.number();
+            self.summary.found += 1;
+            self.failed(number, None, name, error);
+        }
     }
 
     /// The journal could not be written. Parts and uploads that it has not recorded are not

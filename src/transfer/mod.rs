@@ -16,7 +16,8 @@
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
 //! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
-//! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
+//! | `items`, `incoming`, `set_items` | items that are found while others are uploaded |
+//! | `wait_ready`, `suspend`, `after_suspend` | `--wait ready`; suspended and stopped processes |
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
 //! | `task`, `backend_calls`, `hashing` | the tasks |
@@ -30,6 +31,7 @@
 //! (`report`).
 
 mod active_upload;
+mod after_suspend;
 mod backend_calls;
 mod batcher;
 mod blocked;
@@ -43,6 +45,8 @@ mod existing;
 mod finish;
 mod handshake;
 mod hashing;
+mod incoming;
+mod items;
 mod load;
 mod moved_source;
 mod moved_source_search;
@@ -57,6 +61,7 @@ mod rejoined;
 mod resume;
 mod retry;
 mod retry_budget;
+mod set_items;
 mod signal;
 mod source_looks;
 mod source_watch;
@@ -76,7 +81,11 @@ pub use concurrency::Jobs;
 pub use deadline::GiveUp;
 pub use engine::run;
 pub use handshake::handshake;
-pub use options::{Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
+pub use items::{Incoming, ItemSet, Items, SetCount};
+pub use options::{
+    IfGone, Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor,
+};
 pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};
+pub use set_items::vanished;

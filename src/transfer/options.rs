@@ -75,6 +75,7 @@ pub struct PutRequest {
     /// Make a new object even if this version of the source is already stored.
     pub force: bool,
     pub on_change: OnChange,
+    pub if_gone: IfGone,
 }
 
 impl PutRequest {
@@ -129,6 +130,18 @@ pub enum OnChange {
     Restart,
 }
 
+/// What to do about a source that does not exist when it is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfGone {
+    /// The user named it: fail.
+    #[default]
+    Fail,
+    /// It was found in a directory and has been deleted since: fail.
+    FailAsVanished,
+    /// It was found in a directory and has been deleted since: leave it out.
+    Skip,
+}
+
 /// When an upload counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitFor {
@@ -155,11 +168,11 @@ impl WaitFor {
 /// The result of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
+    /// The items that were found during the run.
+    pub found: u64,
     pub completed: u64,
     /// The completed ones whose object existed before the run.
     pub already_stored: u64,
-    /// Sources that were left out because an object is at their key.
-    pub skipped: u64,
     /// The exit code of each failure.
     pub failures: Vec<u8>,
     /// Bytes of parts that were sent and acknowledged.

@@ -257,7 +257,7 @@ pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Res
 mod tests {
     use super::*;
     use crate::journal::Intent;
-    use crate::transfer::options::{OnChange, TypeOrigin};
+    use crate::transfer::options::{IfGone, OnChange, TypeOrigin};
 
     fn number(n: u32) -> PartNumber {
         n.try_into().unwrap()
@@ -333,6 +333,7 @@ mod tests {
             part_size: None,
             force: false,
             on_change: OnChange::Fail,
+            if_gone: IfGone::Fail,
         }
     }
 

@@ -70,7 +70,6 @@ impl Engine<'_> {
             let Some((item, request)) = self.pending.pop_front() else {
                 break;
             };
-            let path = request.path();
             let Some(request) = self.unless_moved(item, request) else {
                 continue;
             };
@@ -82,7 +81,7 @@ impl Engine<'_> {
                         size
                     }
                     Err(error) => {
-                        self.failed(item, None, path, &error);
+                        self.not_opened(item, &put, &error);
                         continue;
                     }
                 },

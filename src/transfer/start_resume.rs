@@ -10,7 +10,7 @@ use upload_types::plan::Plan;
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
 use super::engine::Engine;
-use super::options::{NameOrigin, OnChange, PutRequest, TypeOrigin};
+use super::options::{IfGone, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use super::resume;
 use super::start::Started;
 use super::wait_ready::VerifiedUpload;
@@ -94,6 +94,7 @@ fn request_of(upload: &Upload) -> PutRequest {
         part_size: Some(intent.part_size),
         force: false,
         on_change: OnChange::Fail,
+        if_gone: IfGone::Fail,
     }
 }
 

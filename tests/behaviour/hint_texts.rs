@@ -66,9 +66,11 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
     ("src/cli/man/json_lines.rs", &[]),
+    ("src/cli/man/set_lines.rs", &[]),
     ("src/cli/hint_commands.rs", UPLOADERS),
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
+    ("src/cli/selection.rs", &["put"]),
     (
         "src/cli/query_limit.rs",
         &["list", "status", "abort", "rm", "prune", "cat", "url"],
@@ -81,7 +83,9 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/session.rs", UPLOADERS),
     ("src/cli/status.rs", &["status"]),
     ("src/cli/url.rs", &["url"]),
+    ("src/selection/", &["put"]),
     ("src/transfer/", UPLOADERS),
+    ("src/transfer/set_items.rs", &["put"]),
 ];
 
 /// Files and flags that their texts name although a verb that prints them has no such flag, with

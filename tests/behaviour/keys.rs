@@ -69,7 +69,11 @@ fn counts(output: &Output) -> (u64, u64, u64) {
             already_stored,
             skipped,
             ..
-        }) => (bytes_sent, already_stored, skipped),
+        }) => (
+            bytes_sent,
+            already_stored,
+            skipped.get("exists").copied().unwrap_or(0),
+        ),
         other => panic!("{other:?}"),
     }
 }
@@ -206,7 +210,7 @@ fn each_rule_for_an_object_at_the_key() {
         let keys: Vec<String> = events(&skipped)
             .into_iter()
             .filter_map(|event| match event {
-                Event::Skipped { key, .. } => Some(key),
+                Event::Skipped { key, .. } => key,
                 _ => None,
             })
             .collect();

@@ -3,6 +3,8 @@
 //! The types follow the documented contract. They are not the program's own types, so that a change
 //! of the program's types fails here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de};
 
 use super::command::Output;
@@ -14,6 +16,32 @@ use super::command::Output;
     reason = "there is one receipt for each upload of a test"
 )]
 pub enum Event {
+    Selected {
+        v: Version,
+        files: u64,
+        bytes: u64,
+    },
+    Skipped {
+        v: Version,
+        path: String,
+        reason: String,
+        /// Missing if there is none.
+        #[serde(default)]
+        rule: Option<String>,
+        /// This and the following are missing unless an object is at the key of the source.
+        #[serde(default)]
+        source: Option<usize>,
+        #[serde(default)]
+        key: Option<String>,
+        #[serde(default)]
+        location: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+    },
+    Unmatched {
+        v: Version,
+        rule: String,
+    },
     Plan {
         v: Version,
         source: usize,
@@ -126,14 +154,6 @@ pub enum Event {
         already_stored: bool,
         receipt: Receipt,
     },
-    Skipped {
-        v: Version,
-        source: usize,
-        path: String,
-        key: String,
-        location: String,
-        size: u64,
-    },
     Failed {
         v: Version,
         source: usize,
@@ -151,10 +171,10 @@ pub enum Event {
         uploads: u64,
         completed: u64,
         already_stored: u64,
-        skipped: u64,
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,
+        skipped: BTreeMap<String, u64>,
         resumable: bool,
     },
 }

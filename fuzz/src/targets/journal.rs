@@ -127,6 +127,7 @@ pub fn journal(bytes: &[u8]) {
             part_size: None,
             force: false,
             on_change: transfer::OnChange::Fail,
+            if_gone: transfer::IfGone::Fail,
         };
         let _ = transfer::choose(&candidates.concat(), &FILE_VERSION, &put);
     }

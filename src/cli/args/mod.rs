@@ -7,6 +7,7 @@ mod command;
 mod connection;
 mod exit_codes;
 mod global;
+mod selection;
 mod tips;
 mod transfer;
 mod verbs;
@@ -22,6 +23,7 @@ pub use command::{CommandLine, Verb, command};
 pub use connection::{ConnectionArgs, NetworkArgs, QueryArgs, S3Args, is_shared_heading};
 pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
+pub use selection::SelectionArgs;
 pub use transfer::{TransferArgs, WaitState};
 pub use verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, IfChanged, IfExists, KeyStyle, ListArgs,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::connection::{ConnectionArgs, QueryArgs};
+use super::selection::SelectionArgs;
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -38,6 +39,10 @@ Examples:
     upload put app.tar.gz s3://downloads/releases/1.2.3/
   Upload from a script, and keep events and receipts:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
+  Upload a directory, and later what is new or changed in it:
+    upload put -r card --exclude-junk --backend s3://media/in
+  Upload the files that another program lists:
+    find . -name '*.csv' -print0 | upload put --files-from - -0
   Continue after an interruption:
     upload resume";
 
@@ -112,13 +117,17 @@ Examples:
 #[derive(Args)]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
-    /// The files to upload; the last argument may be a destination: s3://BUCKET/PREFIX/ or
-    /// s3://BUCKET/KEY
+    /// The files to upload, and with -r the directories; the last argument may be a destination:
+    /// s3://BUCKET/PREFIX/ or s3://BUCKET/KEY
     ///
-    /// A destination is the bucket of --backend and a key: with a slash at its end, or with several
-    /// files, it is the prefix of their keys, as with --prefix; otherwise it is the key of the file,
-    /// as with --key. It begins with s3://; name other backends with --backend.
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// A destination is the bucket of --backend and a key: with a slash at its end, with several
+    /// files or with -r, it is the prefix of their keys, as with --prefix; otherwise it is the key
+    /// of the file, as with --key. It begins with s3://; name other backends with --backend.
+    #[arg(
+        required_unless_present_any = ["files_from", "map"],
+        value_name = "FILE",
+        value_hint = ValueHint::AnyPath
+    )]
     pub paths: Vec<PathBuf>,
     /// The backend to upload to [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
@@ -182,6 +191,8 @@ pub struct PutArgs {
     pub dry_run: bool,
     #[command(flatten)]
     pub transfer: TransferArgs,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -1,20 +1,15 @@
 //! Descriptions of the lines of `--json`: one table for each type of line.
 
-/// One type of line.
-pub struct LineDoc {
-    /// The value of `type`.
-    pub kind: &'static str,
-    pub meaning: &'static str,
-    pub fields: &'static [FieldDoc],
-}
-
-/// Name, JSON type and meaning of a field.
-pub struct FieldDoc(pub &'static str, pub &'static str, pub &'static str);
+pub use super::line_doc::{FieldDoc, LineDoc};
+use super::set_lines::{SELECTED, SKIPPED, UNMATCHED};
 
 use FieldDoc as F;
 
 /// The events of `put` and `resume`.
 pub const EVENTS: &[LineDoc] = &[
+    SELECTED,
+    SKIPPED,
+    UNMATCHED,
     LineDoc {
         kind: "plan",
         meaning: "A source was opened and divided into parts.",
@@ -198,17 +193,6 @@ pub const EVENTS: &[LineDoc] = &[
         ],
     },
     LineDoc {
-        kind: "skipped",
-        meaning: "An object is at the key of the source, which was left out (--if-exists skip).",
-        fields: &[
-            F("source", "integer", "number of the source, from 0"),
-            F("path", "string", "path of the source"),
-            F("key", "string", "key of the object in its bucket"),
-            F("location", "string", "URL of the object, or embedded:KEY"),
-            F("size", "integer", "bytes of the object"),
-        ],
-    },
-    LineDoc {
         kind: "failed",
         meaning: "A source could not be uploaded.",
         fields: &[
@@ -236,11 +220,6 @@ pub const EVENTS: &[LineDoc] = &[
                 "integer",
                 "number of these whose object existed before this command",
             ),
-            F(
-                "skipped",
-                "integer",
-                "number of sources that were left out because an object is at their key",
-            ),
             F("failed", "integer", "number of failed sources"),
             F(
                 "bytes_sent",
@@ -251,6 +230,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "bytes_skipped",
                 "integer",
                 "bytes that did not have to be sent",
+            ),
+            F(
+                "skipped",
+                "object",
+                "number of sources and entries that were left out, by reason",
             ),
             F(
                 "resumable",

@@ -1,5 +1,7 @@
 //! Every event, every verb and every exit code is in the man pages.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -80,6 +82,19 @@ fn events_of_progress() -> Vec<Event> {
     let receipt = receipt();
     let (item, path, upload) = (0, String::new(), None);
     vec![
+        Event::Selected {
+            files: 0,
+            bytes: 0,
+            is_complete: true,
+        },
+        Event::Skipped {
+            path: path.clone(),
+            reason: "",
+            rule: Some(String::new()),
+        },
+        Event::Unmatched {
+            rule: String::new(),
+        },
         Event::Plan {
             item,
             upload: upload.clone(),
@@ -185,9 +200,10 @@ fn events_of_the_end() -> Vec<Event> {
             already_stored: false,
             receipt: Box::new(receipt.clone()),
         },
-        Event::Skipped {
+        Event::Kept {
             item,
             path: path.clone(),
+            reason: "exists",
             key: String::new(),
             location: String::new(),
             size: 0,
@@ -209,6 +225,7 @@ fn events_of_the_end() -> Vec<Event> {
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
+            skipped: BTreeMap::new(),
             resumable: false,
             resume_command: String::new(),
             is_dry_run: false,
@@ -262,7 +279,13 @@ fn every_verb_has_a_page_with_its_options() {
         let shown = verb.get_arguments().filter(|arg| !arg.is_hide_set());
         for long in shown.filter_map(clap::Arg::get_long) {
             let long = format!("\\-\\-{}\\fR", long.replace('-', "\\-"));
-            let is_described = |page: &str| page.contains(&format!(".TP\n\\fB{long}"));
+            // A short flag may precede it.
+            let is_described = |page: &str| {
+                let mut options = page
+                    .split(".TP\n")
+                    .filter_map(|option| option.lines().next());
+                options.any(|option| option.contains(&format!("\\fB{long}")))
+            };
             assert!(
                 is_described(page) != is_described(first),
                 "{long} of {name}"

@@ -224,7 +224,7 @@ impl Settings {
     /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong value in the
     /// configuration file.
     pub fn put(&self, flags: &PutArgs, files: &[PathBuf]) -> Result<PutOptions> {
-        if flags.name.is_some() && files.len() > 1 {
+        if flags.name.is_some() && (files.len() > 1 || flags.selection.is_set()) {
             return Err(Error::new(
                 Kind::Usage,
                 "--name is for a single file, but several are given",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use upload::journal::Journal;
-use upload::transfer::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use upload::transfer::{IfGone, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use upload_types::wire::IfExists;
 
 use crate::bucket::Bucket;
@@ -52,6 +52,7 @@ impl Case {
             part_size: Some(PART),
             force: false,
             on_change,
+            if_gone: IfGone::Fail,
         })
     }
 }
