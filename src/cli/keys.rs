@@ -13,6 +13,9 @@ use crate::transfer::PutRequest;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::normalised_key;
 
+/// The longest part of a wrong key that an error shows.
+const MAX_SHOWN_KEY_CHARS: usize = 80;
+
 /// How the keys of a command are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRule {
@@ -78,6 +81,19 @@ impl KeyRule {
         })
     }
 
+    /// The flags of `put` that choose the same keys for several files.
+    pub fn flags(&self, spec: &BackendSpec) -> Vec<String> {
+        let is_bucket = matches!(spec, BackendSpec::S3 { .. });
+        let words = match self {
+            Self::Made if is_bucket => ["--key-style", "uuid"],
+            Self::Named { prefix } if !prefix.is_empty() => ["--prefix", prefix],
+            Self::Named { .. } if !is_bucket => ["--key-style", "name"],
+            Self::Key(key) => ["--key", key],
+            Self::Made | Self::Named { .. } => return Vec::new(),
+        };
+        words.map(str::to_owned).to_vec()
+    }
+
     fn below(prefix: &str) -> Self {
         let mut prefix = prefix.to_owned();
         if !prefix.is_empty() && !prefix.ends_with('/') {
@@ -120,9 +136,9 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
 /// # Errors
 /// [`Kind::Usage`] for a key that no store accepts, and for two files with the same key.
 pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Result<()> {
-    let prefix = match spec {
-        BackendSpec::S3 { prefix, .. } => prefix,
-        _ => "",
+    let prefix_bytes = match spec {
+        BackendSpec::S3 { prefix, .. } if !prefix.is_empty() => prefix.len() + 1,
+        _ => 0,
     };
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     for put in puts {
@@ -132,8 +148,9 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
         };
         let Some(key) = rule.key(&name) else { continue };
         let path = put.path.display();
-        let key = normalised_key(&key, prefix).map_err(|reason| {
-            let what = format!("could not use the key `{key}` for {path}: {reason}");
+        let key = normalised_key(&key, prefix_bytes).map_err(|reason| {
+            let shown = shortened(&key);
+            let what = format!("could not use the key `{shown}` for {path}: {reason}");
             Error::new(Kind::Usage, what).with_hint("name another key with --key or --prefix")
         })?;
         if let Some(other) = seen.insert(key.clone(), put.path.clone()) {
@@ -144,6 +161,14 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
         put.key = Some(key);
     }
     Ok(())
+}
+
+/// A key as an error shows it.
+fn shortened(key: &str) -> String {
+    match key.char_indices().nth(MAX_SHOWN_KEY_CHARS) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key.to_owned(),
+    }
 }
 
 /// The name of a file in a key: `\u{fffd}` replaces control characters and bytes that are not
@@ -162,7 +187,7 @@ pub fn key_name(path: &Path) -> String {
 pub fn key_flags(backend: &str, path: &Path, key: Option<&str>) -> Vec<String> {
     let is_bucket = backend.starts_with("s3://");
     let words = match key {
-        Some(key) if is_bucket && normalised_key(&key_name(path), "").as_deref() == Ok(key) => {
+        Some(key) if is_bucket && normalised_key(&key_name(path), 0).as_deref() == Ok(key) => {
             return Vec::new();
         }
         Some(key) => ["--key", key],
@@ -293,6 +318,24 @@ mod tests {
         assert_eq!(name("Müller 写真.jpg".as_bytes()), "Müller 写真.jpg");
         assert_eq!(name(b"two\nlines\xff.bin"), "two\u{fffd}lines\u{fffd}.bin");
         assert_eq!(name(&[b'a'; 255]).len(), 255);
+    }
+
+    #[test]
+    fn flags_of_a_rule_choose_the_same_keys_again() {
+        let flags = |line: &[&str], backend: &str| {
+            let spec = BackendSpec::parse(backend, PlainHttp::OnThisMachine, Kind::Usage).unwrap();
+            let flags = rule_of(line, None, None, backend).unwrap().flags(&spec);
+            flags.join(" ")
+        };
+        assert_eq!(flags(&["f", "g"], GATEWAY), "");
+        assert_eq!(flags(&["f", "--prefix", "a"], GATEWAY), "--prefix a/");
+        let named = ["f", "--key-style", "name"];
+        assert_eq!(flags(&named, GATEWAY), "--key-style name");
+        if cfg!(feature = "gateway") {
+            assert_eq!(flags(&named, "s3://media"), "");
+            let made = ["f", "--key-style", "uuid"];
+            assert_eq!(flags(&made, "s3://media"), "--key-style uuid");
+        }
     }
 
     #[test]

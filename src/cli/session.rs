@@ -50,6 +50,8 @@ pub struct Session {
     wait: WaitFor,
     sha256: bool,
     is_dry_run: bool,
+    /// The flags of `put` that choose the keys again, for hints.
+    key_flags: Vec<String>,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -107,6 +109,7 @@ impl Session {
             wait: transfer.wait,
             sha256: transfer.sha256,
             is_dry_run: false,
+            key_flags: Vec::new(),
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -157,6 +160,11 @@ impl Session {
         self.is_dry_run = true;
     }
 
+    /// The flags of `put` that choose the keys of its files, for the commands in hints.
+    pub fn repeat_key_flags(&mut self, flags: Vec<String>) {
+        self.key_flags = flags;
+    }
+
     /// The number of the first item of the backend that [`Session::connect`] connected to.
     pub fn first_item(&self) -> usize {
         self.first_item
@@ -187,7 +195,7 @@ impl Session {
         items: &[Item],
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.first_item = self.items;
-        let keys = key_flags_of(items, self.first_item, target);
+        let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags);
         self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
         self.items += items.len();
         let handle = match self.open_backend(target).await {
@@ -376,7 +384,7 @@ fn completing_hints(
     state: &RunState,
     commands: &HintCommands,
     target: &Target,
-    keys: BTreeMap<usize, Vec<String>>,
+    keys: KeyFlags,
 ) -> EventSender {
     let commands = commands.clone();
     let backend = backend_flags(&target.name(), target.s3_service().as_ref());
@@ -395,7 +403,7 @@ fn completing_hints(
         };
         let subject = Subject {
             backend: &backend,
-            key: keys.get(item).map_or(&[], Vec::as_slice),
+            key: keys.of_item(*item),
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };
@@ -403,24 +411,34 @@ fn completing_hints(
     })
 }
 
-/// For each item: the flags of `put` that choose its key, unless `put` does so without flags.
-fn key_flags_of(
-    items: &[Item],
-    first_item: usize,
-    target: &Target,
-) -> BTreeMap<usize, Vec<String>> {
-    let backend = target.name();
-    let flags = items.iter().enumerate().map(|(index, item)| {
-        let (path, key) = match item {
-            Item::Put(put) => (&put.path, &put.key),
-            Item::Resume(upload) => (&upload.intent.path, &upload.intent.key),
-        };
-        (
-            first_item + index,
-            key_flags(&backend, path, key.as_deref()),
-        )
-    });
-    flags.filter(|(_, flags)| !flags.is_empty()).collect()
+/// The flags of `put` that choose the key of an item again.
+struct KeyFlags {
+    /// Of the items of a `put`.
+    shared: Vec<String>,
+    /// Of uploads of the journal, unless `put` chooses their keys without flags.
+    of_uploads: BTreeMap<usize, Vec<String>>,
+}
+
+impl KeyFlags {
+    fn of(items: &[Item], first_item: usize, target: &Target, shared: &[String]) -> Self {
+        let backend = target.name();
+        let of_uploads = items.iter().enumerate().filter_map(|(index, item)| {
+            let Item::Resume(upload) = item else {
+                return None;
+            };
+            let intent = &upload.intent;
+            let flags = key_flags(&backend, &intent.path, intent.key.as_deref());
+            (!flags.is_empty()).then_some((first_item + index, flags))
+        });
+        Self {
+            shared: shared.to_vec(),
+            of_uploads: of_uploads.collect(),
+        }
+    }
+
+    fn of_item(&self, item: usize) -> &[String] {
+        self.of_uploads.get(&item).unwrap_or(&self.shared)
+    }
 }
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard

@@ -116,8 +116,8 @@ pub struct PutArgs {
     /// s3://BUCKET/KEY
     ///
     /// A destination is the bucket of --backend and a key: with a slash at its end, or with several
-    /// files, it is the prefix of their keys, as with --prefix; otherwise it is the key of the file,
-    /// as with --key. It begins with s3://; name other backends with --backend.
+    /// files, it is the prefix of their keys, as with --prefix; otherwise it is the key of the
+    /// file, as with --key. It begins with s3://; name other backends with --backend.
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub paths: Vec<PathBuf>,
     /// The backend to upload to [env: UPLOAD_BACKEND]

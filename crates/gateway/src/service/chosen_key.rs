@@ -86,7 +86,7 @@ impl Service {
             OnReject::Quarantine(prefix) => Some(prefix.as_str()),
             OnReject::Delete | OnReject::Keep => None,
         };
-        let key = key_patterns::normalized_key(key, prefix_bytes, quarantine);
+        let key = key_patterns::usable_key(key, prefix_bytes, quarantine);
         let key = key.map_err(|error| match error {
             KeyError::Invalid(reason) => Refusal::with_detail(Code::KeyInvalid, reason),
             KeyError::Reserved => not_allowed("the gateway makes the keys below this one itself"),
