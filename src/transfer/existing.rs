@@ -28,6 +28,10 @@ impl Engine<'_> {
     pub(super) fn on_exists(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         self.last_success = Instant::now();
         let Some(existing) = error.existing().cloned() else {
+            if upload.stage() == Stage::Completing {
+                // It has disappeared again.
+                return Ok(Next::Restart);
+            }
             self.abandon(upload);
             return Err(error);
         };

@@ -166,7 +166,7 @@ pub struct Error {
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The host that did not answer.
-    unreached: Option<String>,
+    unreached: Option<Box<str>>,
     /// The object at the key of the upload.
     existing: Option<Box<ExistingObject>>,
 }
@@ -223,7 +223,7 @@ impl Error {
     /// not name it.
     #[must_use]
     pub fn with_unreached(mut self, host: impl Into<String>) -> Self {
-        self.unreached = Some(host.into());
+        self.unreached = Some(host.into().into_boxed_str());
         self
     }
 
