@@ -163,7 +163,7 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     what: String,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The host that did not answer.
     unreached: Option<Box<str>>,
@@ -201,7 +201,7 @@ impl Error {
     /// Adds an instruction for the user, in the imperative.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 

@@ -38,7 +38,7 @@ pub struct RequestedKey {
     pub if_exists: IfExists,
 }
 
-/// What a begin finds at its key.
+/// The state of a key for a begin.
 enum Look {
     /// The upload may begin.
     Free(ChosenKey),
@@ -260,7 +260,7 @@ impl Service {
             // Without s3:ListBucket, S3 hides whether there is an object.
             match fault {
                 Fault::Refused(_) => store_rejected(
-                    "the store does not tell the gateway whether there is an object at a key",
+                    "the store hides from the gateway whether there is an object at a key",
                 ),
                 _ => refusal,
             }
