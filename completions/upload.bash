@@ -448,7 +448,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__config)
-            opts="-q -v -h --backend --part-size --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --part-size --key-style --if-exists --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +460,14 @@ _upload() {
                     ;;
                 --part-size)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-style)
+                    COMPREPLY=($(compgen -W "name uuid" -- "${cur}"))
+                    return 0
+                    ;;
+                --if-exists)
+                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -946,7 +954,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --name --key --prefix --key-style --if-exists --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -958,6 +966,22 @@ _upload() {
                     ;;
                 --name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-style)
+                    COMPREPLY=($(compgen -W "name uuid" -- "${cur}"))
+                    return 0
+                    ;;
+                --if-exists)
+                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
                     return 0
                     ;;
                 --part-size)
@@ -3069,9 +3093,9 @@ _upload() {
     esac
 }
 
-_upload_free_flags="--allow-origin --allow-type --backend --cdn --companion --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --keys --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --name --older-than --on-reject --owner --part-size --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
+_upload_free_flags="--allow-origin --allow-type --backend --cdn --companion --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --key --keys --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --name --older-than --on-reject --owner --part-size --prefix --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
 _upload_path_flags="--ca-cert --config --dir --events-secret-file --hook-secret-file --journal --receipt --receipt-append --store-credentials --token-file"
-_upload_choice_flags="--auth --color --if-changed --jwt-algorithm --log-format --progress --store-checksum --store-probe --subjects --wait"
+_upload_choice_flags="--auth --color --if-changed --if-exists --jwt-algorithm --key-style --log-format --progress --store-checksum --store-probe --subjects --wait"
 
 # The verbs or fixed values after the verbs "$1".
 _upload_words() {

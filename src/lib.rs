@@ -71,8 +71,8 @@
 //! - **An attempt is sign and PUT.** A URL is used soon and is never stored.
 //! - **Unknown outcomes are resolved by asking, never by guessing**: a lost response to begin by
 //!   the idempotency key, a lost response to complete by HeadObject (token, size, checksum).
-//! - **Two file versions never mix** in one object. Another version is another upload with another
-//!   key.
+//! - **Two file versions never mix** in one object. Another version is another upload; its key is
+//!   another one, unless the client has chosen it.
 //! - **The sweep takes a row by its lease**, like a client, and changes it by compare-and-set. It
 //!   touches no object that the ledger does not know.
 //! - **Nothing is ready before every hook has accepted it.** The disposal of a rejected object is

@@ -15,6 +15,9 @@ use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::normalised_key;
 
+/// The longest part of a wrong key that an error shows.
+const MAX_SHOWN_KEY_CHARS: usize = 80;
+
 /// How the keys of a command are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRule {
@@ -97,6 +100,19 @@ impl KeyRule {
         })
     }
 
+    /// The flags of `put` that choose the same keys for several files.
+    pub fn flags(&self, spec: &BackendSpec) -> Vec<String> {
+        let is_bucket = matches!(spec, BackendSpec::S3 { .. });
+        let words = match self {
+            Self::Made if is_bucket => ["--key-style", "uuid"],
+            Self::Named { prefix } if !prefix.is_empty() => ["--prefix", prefix],
+            Self::Named { .. } if !is_bucket => ["--key-style", "name"],
+            Self::Key(key) => ["--key", key],
+            Self::Made | Self::Named { .. } => return Vec::new(),
+        };
+        words.map(str::to_owned).to_vec()
+    }
+
     fn below(prefix: &str) -> Self {
         let mut prefix = prefix.to_owned();
         if !prefix.is_empty() && !prefix.ends_with('/') {
@@ -139,7 +155,7 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
 /// # Errors
 /// [`Kind::Usage`] for a key that no store accepts, and for two files with the same key.
 pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Result<()> {
-    let prefix = prefix_of(spec);
+    let prefix_bytes = prefix_bytes(spec);
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     for put in puts {
         let name = match put.name_origin {
@@ -148,7 +164,7 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
         };
         let Some(key) = rule.key(&name) else { continue };
         let path = put.path.display();
-        let key = checked(&key, prefix, &put.path)?;
+        let key = checked(&key, prefix_bytes, &put.path)?;
         if let Some(other) = seen.insert(key.clone(), put.path.clone()) {
             let what = format!("{} and {path} have the same key `{key}`", other.display());
             let hint = "put them in separate commands, with --key or with different --prefix";
@@ -162,8 +178,8 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
 /// The keys of the files of directories, lists or a map, which are found one after the other.
 pub struct SetKeys {
     rule: KeyRule,
-    /// That of the backend, with which a key begins in its bucket.
-    prefix: String,
+    /// The length of that of the backend, with which a key begins in its bucket.
+    prefix_bytes: usize,
     /// A Companion makes the keys.
     is_companion: bool,
     /// The beginnings of the SHA-256 of the keys: the keys of many files would take much memory.
@@ -174,7 +190,7 @@ impl SetKeys {
     pub fn new(rule: KeyRule, spec: &BackendSpec) -> Self {
         Self {
             rule,
-            prefix: prefix_of(spec).to_owned(),
+            prefix_bytes: prefix_bytes(spec),
             is_companion: matches!(spec, BackendSpec::Companion(_)),
             seen: HashSet::new(),
         }
@@ -196,7 +212,7 @@ impl SetKeys {
         let Some(key) = mapped.or_else(|| self.rule.key(&file.relative)) else {
             return Ok(None);
         };
-        let key = checked(&key, &self.prefix, &file.path)?;
+        let key = checked(&key, self.prefix_bytes, &file.path)?;
         let digest = Sha256::of(key.as_bytes());
         let mut start = [0; 16];
         start.copy_from_slice(&digest.bytes()[..16]);
@@ -209,22 +225,28 @@ impl SetKeys {
     }
 }
 
-/// The prefix of a backend, with which each key begins in its bucket.
-fn prefix_of(spec: &BackendSpec) -> &str {
+/// The bytes of a key in its bucket that are the prefix of the backend, and a slash.
+fn prefix_bytes(spec: &BackendSpec) -> usize {
     match spec {
-        BackendSpec::S3 { prefix, .. } => prefix,
-        _ => "",
+        BackendSpec::S3 { prefix, .. } if !prefix.is_empty() => prefix.len() + 1,
+        _ => 0,
     }
 }
 
-fn checked(key: &str, prefix: &str, path: &Path) -> Result<String> {
-    normalised_key(key, prefix).map_err(|reason| {
-        let what = format!(
-            "could not use the key `{key}` for {}: {reason}",
-            path.display()
-        );
+fn checked(key: &str, prefix_bytes: usize, path: &Path) -> Result<String> {
+    normalised_key(key, prefix_bytes).map_err(|reason| {
+        let (shown, path) = (shortened(key), path.display());
+        let what = format!("could not use the key `{shown}` for {path}: {reason}");
         Error::new(Kind::Usage, what).with_hint("name another key with --key or --prefix")
     })
+}
+
+/// A key as an error shows it.
+fn shortened(key: &str) -> String {
+    match key.char_indices().nth(MAX_SHOWN_KEY_CHARS) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key.to_owned(),
+    }
 }
 
 /// The name of a file in a key: `\u{fffd}` replaces control characters and bytes that are not
@@ -243,7 +265,7 @@ pub fn key_name(path: &Path) -> String {
 pub fn key_flags(backend: &str, path: &Path, key: Option<&str>) -> Vec<String> {
     let is_bucket = backend.starts_with("s3://");
     let words = match key {
-        Some(key) if is_bucket && normalised_key(&key_name(path), "").as_deref() == Ok(key) => {
+        Some(key) if is_bucket && normalised_key(&key_name(path), 0).as_deref() == Ok(key) => {
             return Vec::new();
         }
         Some(key) => ["--key", key],
@@ -288,7 +310,7 @@ mod tests {
             &flags,
             destination.as_ref(),
             style,
-            flags.paths.len(),
+            Sources::Files(flags.paths.len()),
             &spec,
         )
     }
@@ -374,6 +396,24 @@ mod tests {
         assert_eq!(name("Müller 写真.jpg".as_bytes()), "Müller 写真.jpg");
         assert_eq!(name(b"two\nlines\xff.bin"), "two\u{fffd}lines\u{fffd}.bin");
         assert_eq!(name(&[b'a'; 255]).len(), 255);
+    }
+
+    #[test]
+    fn flags_of_a_rule_choose_the_same_keys_again() {
+        let flags = |line: &[&str], backend: &str| {
+            let spec = BackendSpec::parse(backend, PlainHttp::OnThisMachine, Kind::Usage).unwrap();
+            let flags = rule_of(line, None, None, backend).unwrap().flags(&spec);
+            flags.join(" ")
+        };
+        assert_eq!(flags(&["f", "g"], GATEWAY), "");
+        assert_eq!(flags(&["f", "--prefix", "a"], GATEWAY), "--prefix a/");
+        let named = ["f", "--key-style", "name"];
+        assert_eq!(flags(&named, GATEWAY), "--key-style name");
+        if cfg!(feature = "gateway") {
+            assert_eq!(flags(&named, "s3://media"), "");
+            let made = ["f", "--key-style", "uuid"];
+            assert_eq!(flags(&made, "s3://media"), "--key-style uuid");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
-use super::keys::{self, KeyRule, SetKeys, Sources, key_name};
+use super::keys::{self, KeyRule, SetKeys, Sources, key_flags, key_name};
 use super::receipt_file::FileIdentity;
 use super::selection::{OwnFiles, Selection};
 use super::session::Session;
@@ -62,6 +62,10 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         .paths
         .iter()
         .filter_map(|path| FileIdentity::of(path));
+    session.repeat_key_flags(match puts.as_slice() {
+        [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
+        _ => rule.flags(&target.spec),
+    });
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
     let is_dry_run = options.dry_run;

@@ -50,6 +50,8 @@ pub struct Session {
     wait: WaitFor,
     sha256: bool,
     is_dry_run: bool,
+    /// The flags of `put` that choose the keys again, for hints.
+    key_flags: Vec<String>,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -107,6 +109,7 @@ impl Session {
             wait: transfer.wait,
             sha256: transfer.sha256,
             is_dry_run: false,
+            key_flags: Vec::new(),
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -157,6 +160,11 @@ impl Session {
         self.is_dry_run = true;
     }
 
+    /// The flags of `put` that choose the keys of its files, for the commands in hints.
+    pub fn repeat_key_flags(&mut self, flags: Vec<String>) {
+        self.key_flags = flags;
+    }
+
     /// The number of the first item of the backend that [`Session::connect`] connected to.
     pub fn first_item(&self) -> usize {
         self.first_item
@@ -201,7 +209,7 @@ impl Session {
         items: &Items,
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.first_item = self.items;
-        let keys = key_flags_of(items, self.first_item, target);
+        let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags);
         self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
         if let Items::Known(items) = items {
             self.items += items.len();
@@ -405,7 +413,7 @@ fn completing_hints(
     state: &RunState,
     commands: &HintCommands,
     target: &Target,
-    keys: BTreeMap<usize, Vec<String>>,
+    keys: KeyFlags,
 ) -> EventSender {
     let commands = commands.clone();
     let backend = backend_flags(&target.name(), target.s3_service().as_ref());
@@ -424,7 +432,7 @@ fn completing_hints(
         };
         let subject = Subject {
             backend: &backend,
-            key: keys.get(item).map_or(&[], Vec::as_slice),
+            key: keys.of_item(*item),
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };
@@ -432,24 +440,38 @@ fn completing_hints(
     })
 }
 
-/// For each item: the flags of `put` that choose its key, unless `put` does so without flags. None
-/// for items that are found while others are uploaded: the same command chooses their keys again.
-fn key_flags_of(items: &Items, first_item: usize, target: &Target) -> BTreeMap<usize, Vec<String>> {
-    let Items::Known(items) = items else {
-        return BTreeMap::new();
-    };
-    let backend = target.name();
-    let flags = items.iter().enumerate().map(|(index, item)| {
-        let (path, key) = match item {
-            Item::Put(put) => (&put.path, &put.key),
-            Item::Resume(upload) => (&upload.intent.path, &upload.intent.key),
+/// The flags of `put` that choose the key of an item again.
+struct KeyFlags {
+    /// Of the items of a `put`.
+    shared: Vec<String>,
+    /// Of uploads of the journal, unless `put` chooses their keys without flags.
+    of_uploads: BTreeMap<usize, Vec<String>>,
+}
+
+impl KeyFlags {
+    fn of(items: &Items, first_item: usize, target: &Target, shared: &[String]) -> Self {
+        let backend = target.name();
+        let items = match items {
+            Items::Known(items) => items.as_slice(),
+            Items::Set(_) => &[],
         };
-        (
-            first_item + index,
-            key_flags(&backend, path, key.as_deref()),
-        )
-    });
-    flags.filter(|(_, flags)| !flags.is_empty()).collect()
+        let of_uploads = items.iter().enumerate().filter_map(|(index, item)| {
+            let Item::Resume(upload) = item else {
+                return None;
+            };
+            let intent = &upload.intent;
+            let flags = key_flags(&backend, &intent.path, intent.key.as_deref());
+            (!flags.is_empty()).then_some((first_item + index, flags))
+        });
+        Self {
+            shared: shared.to_vec(),
+            of_uploads: of_uploads.collect(),
+        }
+    }
+
+    fn of_item(&self, item: usize) -> &[String] {
+        self.of_uploads.get(&item).unwrap_or(&self.shared)
+    }
 }
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard

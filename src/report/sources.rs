@@ -194,6 +194,14 @@ impl Sources {
         })
     }
 
+    fn named_entry(&mut self, item: usize, path: &str) -> &mut SourceState {
+        let source = self.entry(item);
+        if source.name.is_empty() {
+            source.name = safe(path);
+        }
+        source
+    }
+
     fn acknowledge(&mut self, item: usize, size: u64) -> usize {
         let source = self.entry(item);
         source.acknowledged = source.acknowledged.saturating_add(size);
@@ -286,10 +294,7 @@ impl Sources {
                 already_stored,
                 ..
             } => {
-                let source = self.entry(*item);
-                if source.name.is_empty() {
-                    source.name = safe(path);
-                }
+                let source = self.named_entry(*item, path);
                 (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
                 source.end = Some(End::Uploaded);
                 if *already_stored {
@@ -299,10 +304,7 @@ impl Sources {
                 source.confirm(receipt.size, now);
             }
             Event::Kept { item, path, .. } => {
-                let source = self.entry(*item);
-                if source.name.is_empty() {
-                    source.name = safe(path);
-                }
+                let source = self.named_entry(*item, path);
                 source.rate = 0;
                 source.end = Some(End::Kept);
             }
@@ -313,10 +315,7 @@ impl Sources {
                 kind,
                 ..
             } => {
-                let source = self.entry(*item);
-                if source.name.is_empty() {
-                    source.name = safe(path);
-                }
+                let source = self.named_entry(*item, path);
                 (source.rate, source.upload) = (0, upload.clone());
                 source.end = Some(match *kind {
                     INTERRUPTED => End::Interrupted,

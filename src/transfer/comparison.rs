@@ -233,8 +233,8 @@ pub fn check_key(put: &PutRequest, info: &BackendInfo) -> Result<()> {
     }
     let what = "the backend makes the keys itself: it does not permit this token to choose one";
     Err(Error::new(Kind::NotAcceptable, what).with_hint(
-        "leave out --key, --prefix and --key-style name, or ask the operator of the backend to \
-         permit keys (`upload serve --client-keys`)",
+        "run `upload put FILE --key-style uuid` to let the backend make the key, or ask its operator \
+         to permit keys (`upload serve --client-keys`)",
     ))
 }
 

@@ -31,6 +31,10 @@ impl Engine<'_> {
     pub(super) fn on_exists(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         self.last_success = Instant::now();
         let Some(existing) = error.existing().cloned() else {
+            if upload.stage() == Stage::Completing {
+                // It has disappeared again.
+                return Ok(Next::Restart);
+            }
             self.abandon(upload);
             return Err(error);
         };
@@ -101,9 +105,10 @@ impl Engine<'_> {
     ) -> impl Future<Output = UploadResult> + Send + 'static + use<> {
         let ranges = cut_of(upload).map_or_else(Vec::new, |cut| cut.ranges);
         // A process may have changed the source without a new version since it was hashed.
-        let known = match upload.watch.may_be_mapped() {
-            true => Vec::new(),
-            false => upload.known_digests(),
+        let known = if upload.watch.may_be_mapped() {
+            Vec::new()
+        } else {
+            upload.known_digests()
         };
         let with_whole = self.options.sha256 && ranges.len() > 1;
         let (source, read) = (upload.source.clone(), upload.start_rehash());

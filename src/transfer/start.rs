@@ -235,7 +235,9 @@ impl Engine<'_> {
             return self.choose_again(item, put, source);
         }
         if upload.intent.version.size == source.version().size {
-            tracing::info!("content type, metadata or --if-exists differ: beginning a new upload");
+            tracing::info!(
+                "content type, metadata or the rule for an existing object differ: beginning a new upload"
+            );
         } else {
             let changed = self.emit_changed(item, &upload, "its size has changed");
             tracing::info!(%changed, "beginning a new upload");

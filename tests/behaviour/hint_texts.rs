@@ -67,7 +67,9 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/man/", &["man"]),
     ("src/cli/man/json_lines.rs", &[]),
     ("src/cli/man/set_lines.rs", &[]),
+    ("src/cli/man/owner_lines.rs", &[]),
     ("src/cli/hint_commands.rs", UPLOADERS),
+    ("src/cli/keys.rs", &["put"]),
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
     ("src/cli/selection.rs", &["put"]),
@@ -95,6 +97,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/cli/settings/resolve.rs", "--ledger"),
     // Words of the command in a hint.
     ("src/cli/cat.rs", "--force"),
+    ("src/cli/hint_commands.rs", "--key"),
+    ("src/cli/hint_commands.rs", "--key-style"),
+    ("src/cli/hint_commands.rs", "--prefix"),
     ("src/cli/cat.rs", "--backend"),
     // Only a gateway that is configured for it encrypts objects.
     ("crates/s3/src/multipart.rs", "--sse"),

@@ -30,7 +30,7 @@ fn unusual_keys_are_read_back_by_another_client() {
 }
 
 #[test]
-fn second_machine_compares_content_and_replaces_only_if_told() {
+fn second_machine_compares_content_and_replaces_only_on_request() {
     let bucket = bucket("compared");
     for (index, size) in [3000, 2 * PART + 1].into_iter().enumerate() {
         let destination = bucket.url(&format!("releases/{index}/"));

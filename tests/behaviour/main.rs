@@ -10,6 +10,7 @@ mod aws_endpoints;
 mod aws_rotation;
 mod backend_faults;
 mod backend_reasons;
+mod client_keys;
 mod companion;
 mod completions;
 mod direct_backend;

@@ -8,6 +8,7 @@ mod abort;
 mod access;
 mod batch;
 mod begin;
+mod chosen_keys;
 mod companion;
 mod content_types;
 mod events;

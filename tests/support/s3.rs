@@ -240,15 +240,6 @@ impl S3 {
         );
     }
 
-    /// As [`S3::put`], as a program that sends no checksum.
-    #[track_caller]
-    pub fn put_without_checksum(&self, key: &str, bytes: &[u8]) {
-        let path = format!("/{}/{key}", self.bucket);
-        let sent = self.send_with(&self.signer, &Method::PUT, &path, &[], bytes.to_vec());
-        let status = self.runtime.block_on(sent).status();
-        assert!(status.is_success(), "PUT {key}: {status}");
-    }
-
     /// Replaces the bytes of a part of the only open multipart upload.
     #[track_caller]
     pub fn replace_part(&self, number: u32, bytes: &[u8]) {

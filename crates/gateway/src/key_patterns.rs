@@ -6,10 +6,8 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use unicode_normalization::UnicodeNormalization as _;
 
-use upload_types::Key;
+use upload_types::{Invalid, Key, normalised_key};
 
-/// The limit of S3 for a key with the prefix of the gateway.
-const MAX_KEY_BYTES: usize = 1024;
 /// The first segment of the keys that gateways make, those of probes included.
 const RESERVED_SEGMENT: &str = "uploads";
 
@@ -43,31 +41,12 @@ pub enum KeyError {
 ///
 /// # Errors
 /// [`KeyError`].
-pub fn normalized_key(
+pub fn usable_key(
     key: &str,
     prefix_bytes: usize,
     quarantine: Option<&str>,
 ) -> Result<Key, KeyError> {
-    let key: String = key.nfc().collect();
-    if key.is_empty() {
-        return Err(KeyError::Invalid("a key must not be empty"));
-    }
-    if key.chars().any(char::is_control) {
-        return Err(KeyError::Invalid("a key must have no control characters"));
-    }
-    if prefix_bytes + key.len() > MAX_KEY_BYTES {
-        return Err(KeyError::Invalid(
-            "a key must have at most 1024 bytes, with the prefix of the gateway",
-        ));
-    }
-    if key
-        .split('/')
-        .any(|segment| matches!(segment, "" | "." | ".."))
-    {
-        return Err(KeyError::Invalid(
-            "the parts of a key between slashes must not be empty, `.` or `..`",
-        ));
-    }
+    let key = normalised_key(key, prefix_bytes).map_err(|Invalid(form)| KeyError::Invalid(form))?;
     let is_below = |folder: &str| {
         let rest = key.strip_prefix(folder);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -108,7 +87,7 @@ mod tests {
     use super::*;
 
     fn normalized(key: &str) -> Result<String, KeyError> {
-        normalized_key(key, 5, Some("quarantine")).map(|key| key.to_string())
+        usable_key(key, 5, Some("quarantine")).map(|key| key.to_string())
     }
 
     #[test]

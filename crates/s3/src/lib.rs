@@ -80,7 +80,7 @@
 //! | `client` | signed control calls |
 //! | `sqs` | a queue with the store's events |
 //! | `store` | [`Store`]: one bucket |
-//! | `multipart`, `objects`, `copy`, `deletion` | the operations of [`Store`] |
+//! | `multipart`, `objects`, `object_parts`, `copy`, `deletion` | the operations of [`Store`] |
 //! | `preflight` | checks permissions, and the endpoint for clients |
 //! | `probe` | finds out the capabilities of a store |
 
@@ -100,6 +100,7 @@ mod listing;
 mod multipart;
 mod multipart_responses;
 mod object_headers;
+mod object_parts;
 mod objects;
 mod observer;
 mod preflight;

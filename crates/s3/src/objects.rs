@@ -91,18 +91,6 @@ impl Store {
         })
     }
 
-    /// The size of the first part of an object that was completed from several parts. Returns `None`
-    /// if the store does not report it.
-    pub async fn first_part_size(&self, key: &Key) -> Result<Option<u64>, Fault> {
-        let url = self.object_url(key, &[("partNumber", "1")])?;
-        let call = Call::new("HeadObject", Method::HEAD, url);
-        let response = self.client().send(call).await?;
-        let size = response.header("content-length");
-        let is_of_part = response.header("x-amz-mp-parts-count").is_some();
-        let size = size.filter(|_| response.status.is_success() && is_of_part);
-        Ok(size.and_then(|size| size.parse().ok()))
-    }
-
     /// `DeleteObject`. Succeeds for an object that does not exist.
     pub async fn delete(&self, key: &Key) -> Result<(), Fault> {
         let call = Call::new("DeleteObject", Method::DELETE, self.object_url(key, &[])?);

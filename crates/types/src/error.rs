@@ -163,10 +163,10 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     what: String,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The host that did not answer.
-    unreached: Option<String>,
+    unreached: Option<Box<str>>,
     /// The object at the key of the upload.
     existing: Option<Box<ExistingObject>>,
 }
@@ -201,7 +201,7 @@ impl Error {
     /// Adds an instruction for the user, in the imperative.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 
@@ -223,7 +223,7 @@ impl Error {
     /// not name it.
     #[must_use]
     pub fn with_unreached(mut self, host: impl Into<String>) -> Self {
-        self.unreached = Some(host.into());
+        self.unreached = Some(host.into().into_boxed_str());
         self
     }
 

@@ -91,6 +91,7 @@ pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duratio
     let what = match (&problem.detail, code) {
         // The title lists every reason for which an upload may be gone.
         (Some(reason), Some(Code::Gone)) => excerpt(reason),
+        (_, Some(Code::KeyInUse)) => format!("{title}{detail}"),
         _ => format!("the backend rejected the request: {title}{detail}"),
     };
     let mut error = Error::new(kind, what);

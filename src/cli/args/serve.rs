@@ -158,12 +158,12 @@ pub struct ServeOptions {
     #[arg(long = "allow-type", value_name = "GLOB", default_value = "*/*", value_parser = NonEmptyStringValueParser::new())]
     pub allow_types: Vec<String>,
     /// Let clients choose the keys of their objects, as far as they match a pattern of the client's
-    /// token (serve token add --keys) or of --limits (keys = ["app/**"])
+    /// token (serve token add --keys) or of the keys of --limits
     ///
-    /// Without a pattern, an owner chooses no keys. A client asks for a key, and says what to do if
-    /// there is an object; the gateway never replaces another object than the one that the client
-    /// was told of. Owners whose patterns match the same key share its object. With --hook, no
-    /// object is replaced. The credentials of the store need s3:ListBucket.
+    /// Without a pattern, an owner chooses no keys. If there is an object at a key, only a client that
+    /// asks for it replaces the object, and only the one that was there when its upload began.
+    /// Owners whose patterns match the same key share its object. With --hook, no object is
+    /// replaced. The credentials of the store need s3:ListBucket.
     #[arg(long)]
     pub client_keys: bool,
     /// The largest accepted upload, such as 50GiB [default: the limit of the store]

@@ -221,7 +221,6 @@ fn events_of_the_end() -> Vec<Event> {
             uploads: 0,
             completed: 0,
             already_stored: 0,
-            skipped: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,

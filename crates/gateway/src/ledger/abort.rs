@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::open_state::IS_OPEN;
 use super::sql::values;
 use super::stored_bytes::release_held_bytes;
-use super::sweep::IS_OPEN;
 use super::transition::{TransitionOutcome, state_and_epoch};
 use super::uploads::sql_list;
 use upload_types::UploadId;

@@ -12,12 +12,14 @@
 mod abort;
 mod api_tokens;
 mod browser_uploads;
-mod chosen_keys;
+mod chosen_key;
 mod database;
 mod ended_uploads;
 mod error;
 mod hooks;
+mod key_usage;
 mod last_use;
+mod open_state;
 mod owners;
 mod parts;
 mod postgres;
@@ -44,7 +46,7 @@ mod usage;
 mod verify;
 
 pub use api_tokens::{ApiToken, NewToken};
-pub use chosen_keys::ChosenKey;
+pub use chosen_key::ChosenKey;
 pub use database::{Ledger, LedgerConfig};
 pub use ended_uploads::{PruneScope, PrunedUploads};
 pub use error::LedgerError;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::key_usage::insert_or_find;
 use super::sql::{self, Row, SqlError, TransactionEnd, values};
 use super::transaction::Transaction;
 use super::uploads::{self, NewUpload, Upload};
@@ -43,7 +44,7 @@ impl Ledger {
         if quota == Quota::default() {
             return self
                 .write(move |tx| {
-                    let begun = uploads::insert_or_find(tx, &new)?;
+                    let begun = insert_or_find(tx, &new)?;
                     Ok(begun.map_err(BeginRefusal::KeyInUse))
                 })
                 .await;
@@ -56,7 +57,7 @@ impl Ledger {
             if let Some(excess) = quota.excess(usage, new.spec.plan.size()) {
                 return Ok((Err(BeginRefusal::Excess(excess)), TransactionEnd::RollBack));
             }
-            let begun = uploads::insert_or_find(tx, &new)?;
+            let begun = insert_or_find(tx, &new)?;
             Ok((
                 begun.map_err(BeginRefusal::KeyInUse),
                 TransactionEnd::Commit,

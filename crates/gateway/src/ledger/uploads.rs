@@ -9,12 +9,12 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 
-use super::chosen_keys::{ChosenKey, find_open};
+use super::chosen_key::ChosenKey;
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::open_state::IS_OPEN;
 use super::rejection::Rejection;
-use super::sql::{self, Row, SqlError, damaged, values};
-use super::sweep::IS_OPEN;
+use super::sql::{self, Row, damaged, values};
 use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
@@ -126,15 +126,6 @@ pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, na
 pub(super) const COLUMN_COUNT: usize = 25;
 
 impl Ledger {
-    /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
-    /// idempotency key before. Returns the upload with that key, and whether it is the new one.
-    /// Returns the error of a missing row if another upload is unfinished at its key.
-    #[cfg(test)]
-    pub async fn begin(&self, new: NewUpload) -> LedgerResult<(Upload, bool)> {
-        self.write(move |tx| insert_or_find(tx, &new)?.map_err(|_| SqlError::MissingRow))
-            .await
-    }
-
     /// An upload by its id. Returns `None` if it belongs to another owner.
     pub async fn upload(&self, owner: &str, id: &UploadId) -> LedgerResult<Option<Upload>> {
         let (owner, id) = (owner.to_owned(), id.clone());
@@ -282,33 +273,9 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
         .join(", ")
 }
 
-/// How often to insert an upload at a key that another one has had a moment ago.
-const MAX_INSERTS: u32 = 3;
-
-/// Inserts the upload, or finds the one that its owner has begun with the same idempotency key.
-/// Also returns whether it is the new one. Returns the unfinished upload at the key as an error.
-pub(super) fn insert_or_find(
-    tx: &Transaction<'_>,
-    new: &NewUpload,
-) -> sql::Result<Result<(Upload, bool), Box<Upload>>> {
-    for _ in 0..MAX_INSERTS {
-        if let Some(upload) = insert(tx, new)? {
-            return Ok(Ok((upload, true)));
-        }
-        if let Some(earlier) = find_by_idempotency_key(tx, new)? {
-            return Ok(Ok((earlier, false)));
-        }
-        if let Some(open) = find_open(tx, &new.spec.key)? {
-            return Ok(Err(Box::new(open)));
-        }
-        // On PostgreSQL, the other upload may have ended in the meantime.
-    }
-    Err(SqlError::MissingRow)
-}
-
 /// Inserts the upload and its pinned parts. Returns `None` if its owner has used the idempotency
 /// key before, or if another upload is unfinished at its key.
-fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
+pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
     // The form of an upload by form is signed at once, too.

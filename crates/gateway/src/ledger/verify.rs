@@ -5,9 +5,9 @@
 
 use jiff::Timestamp;
 
-use super::chosen_keys::mark_replaced;
 use super::database::Ledger;
 use super::error::{LedgerError, LedgerResult};
+use super::key_usage::mark_replaced;
 use super::sql::{self, Row, TransactionEnd, commit_if, values};
 use super::transaction::Transaction;
 use super::uploads::{add_stored_bytes, sql_list};

@@ -264,8 +264,8 @@ fn begin_calls() -> Vec<Call> {
 /// The calls about an unfinished upload.
 fn upload_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited, StoreRejected,
-        StoreUnavailable,
+        Busy, Gone, KeyInUse, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited,
+        StoreRejected, StoreUnavailable,
     };
 
     vec![
@@ -296,6 +296,7 @@ fn upload_calls() -> Vec<Call> {
             errors: &[
                 LeaseLost,
                 Busy,
+                KeyInUse,
                 NotAbortable,
                 RateLimited,
                 StoreRejected,

@@ -8,6 +8,7 @@ use super::completion::CompleteResult;
 use super::completion_outcome::{
     CompletionOutcome, ForeignObject, ObjectCheck, outcome_at_chosen_key,
 };
+use super::lifecycle::is_gone;
 use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::ledger::{ChosenKey, TransitionOutcome, Upload};
@@ -104,6 +105,14 @@ impl Service {
             }
             None => None,
         };
+        if creator
+            .as_ref()
+            .is_some_and(|creator| is_gone(creator.state))
+        {
+            // The next begin removes it.
+            let detail = "a late request of an ended upload has created an object at this key";
+            return Err(Refusal::with_detail(Code::Gone, detail));
+        }
         let existing = self
             .describe_existing(&owner, &upload.key, &object, creator.as_ref())
             .await?;

@@ -38,7 +38,7 @@ pub struct RequestedKey {
     pub if_exists: IfExists,
 }
 
-/// What a begin finds at its key.
+/// The state of a key for a begin.
 enum Look {
     /// The upload may begin.
     Free(ChosenKey),
@@ -86,7 +86,7 @@ impl Service {
             OnReject::Quarantine(prefix) => Some(prefix.as_str()),
             OnReject::Delete | OnReject::Keep => None,
         };
-        let key = key_patterns::normalized_key(key, prefix_bytes, quarantine);
+        let key = key_patterns::usable_key(key, prefix_bytes, quarantine);
         let key = key.map_err(|error| match error {
             KeyError::Invalid(reason) => Refusal::with_detail(Code::KeyInvalid, reason),
             KeyError::Reserved => not_allowed("the gateway makes the keys below this one itself"),
@@ -260,7 +260,7 @@ impl Service {
             // Without s3:ListBucket, S3 hides whether there is an object.
             match fault {
                 Fault::Refused(_) => store_rejected(
-                    "the store does not tell the gateway whether there is an object at a key",
+                    "the store hides from the gateway whether there is an object at a key",
                 ),
                 _ => refusal,
             }

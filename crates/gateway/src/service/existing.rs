@@ -14,7 +14,7 @@ use upload_s3::Head;
 use upload_types::wire::{ExistingObject, UploadState};
 use upload_types::{Checksum, Key};
 
-/// What the object of an upload is for a later upload at the same key.
+/// The object of an upload, as an obstacle for a later upload at the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leftover {
     /// The object of a ready upload, or one that may be complete.
@@ -80,16 +80,12 @@ impl Service {
     ) -> Result<ExistingObject, Refusal> {
         let checksum = whole_checksum(object);
         let count = checksum.as_ref().map_or(1, part_count);
-        let part_size = match (count, creator) {
-            (1, _) => Some(object.size),
+        let (part_size, part_sizes) = match (count, creator) {
+            (1, _) => (Some(object.size), Vec::new()),
             (count, Some(creator)) if creator.plan.count() == count => {
-                Some(creator.plan.part_size())
+                (Some(creator.plan.part_size()), Vec::new())
             }
-            (count, _) => {
-                let first = self.store.first_part_size(key).await;
-                let first = first.map_err(|fault| store_failed("look at a part", &fault))?;
-                first.filter(|first| has_equal_parts(object.size, *first, count))
-            }
+            (count, _) => self.sizes_of_parts(key, object.size, count).await?,
         };
         let upload = creator.filter(|creator| creator.owner == owner.0);
         Ok(ExistingObject {
@@ -98,11 +94,37 @@ impl Service {
             etag: object.etag.clone(),
             checksum,
             part_size,
-            part_sizes: Vec::new(),
+            part_sizes,
             modified: object.modified,
             upload: upload.map(|creator| creator.id.clone()),
             location: self.store.location(key),
         })
+    }
+
+    /// The size of each part but the last one, or the sizes of all parts if they differ. Both are
+    /// empty if the store does not report them.
+    async fn sizes_of_parts(
+        &self,
+        key: &Key,
+        size: u64,
+        count: u32,
+    ) -> Result<(Option<u64>, Vec<u64>), Refusal> {
+        let _permit = self.store_calls.acquire().await;
+        let failed = |fault| store_failed("look at the parts of an object", &fault);
+        // The first of two parts determines the second one.
+        if count > 2
+            && let Some(sizes) = self.store.part_sizes(key).await.map_err(failed)?
+            && u32::try_from(sizes.len()) == Ok(count)
+            && sizes.iter().sum::<u64>() == size
+        {
+            return Ok(shape(sizes));
+        }
+        let first = self.store.first_part_size(key).await.map_err(failed)?;
+        if let (2, Some(rest)) = (count, first.and_then(|first| size.checked_sub(first))) {
+            return Ok(shape(first.into_iter().chain([rest]).collect()));
+        }
+        let first = first.filter(|first| can_have_equal_parts(size, *first, count));
+        Ok((first, Vec::new()))
     }
 }
 
@@ -124,9 +146,21 @@ fn part_count(checksum: &Checksum) -> u32 {
     count.and_then(|(_, count)| count.parse().ok()).unwrap_or(1)
 }
 
+/// The size of each part but the last one, otherwise the sizes of all parts.
+fn shape(sizes: Vec<u64>) -> (Option<u64>, Vec<u64>) {
+    if let Some((last, others)) = sizes.split_last()
+        && let Some(first) = others.first()
+        && others.iter().all(|size| size == first)
+        && last <= first
+    {
+        return (Some(*first), Vec::new());
+    }
+    (None, sizes)
+}
+
 /// Whether an object of `size` bytes can consist of `count` parts of which all but the last have
-/// `part_size` bytes.
-fn has_equal_parts(size: u64, part_size: u64, count: u32) -> bool {
+/// `part_size` bytes. Of more than two parts, others may still differ.
+fn can_have_equal_parts(size: u64, part_size: u64, count: u32) -> bool {
     part_size > 0 && size.div_ceil(part_size) == u64::from(count)
 }
 
@@ -170,11 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_equal_if_their_number_follows_from_the_first_one() {
-        assert!(has_equal_parts(11, 5, 3));
-        assert!(has_equal_parts(10, 5, 2));
-        assert!(!has_equal_parts(11, 5, 2));
-        assert!(!has_equal_parts(11, 3, 3));
-        assert!(!has_equal_parts(11, 0, 3));
+    fn parts_have_one_size_or_a_size_each() {
+        for equal in [vec![5, 5, 1], vec![5, 5, 5], vec![5, 1]] {
+            assert_eq!(shape(equal), (Some(5), Vec::new()));
+        }
+        for different in [vec![5, 6, 1], vec![5, 5, 6], vec![5, 6], vec![]] {
+            assert_eq!(shape(different.clone()), (None, different));
+        }
+        assert!(can_have_equal_parts(11, 5, 3));
+        assert!(can_have_equal_parts(10, 5, 2));
+        assert!(!can_have_equal_parts(11, 5, 2));
+        assert!(!can_have_equal_parts(11, 3, 3));
+        assert!(!can_have_equal_parts(11, 0, 3));
     }
 }

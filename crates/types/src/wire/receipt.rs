@@ -14,6 +14,7 @@ use crate::ids::{Key, UploadId};
 pub struct Receipt {
     /// The upload. Null in the receipt of a client for an object that was there before, if it knows
     /// no upload that made it. Never null in the receipt of a gateway.
+    #[cfg_attr(feature = "schema", schema(value_type = UploadId))]
     pub id: Option<UploadId>,
     /// The URL of the backend.
     pub backend: String,

@@ -20,7 +20,7 @@ use crate::service::Service;
 use crate::service::abort::Finished;
 use crate::service::begin::Begun;
 use crate::service::confirm::Confirmation;
-use upload_s3::{NewObject, Profile};
+use upload_s3::{NewObject, Profile, WriteCondition};
 use upload_types::wire::{
     BeginRequest, BeginResponse, Code, CompletePart, CompleteRequest, ExistingObject, IfExists,
     ObjectState, PartSpec, SignRequest, SignedPart, SignedPut, UploadState,
@@ -295,6 +295,47 @@ async fn parts_of_an_object_that_the_ledger_does_not_know_are_found() {
     let found = existing(fixture.refused_at("b", IfExists::Same).await);
     assert_eq!((found.part_size, found.upload), (Some(PART as u64), None));
     assert!(found.checksum.unwrap().as_str().ends_with("-3"));
+
+    // Another program has sent parts of different sizes.
+    let store = &fixture.service.store;
+    let object = NewObject {
+        content_type: "a/b",
+        name: "",
+        token: "other",
+        metadata: &[].into(),
+    };
+    let multipart = store.create(&key(), &object).await.unwrap();
+    let bodies = [vec![1; PART + 1], vec![2; PART], vec![3; 7]];
+    let specs = (1..).zip(&bodies).map(|(number, body)| PartSpec {
+        number: PartNumber::try_from(number).unwrap(),
+        size: body.len() as u64,
+        sha256: Sha256::of(body),
+        md5: None,
+    });
+    let specs: Vec<PartSpec> = specs.collect();
+    let ttl = |_| Duration::from_mins(1);
+    let puts = store
+        .sign_parts(&key(), &multipart, &specs, ttl)
+        .await
+        .unwrap();
+    let mut parts = Vec::new();
+    for ((put, body), spec) in puts.iter().zip(&bodies).zip(&specs) {
+        parts.push(CompletePart {
+            number: put.number,
+            etag: send(put, body).await,
+            sha256: spec.sha256,
+        });
+    }
+    store.delete(&key()).await.unwrap();
+    let size = specs.iter().map(|spec| spec.size).sum();
+    let absent = WriteCondition::Absent;
+    store
+        .complete(&key(), &multipart, &parts, size, absent)
+        .await
+        .unwrap();
+    let found = existing(fixture.refused_at("c", IfExists::Same).await);
+    let sizes = specs.iter().map(|spec| spec.size).collect::<Vec<_>>();
+    assert_eq!((found.part_size, found.part_sizes), (None, sizes));
 }
 
 #[tokio::test]
@@ -572,6 +613,20 @@ async fn object_that_lands_after_its_abort_does_not_block_the_key() {
         fixture.object_of(&next.upload.id).await,
         Some(ObjectState::Present)
     );
+}
+
+#[tokio::test]
+async fn object_that_lands_during_the_next_upload_is_not_reported_as_an_object() {
+    let fixture = probed().await;
+    let first = fixture.send_at("a", IfExists::Same, b"abc").await;
+    fixture.abort(&first.upload).await.unwrap();
+    let body = vec![1; PART + 1];
+    let next = fixture.send_at("b", IfExists::Same, &body).await;
+    assert_eq!(put_again(&first.puts[0], b"abc").await, 200);
+    let refusal = fixture.complete(&next.upload, &next.complete).await;
+    assert_eq!(refusal.unwrap_err().code, Code::Gone);
+    fixture.ready_at("c", IfExists::Same, &body).await;
+    assert_eq!(fixture.object().await.unwrap(), body);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Keys that clients have chosen: several uploads may have the same one, at most one of them is
+//! The uploads at keys that clients have chosen: several uploads may have the same one, at most one of them is
 //! unfinished, and the object is that of the last one that was verified.
 //!
 //! Not here: which keys an owner may choose (`service/chosen_key`).
@@ -7,50 +7,15 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::open_state::IS_OPEN;
 use super::rejection::Rejection;
-use super::sql::{self, Row, damaged, values};
+use super::sql::{self, Row, SqlError, damaged, values};
 use super::stored_bytes::release_held_bytes;
-use super::sweep::IS_OPEN;
 use super::transaction::Transaction;
-use super::uploads::{COLUMNS, Upload, read_upload};
+use super::uploads::{COLUMNS, NewUpload, Upload, find_by_idempotency_key, insert, read_upload};
 use crate::hooks::Disposal;
 use upload_types::wire::UploadState;
-use upload_types::{ETag, Key, UploadId};
-
-/// How an object takes a key that its client has chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChosenKey {
-    /// Whether an object of one part is sent by a single PUT, which the store accepts only if there
-    /// is no object at the key. Otherwise it is a multipart upload, like objects of several parts.
-    pub single_put: bool,
-    /// The object that the upload replaces. `None` if there must be no object at the key.
-    pub replaces: Option<ETag>,
-}
-
-impl ChosenKey {
-    /// The value of the column `chosen_key`.
-    pub(super) fn transfer(&self) -> &'static str {
-        if self.single_put { "put" } else { "parts" }
-    }
-
-    /// Reads the columns `chosen_key` and `replaces`. Returns `None` for a key that the gateway has
-    /// made.
-    pub(super) fn read(row: &Row<'_>, column: usize) -> sql::Result<Option<Self>> {
-        let transfer: Option<String> = row.optional(column)?;
-        let replaces: Option<String> = row.optional(column + 1)?;
-        let single_put = match transfer.as_deref() {
-            None => return Ok(None),
-            Some("put") => true,
-            Some("parts") => false,
-            Some(_) => return Err(damaged(column, "not a transfer")),
-        };
-        let replaces = replaces.map(|etag| etag.parse()).transpose();
-        Ok(Some(Self {
-            single_put,
-            replaces: replaces.map_err(|_| damaged(column + 1, "not an ETag"))?,
-        }))
-    }
-}
+use upload_types::{Key, UploadId};
 
 /// The uploads that matter for a begin at a chosen key.
 pub struct KeyUsage {
@@ -61,6 +26,15 @@ pub struct KeyUsage {
 }
 
 impl Ledger {
+    /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
+    /// idempotency key before. Returns the upload with that key, and whether it is the new one.
+    /// Returns the error of a missing row if another upload is unfinished at its key.
+    #[cfg(test)]
+    pub async fn begin(&self, new: NewUpload) -> LedgerResult<(Upload, bool)> {
+        self.write(move |tx| insert_or_find(tx, &new)?.map_err(|_| SqlError::MissingRow))
+            .await
+    }
+
     pub async fn key_usage(
         &self,
         owner: &str,
@@ -123,6 +97,30 @@ impl Ledger {
 pub(super) fn find_open(tx: &Transaction<'_>, key: &Key) -> sql::Result<Option<Upload>> {
     let sql = format!("SELECT {COLUMNS} FROM upload WHERE key = ?1 AND {IS_OPEN}");
     tx.find(&sql, values![key.as_str()], read_upload)
+}
+
+/// How often to insert an upload at a key that another one has had a moment ago.
+const MAX_INSERTS: u32 = 3;
+
+/// Inserts the upload, or finds the one that its owner has begun with the same idempotency key.
+/// Also returns whether it is the new one. Returns the unfinished upload at the key as an error.
+pub(super) fn insert_or_find(
+    tx: &Transaction<'_>,
+    new: &NewUpload,
+) -> sql::Result<Result<(Upload, bool), Box<Upload>>> {
+    for _ in 0..MAX_INSERTS {
+        if let Some(upload) = insert(tx, new)? {
+            return Ok(Ok((upload, true)));
+        }
+        if let Some(earlier) = find_by_idempotency_key(tx, new)? {
+            return Ok(Ok((earlier, false)));
+        }
+        if let Some(open) = find_open(tx, &new.spec.key)? {
+            return Ok(Err(Box::new(open)));
+        }
+        // On PostgreSQL, the other upload may have ended in the meantime.
+    }
+    Err(SqlError::MissingRow)
 }
 
 /// Records that the object of the upload `id` has replaced those of the other uploads at the key.
