@@ -21,6 +21,7 @@ use super::process_lock;
 use super::record::Record;
 use super::s3_service::S3Service;
 use super::state::State;
+use super::stream_terms::StreamTerms;
 use crate::source::FileVersion;
 
 /// The properties of an upload before the request to begin it.
@@ -39,6 +40,8 @@ pub struct Intent {
     pub version: FileVersion,
     /// In bytes.
     pub part_size: u64,
+    /// For a stream. It has no file version: its fields are 0.
+    pub stream: Option<StreamTerms>,
 }
 
 /// An upload of one version of a source.
@@ -74,7 +77,7 @@ pub struct Part {
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
                        state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped";
+                       may_be_mapped, stream";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -275,8 +278,8 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         created_at, process, s3_service, stream) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -297,6 +300,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         upload.created_at.to_string(),
         process,
         intent.s3_service.as_ref().map(to_json).transpose()?,
+        intent.stream.as_ref().map(to_json).transpose()?,
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -323,6 +327,7 @@ impl Upload {
         let path: Vec<u8> = row.get(6)?;
         let receipt: Option<String> = row.get(17)?;
         let s3_service: Option<String> = row.get(20)?;
+        let stream: Option<String> = row.get(22)?;
         Ok(Self {
             row: row.get(0)?,
             idempotency_key: row.get(1)?,
@@ -347,6 +352,7 @@ impl Upload {
                     ctime_ns: row.get(14)?,
                 },
                 part_size: unsigned(15)?,
+                stream: stream.map(|_| from_json(row, 22)).transpose()?,
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,

@@ -94,6 +94,7 @@ fn receipt(item: usize) -> Receipt {
         size: 2 * GIB,
         parts: 256,
         part_size: 8 << 20,
+        double_after: None,
         etag: "e".parse().unwrap(),
         checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,

@@ -298,6 +298,7 @@ mod tests {
             metadata: BTreeMap::new(),
             version,
             part_size: 10,
+            stream: None,
         };
         Upload {
             row: 1,

@@ -335,6 +335,7 @@ impl Engine<'_> {
             metadata: put.metadata.clone(),
             version: source.version(),
             part_size: plan.part_size(),
+            stream: None,
         })
     }
 

@@ -32,6 +32,7 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
         metadata: BTreeMap::from([("a".into(), "b".into())]),
         version: FILE_VERSION,
         part_size: PART_BYTES,
+        stream: None,
     };
     let uploads = journal
         .intend(&[], vec![intent("film"), intent("song")])

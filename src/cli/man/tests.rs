@@ -58,6 +58,7 @@ fn receipt() -> Receipt {
         size: 0,
         parts: 1,
         part_size: 1,
+        double_after: None,
         etag: "e".parse().unwrap(),
         checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,

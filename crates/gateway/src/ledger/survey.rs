@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::{Row, values};
-use super::uploads::{COLUMNS, Upload, read_upload};
+use super::uploads::{COLUMN_COUNT, COLUMNS, Upload, read_upload};
 use upload_types::wire::UploadState;
 
 /// The number of rows that [`Ledger::uploads_with_objects`] returns at most.
@@ -91,12 +91,12 @@ impl Ledger {
             );
             let read = |row: &Row<'_>| {
                 let upload = read_upload(row)?;
-                let has_end = row.optional_time(24)?.is_some();
+                let has_end = row.optional_time(COLUMN_COUNT + 2)?.is_some();
                 Ok(SurveyedUpload {
                     is_object_kept: upload.state == UploadState::Expired && !has_end,
                     upload,
-                    held_bytes: row.number(22)?,
-                    has_cleanup: row.optional_time(23)?.is_some(),
+                    held_bytes: row.number(COLUMN_COUNT)?,
+                    has_cleanup: row.optional_time(COLUMN_COUNT + 1)?.is_some(),
                 })
             };
             let rows = tx.query(&sql, values![&after, last.as_deref()], read)?;

@@ -9,6 +9,7 @@
 //! | none | begin with parts | uploading | also creates a pinned row for each of the parts |
 //! | none | begin form | uploading | creates the row of a browser's upload in one form |
 //! | pending, uploading | sign | uploading | creates the pinned rows of the parts, renews the lease |
+//! | pending, uploading | sign of a stream | uploading | reserves the size, replaces pinned rows |
 //! | pending, uploading | sign numbers | uploading | reserves the size, renews the lease |
 //! | pending, uploading | multipart created | same | records the store's id for it |
 //! | pending, uploading, completing, verified, ready | claim | same | sets holder and epoch |
@@ -33,6 +34,7 @@
 //! | verified | hooks accept | ready | |
 //! | verified | hook rejects | rejected | the object is deleted, moved or kept |
 //!
+//! The complete of a stream also sets its size, and deletes rows beyond its last part.
 //! Events with *numbers*, *listed* and *form* are those of uploads from browsers, which declare no
 //! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired;
 //! for an upload of a single PUT or form also for the time when no request can create its object

@@ -176,6 +176,7 @@ impl StateFixture {
             size: SIZE,
             parts: 1,
             part_size: SIZE,
+            double_after: None,
             etag: etag(),
             checksum: Some(Checksum::whole(&sha256())),
             proof: Proof::Sha256,
