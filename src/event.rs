@@ -19,6 +19,9 @@ use upload_types::plan::Plan;
 use upload_types::wire::Receipt;
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
+/// The path of a stream, on the command line, in the journal and in events.
+pub const STREAM_PATH: &str = "-";
+
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;
 
@@ -106,6 +109,9 @@ pub enum Event {
         resumed_bytes: u64,
         /// The object exists already.
         already_stored: bool,
+        /// The source is a stream: `size` is the expected size, or 0, and `parts` is 0.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        stream: bool,
         /// `None` in a real run.
         #[serde(skip)]
         forecast: Option<Forecast>,
@@ -170,6 +176,16 @@ pub enum Event {
         upload: Option<UploadId>,
         path: String,
         message: String,
+    },
+    /// A stream is read again after an interruption. Its parts are compared with those of the
+    /// earlier run, and sent from the first one that differs.
+    Comparing {
+        #[serde(rename = "source")]
+        item: usize,
+        upload: UploadId,
+        path: String,
+        /// The parts that the store has.
+        parts: u32,
     },
     /// Another process uploads the source; this run waits for that process.
     Blocked {
@@ -316,6 +332,30 @@ impl Event {
                 Stored::Object => plan.size(),
             },
             already_stored: stored == Stored::Object,
+            stream: false,
+            forecast: None,
+        }
+    }
+
+    /// The plan of a stream.
+    #[must_use]
+    pub fn stream_plan(
+        item: usize,
+        upload: Option<UploadId>,
+        expected_size: Option<u64>,
+        part_size: u64,
+    ) -> Self {
+        Self::Plan {
+            item,
+            upload,
+            path: STREAM_PATH.to_owned(),
+            path_b64: None,
+            size: expected_size.unwrap_or(0),
+            part_size,
+            parts: 0,
+            resumed_bytes: 0,
+            already_stored: false,
+            stream: true,
             forecast: None,
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
+use super::put_stream;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
@@ -28,6 +29,9 @@ const OWN_TYPES: [(&str, &str); 6] = [
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
+    if let Some(code) = put_stream::run(settings, flags, &commands).await? {
+        return Ok(code);
+    }
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())
@@ -97,7 +101,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
 }
 
 /// The content type for a file name, by its extension.
-fn guessed_type(name: &str) -> &'static str {
+pub(super) fn guessed_type(name: &str) -> &'static str {
     let (_, extension) = name.rsplit_once('.').unwrap_or_default();
     let extension = extension.to_ascii_lowercase();
     let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);

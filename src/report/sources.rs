@@ -22,6 +22,10 @@ pub struct SourceState {
     pub upload: Option<UploadId>,
     pub size: u64,
     pub parts: u32,
+    /// The source is a stream. Its size is the bytes that were read, or the expected size.
+    pub is_stream: bool,
+    /// The size is not known before the end.
+    pub is_endless: bool,
     /// Bytes that the store had before this run.
     pub resumed: u64,
     pub hashed: u64,
@@ -55,6 +59,9 @@ pub enum End {
 impl SourceState {
     /// The time that is left at the recent pace.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
+        if self.is_endless {
+            return None;
+        }
         let left = self.size.saturating_sub(self.confirmed);
         let in_flight = self.sent.saturating_sub(self.confirmed);
         self.pace.time_left(now, left, in_flight)
@@ -153,6 +160,7 @@ impl Sources {
                 parts,
                 resumed_bytes,
                 forecast,
+                stream,
                 ..
             } => {
                 let mut plan = SourceState {
@@ -160,6 +168,8 @@ impl Sources {
                     upload: upload.clone(),
                     size: *size,
                     parts: *parts,
+                    is_stream: *stream,
+                    is_endless: *stream && *size == 0,
                     resumed: *resumed_bytes,
                     forecast: *forecast,
                     ..SourceState::default()
@@ -199,6 +209,7 @@ impl Sources {
                     source.name = safe(path);
                 }
                 (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
+                source.is_endless = false;
                 source.end = Some(End::Uploaded);
                 if *already_stored {
                     source.resumed = receipt.size;
@@ -229,11 +240,22 @@ impl Sources {
                 self.entry(*item).waiting = true;
                 Some(*item)
             }
+            Event::Part {
+                item,
+                size,
+                skipped: true,
+                ..
+            } if self.entry(*item).is_stream => {
+                let source = self.entry(*item);
+                source.resumed = source.resumed.saturating_add(*size);
+                Some(*item)
+            }
             Event::Part { item, size, .. } => Some(self.acknowledge(*item, *size)),
             Event::Retry { item, .. }
             | Event::Changed { item, .. }
             | Event::Restarted { item, .. }
             | Event::Blocked { item, .. }
+            | Event::Comparing { item, .. }
             | Event::Moved { item, .. }
             | Event::Renamed { item, .. } => Some(*item),
             Event::Connecting { .. } | Event::Exit { .. } => None,
@@ -259,6 +281,8 @@ impl Sources {
             total.sent = total.sent.saturating_add(source.sent.max(source.confirmed));
             total.confirmed = total.confirmed.saturating_add(source.confirmed);
             total.rate = total.rate.saturating_add(source.rate);
+            total.is_stream |= source.is_stream;
+            total.is_endless |= source.is_endless;
             total.has_sent |= source.has_sent || source.end.is_some();
             ended += usize::from(source.end.is_some());
         }

@@ -27,8 +27,11 @@ pub enum Motion {
     Standing,
 }
 
-/// How much of a source the store has: `81% of 2.0 GiB`.
+/// How much of a source the store has: `81% of 2.0 GiB`, or `12 GiB` of a stream.
 pub fn share(source: &SourceState) -> String {
+    if source.is_endless {
+        return size(source.confirmed);
+    }
     format!(
         "{}% of {}",
         percent(source.confirmed, source.size),
@@ -79,6 +82,7 @@ fn work(source: &SourceState) -> Option<String> {
         )),
         Phase::Completing => Some("completing the upload".to_owned()),
         // The first parts are hashed before they are sent.
+        Phase::Sending if source.is_stream => None,
         Phase::Sending if !source.has_sent && (1..source.size).contains(&source.hashed) => {
             Some(hashing(source.hashed))
         }
@@ -193,6 +197,17 @@ pub fn notice(
         } if verbose > 0 || *is_first => {
             Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
         }
+        Event::Comparing { path, parts: 0, .. } => Some(format!(
+            "continuing: {}the store has no part of the earlier run",
+            prefix(&safe(path))
+        )),
+        Event::Comparing {
+            path, parts: count, ..
+        } => Some(format!(
+            "continuing: {}comparing with {} stored",
+            prefix(&safe(path)),
+            parts(*count)
+        )),
         Event::Moved { old_path, path, .. } => Some(format!(
             "moved: {} is now {}; its upload continues",
             safe(old_path),
@@ -224,6 +239,11 @@ pub fn notice(
             ))
         }
         Event::Plan {
+            item, stream: true, ..
+        } if verbose > 0 => sources
+            .get(*item)
+            .map(|source| format!("{}a stream", prefix(&source.name))),
+        Event::Plan {
             item,
             size: whole,
             parts: count,
@@ -251,6 +271,12 @@ pub fn notice(
 fn preview(source: &SourceState, forecast: Forecast) -> String {
     let (name, whole) = (prefix(&source.name), size(source.size));
     match forecast {
+        Forecast::WouldSend if source.is_endless => {
+            format!("{name}a stream of unknown size, which was not read")
+        }
+        Forecast::WouldSend if source.is_stream => {
+            format!("{name}a stream of about {whole}, which was not read")
+        }
         Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),
         Forecast::WouldSend if source.resumed > 0 => format!(
             "{name}{whole} in {}, {} already stored",

@@ -15,6 +15,6 @@ pub use moved::MovedFiles;
 pub use part_memory::PartMemory;
 pub use producer::Producer;
 pub use stream::{
-    STREAM_PATH, StreamEnd, StreamItem, StreamPart, StreamReading, standard_input, start_reading,
+    StreamEnd, StreamItem, StreamPart, StreamReading, empty_stream, standard_input, start_reading,
 };
 pub use version::FileVersion;

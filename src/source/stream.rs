@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,8 +22,6 @@ use upload_types::schedule::Schedule;
 use upload_types::wire::Limits;
 use upload_types::{Md5, PartNumber, Sha256};
 
-/// The path of a stream, on the command line and in the journal.
-pub const STREAM_PATH: &str = "-";
 /// How long to wait for a producer that has made the pipe non-blocking.
 const WOULD_BLOCK_WAIT: Duration = Duration::from_millis(5);
 
@@ -62,9 +61,8 @@ pub struct StreamReading {
 ///
 /// # Errors
 /// [`Kind::Io`] if it is closed.
-pub fn standard_input() -> Result<File> {
-    use std::os::fd::AsFd as _;
-    let input = io::stdin().as_fd().try_clone_to_owned();
+pub fn standard_input(input: BorrowedFd<'_>) -> Result<File> {
+    let input = input.try_clone_to_owned();
     let closed = |error| Error::new(Kind::Io, "could not read standard input").with_source(error);
     input.map(File::from).map_err(closed)
 }
@@ -88,6 +86,25 @@ pub fn start_reading(
             Err(error) => send(Err(error)),
         }
     });
+    receiver
+}
+
+/// A stream with one part of zero bytes: an empty object has such a part.
+#[must_use]
+pub fn empty_stream(md5: WithMd5) -> mpsc::UnboundedReceiver<Result<StreamItem>> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let sha256 = Sha256::of(b"");
+    let md5 = (md5 == WithMd5::Yes).then(|| Md5::new(Md5Hasher::new().finalize().into()));
+    let part = StreamPart {
+        number: PartNumber::FIRST,
+        bytes: Bytes::new(),
+        digests: Digests { sha256, md5 },
+    };
+    let end = StreamEnd { size: 0, sha256 };
+    for item in [StreamItem::Part(part), StreamItem::End(end)] {
+        // The receiver exists.
+        let _ = sender.send(Ok(item));
+    }
     receiver
 }
 

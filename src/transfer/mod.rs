@@ -23,6 +23,7 @@
 //! | `preview` | a dry run, by the same decisions |
 //! | `handshake` | the first call to the backend |
 //! | `options`, `signal`, `plan_error`, `ended_upload` | arguments and summary; stop signals; errors of plans and of ended uploads |
+//! | `stream` | sources of unknown size, which are read once |
 //! | `throttle`, `store_pinning` | how many parts are sent; which stores parts may go to |
 //!
 //! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look
@@ -61,6 +62,7 @@ mod stage_calls;
 mod start;
 mod start_resume;
 mod store_pinning;
+mod stream;
 mod suspend;
 mod task;
 mod throttle;
@@ -77,3 +79,6 @@ pub use options::{Item, NameOrigin, OnChange, Options, PutRequest, Summary, Type
 pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};
+pub use stream::{
+    RUN_PIPELINE_AGAIN, StreamInput, StreamPut, preview_stream, run_stream, stream_needs_a_gateway,
+};

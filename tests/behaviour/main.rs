@@ -42,6 +42,7 @@ mod operators_networks;
 mod orphans;
 mod output;
 mod owner_reports;
+mod pipes;
 mod postgres_commits;
 mod postgres_failover;
 mod postgres_restart;

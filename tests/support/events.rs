@@ -27,6 +27,9 @@ pub enum Event {
         parts: u32,
         resumed_bytes: u64,
         already_stored: bool,
+        /// Missing if it is false.
+        #[serde(default)]
+        stream: bool,
     },
     Progress {
         v: Version,
@@ -73,6 +76,13 @@ pub enum Event {
         upload: Option<String>,
         path: String,
         message: String,
+    },
+    Comparing {
+        v: Version,
+        source: usize,
+        upload: String,
+        path: String,
+        parts: u32,
     },
     Blocked {
         v: Version,
@@ -162,6 +172,9 @@ pub struct Receipt {
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,
+    /// Only of a stream.
+    #[serde(default)]
+    pub double_after: Option<u32>,
     pub etag: String,
     pub checksum: String,
     pub proof: String,

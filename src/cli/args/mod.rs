@@ -7,6 +7,7 @@ mod command;
 mod connection;
 mod exit_codes;
 mod global;
+mod stream;
 mod tips;
 mod transfer;
 mod verbs;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::connection::{ConnectionArgs, QueryArgs};
+use super::stream::StreamArgs;
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -36,6 +37,9 @@ Examples:
     upload put film.mov --backend s3://media/in --s3-region eu-central-1
   Upload from a script, and keep events and receipts:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
+  Upload the output of a pipe, or of a command, only if the command succeeds:
+    pg_dump db | zstd | upload put - --name db.sql.zst
+    upload put --name db.sql.zst --from-command -- sh -c 'set -o pipefail; pg_dump db | zstd'
   Continue after an interruption:
     upload resume";
 
@@ -110,7 +114,7 @@ Examples:
 #[derive(Args)]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
-    /// The files to upload
+    /// The files to upload; - for standard input; with --from-command the words of the command
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub paths: Vec<PathBuf>,
     /// The backend to upload to [env: UPLOAD_BACKEND]
@@ -143,6 +147,8 @@ pub struct PutArgs {
     /// Show what would be sent (files, parts, bytes, and what is already stored), and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub stream: StreamArgs,
     #[command(flatten)]
     pub transfer: TransferArgs,
     #[command(flatten)]

@@ -222,17 +222,12 @@ impl Settings {
     /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in
     /// the configuration file.
     pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
-        if flags.name.is_some() && flags.paths.len() > 1 {
+        let has_several = flags.paths.len() > 1 && !flags.stream.from_command;
+        if flags.name.is_some() && has_several {
             return Err(Error::new(
                 Kind::Usage,
                 "--name is for a single file, but several are given",
             ));
-        }
-        if flags.paths.iter().any(|path| path.as_os_str() == "-") {
-            return Err(
-                Error::new(Kind::Usage, "reading from standard input is not supported")
-                    .with_hint("to upload a file named '-', pass ./-"),
-            );
         }
         let mut metadata = BTreeMap::new();
         for (key, value) in &flags.metadata {

@@ -1,0 +1,253 @@
+//! The end of a stream: its command has succeeded, it has enough bytes, and no signal has arrived.
+//! Only then it is completed, and the receipt compared with what was sent.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+use upload_types::Checksum;
+use upload_types::backoff::Backoff;
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::schedule::Schedule;
+use upload_types::wire::{BatchComplete, CompletePart, CompleteRequest, Receipt, UploadState};
+
+use super::choose::whole_plan;
+use super::hints::interrupted;
+use super::run::StreamRun;
+use crate::backend::Completion;
+use crate::event::{Event, Phase, STREAM_PATH};
+use crate::journal::Record;
+use crate::source::{StreamEnd, empty_stream};
+use crate::transfer::ended_upload::terminal_error;
+use crate::transfer::engine::{LEASE_RENEW_INTERVAL, TICK_INTERVAL};
+use crate::transfer::options::{PutRequest, WaitFor};
+use crate::transfer::resume::{self, Presence};
+use crate::transfer::signal::stop_signal;
+use crate::transfer::task::task_failed;
+
+/// A signal that ends all processes of a terminal ends the producer too. The end of its output may
+/// be noticed before the signal.
+const SIGNAL_GRACE: Duration = Duration::from_millis(100);
+/// The shortest and the longest wait before asking again about an upload that is being completed.
+const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The interval between two questions about the hooks of the backend.
+const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// The longest time for an abort after a failure.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl StreamRun<'_> {
+    /// Waits for the end of the command. If it fails, the upload is aborted.
+    pub(super) async fn await_producer(&mut self) -> Result<()> {
+        let Some(producer) = self.producer.take() else {
+            return Ok(());
+        };
+        let mut wait = tokio::task::spawn_blocking(move || producer.wait());
+        let ended = loop {
+            let is_quiet = self.last_call.elapsed() >= LEASE_RENEW_INTERVAL;
+            if let Some((id, claim)) = self.renewal().filter(|_| is_quiet) {
+                self.last_call = Instant::now();
+                // A failure is repeated by the next call.
+                let _ = self.backend.claim(&id, &claim).await;
+            }
+            tokio::select! {
+                ended = &mut wait => break ended.map_err(task_failed)?,
+                () = sleep(TICK_INTERVAL) => {}
+                signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
+            }
+        };
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let signalled = *self.stop.borrow();
+                if let Some(signal) = signalled {
+                    return Err(interrupted(signal));
+                }
+                Err(self.end_without_object(error).await)
+            }
+        }
+    }
+
+    /// Completes the upload of a stream whose parts are all stored.
+    pub(super) async fn complete(
+        &mut self,
+        end: &StreamEnd,
+        put: &PutRequest,
+        schedule: Schedule,
+        min_size: u64,
+    ) -> Result<Box<Receipt>> {
+        tokio::select! {
+            () = sleep(SIGNAL_GRACE) => {}
+            signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
+        }
+        if end.size < min_size {
+            let error = if end.size == 0 {
+                let hint = "check the program that writes to the pipe; to upload an empty object, \
+                            give --allow-empty";
+                Error::new(Kind::StreamTooSmall, "the stream has no bytes").with_hint(hint)
+            } else {
+                let what = format!(
+                    "the stream has {} bytes, fewer than the {min_size} of --min-size",
+                    end.size
+                );
+                Error::new(Kind::StreamTooSmall, what)
+                    .with_hint("check the program that writes to the pipe")
+            };
+            return Err(self.end_without_object(error).await);
+        }
+        if end.size == 0 {
+            self.send_empty_part(put, schedule).await?;
+        }
+        let (Some(row), Some(id)) = (self.row(), self.id()) else {
+            return Err(Error::new(Kind::Other, "the upload has not begun"));
+        };
+        let plan = whole_plan(end.size, schedule)?;
+        let parts: Vec<CompletePart> = self
+            .done
+            .iter()
+            .map(|(number, (sha256, etag))| CompletePart {
+                number: *number,
+                etag: etag.clone(),
+                sha256: *sha256,
+            })
+            .collect();
+        let checksum = Checksum::composite(parts.iter().map(|part| &part.sha256));
+        let request = BatchComplete {
+            id: id.clone(),
+            request: CompleteRequest {
+                epoch: self.epoch,
+                parts,
+                checksum: checksum.clone(),
+            },
+        };
+        self.committer.record(Record::Completing { row });
+        self.report_progress(0, Phase::Completing);
+        self.commit_now()?;
+        crash::point("transfer.all_stored");
+        let mut receipt = self.request_completion(request).await?;
+        resume::check_receipt(&receipt, &plan, &checksum)?;
+        let is_other = receipt.id != id || receipt.sha256.is_some_and(|sum| sum != end.sha256);
+        if is_other {
+            let what = "the backend's receipt is for another upload";
+            let hint = "do not use the object; run the whole pipeline again";
+            return Err(Error::new(Kind::Corrupt, what).with_hint(hint));
+        }
+        crash::point("transfer.verified");
+        receipt.backend.clone_from(&self.options.backend);
+        receipt.name.clone_from(&put.name);
+        receipt.sha256 = Some(end.sha256);
+        self.record_receipt(row, &receipt);
+        self.commit_now()?;
+        self.await_hooks(row, receipt).await
+    }
+
+    /// Sends the only part of a stream without bytes.
+    async fn send_empty_part(&mut self, put: &PutRequest, schedule: Schedule) -> Result<()> {
+        self.begin(put, schedule).await?;
+        let items = empty_stream(self.with_md5());
+        self.read_and_send(items, put, schedule).await.map(drop)
+    }
+
+    async fn request_completion(&mut self, request: BatchComplete) -> Result<Box<Receipt>> {
+        let (shortest, longest) = COMPLETION_WAIT;
+        loop {
+            let completion = self
+                .call(|backend| {
+                    let request = request.clone();
+                    async move { backend.complete(&request).await }
+                })
+                .await?;
+            match completion {
+                Completion::Verified(receipt) => return Ok(receipt),
+                Completion::Pending(wait) => sleep(wait.clamp(shortest, longest)).await,
+            }
+        }
+    }
+
+    fn record_receipt(&mut self, row: i64, receipt: &Receipt) {
+        self.has_ended = true;
+        self.committer.record(Record::Completed {
+            row,
+            receipt: Box::new(receipt.clone()),
+        });
+    }
+
+    /// Waits until the hooks of the backend have accepted the object, if the run waits for them.
+    async fn await_hooks(&mut self, row: i64, mut receipt: Box<Receipt>) -> Result<Box<Receipt>> {
+        let WaitFor::Ready(limit) = self.options.wait.at(&self.info) else {
+            return Ok(receipt);
+        };
+        let (id, since) = (receipt.id.clone(), Instant::now());
+        for polls in 1_u32.. {
+            let asked = id.clone();
+            let status = self
+                .call(|backend| {
+                    let id = asked.clone();
+                    async move { backend.status(&id).await }
+                })
+                .await?;
+            match resume::presence(&status) {
+                Presence::There if status.state == UploadState::Ready => {
+                    if resume::take_location(&mut receipt, &status) {
+                        self.record_receipt(row, &receipt);
+                    }
+                    break;
+                }
+                Presence::There if polls == 1 => {
+                    self.committer.emit(Event::Waiting {
+                        item: self.options.first_item,
+                        upload: id.clone(),
+                        path: STREAM_PATH.to_owned(),
+                    });
+                    self.commit_now()?;
+                }
+                Presence::There => {}
+                Presence::Gone | Presence::Rejected(_) => {
+                    let error = terminal_error(&status);
+                    self.committer.record(match error.kind() {
+                        Kind::CheckFailed => Record::Rejected { row },
+                        _ => Record::Abandoned { row },
+                    });
+                    return Err(error);
+                }
+            }
+            if limit.is_some_and(|limit| since.elapsed() >= limit) {
+                let what =
+                    "the object is verified, but its checks have not ended within --wait-timeout";
+                let hint = format!("to see their outcome: upload status {id} --remote");
+                return Err(Error::new(Kind::Temporary, what).with_hint(hint));
+            }
+            tokio::select! {
+                () = sleep(POLL_INTERVAL.delay(polls)) => {}
+                signal = stop_signal(&mut self.stop) => {
+                    let what = "interrupted; the object is verified, and its checks go on";
+                    let hint = format!("to see their outcome: upload status {id} --remote");
+                    return Err(Error::new(Kind::Interrupted(signal), what).with_hint(hint));
+                }
+            }
+        }
+        Ok(receipt)
+    }
+
+    /// Aborts the upload, so that nothing of the stream stays. Returns `error`.
+    async fn end_without_object(&mut self, error: Error) -> Error {
+        let Some(id) = self.id() else {
+            return error;
+        };
+        let epoch = Some(self.epoch);
+        let abort = self.call(|backend| {
+            let id = id.clone();
+            async move { backend.abort(&id, epoch).await }
+        });
+        let aborted = timeout(ABORT_TIMEOUT, abort).await;
+        match aborted {
+            Ok(Ok(())) => match self.abandon() {
+                Ok(()) => error,
+                Err(journal) => journal,
+            },
+            _ => {
+                tracing::warn!(%id, "could not abort the upload; run `upload abort {id}`");
+                error
+            }
+        }
+    }
+}
