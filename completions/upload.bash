@@ -946,7 +946,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --force --dry-run --from-command --expected-size --min-size --allow-empty --buffer --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -974,6 +974,18 @@ _upload() {
                     ;;
                 --if-changed)
                     COMPREPLY=($(compgen -W "fail restart" -- "${cur}"))
+                    return 0
+                    ;;
+                --expected-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --buffer)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -3065,7 +3077,7 @@ _upload() {
     esac
 }
 
-_upload_free_flags="--allow-origin --allow-type --backend --cdn --companion --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --name --older-than --on-reject --owner --part-size --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
+_upload_free_flags="--allow-origin --allow-type --backend --buffer --cdn --companion --content-type --drain --events --expected-size --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --min-size --name --older-than --on-reject --owner --part-size --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
 _upload_path_flags="--ca-cert --config --dir --events-secret-file --hook-secret-file --journal --receipt --receipt-append --store-credentials --token-file"
 _upload_choice_flags="--auth --color --if-changed --jwt-algorithm --log-format --progress --store-checksum --store-probe --subjects --wait"
 

@@ -12,6 +12,7 @@ use super::args::PutArgs;
 use super::backend_spec::BackendSpec;
 use super::hint_commands::HintCommands;
 use super::put::guessed_type;
+use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings};
 use crate::event::STREAM_PATH;
@@ -20,7 +21,7 @@ use crate::transfer::{self, NameOrigin, OnChange, PutRequest, StreamInput, Strea
 use upload_types::error::{Error, Kind, Result};
 
 /// The memory for parts. With it, the process takes less than 96 MiB.
-const DEFAULT_BUFFER_BYTES: u64 = 64 << 20;
+const DEFAULT_BUFFER_BYTES: u64 = 48 << 20;
 const NAME_HINT: &str = "name the object, for example: \
      set -o pipefail; pg_dump db | zstd | upload put - --name db.sql.zst";
 
@@ -52,10 +53,13 @@ pub async fn run(
     }
     let options = settings.put(flags)?;
     let run = settings.transfer(&flags.transfer)?;
+    // `put - < file` must not overwrite that file.
+    let input =
+        FileIdentity::of(Path::new("/dev/stdin")).filter(|_| source == StreamSource::StandardInput);
     let stream = stream(source, flags, &options)?;
     let mut session = Session::open(settings, settings.report(), &run, commands.clone())?;
     let receipt = run.receipt.as_ref().filter(|_| !options.dry_run);
-    session.write_receipts(receipt, [])?;
+    session.write_receipts(receipt, input)?;
     let size = stream.expected_size.unwrap_or(0);
     session.announce([(Path::new(STREAM_PATH), size)]);
     if options.dry_run {

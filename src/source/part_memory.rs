@@ -27,7 +27,8 @@ struct State {
 }
 
 impl PartMemory {
-    /// Memory for parts of `limit` bytes together, and at least for one part.
+    /// Memory for parts of `limit` bytes together, and at least for two parts: one is read while the
+    /// other is sent.
     #[must_use]
     pub fn new(limit: u64) -> Self {
         Self(Arc::new(Shared {
@@ -43,7 +44,8 @@ impl PartMemory {
         let bytes = len as u64;
         let has_no_room = |state: &mut State| {
             let used = state.used.saturating_add(bytes);
-            !state.is_closed && state.used > 0 && used > self.0.limit
+            let limit = self.0.limit.max(bytes.saturating_mul(2));
+            !state.is_closed && used > limit
         };
         let state = lock(&self.0.state);
         let waited = self.0.changed.wait_while(state, has_no_room);
@@ -135,10 +137,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffer_waits_for_room_and_one_part_always_fits() {
+    fn buffer_waits_for_room_and_two_parts_always_fit() {
         let memory = PartMemory::new(20);
-        let first = memory.take(8).unwrap();
-        let second = memory.take(8).unwrap().into_bytes();
+        let first = memory.take(30).unwrap();
+        let second = memory.take(30).unwrap().into_bytes();
         let (sender, receiver) = mpsc::channel();
         let waiting = memory.clone();
         let thread = std::thread::spawn(move || {
@@ -159,12 +161,12 @@ mod tests {
     #[test]
     fn closed_memory_ends_the_wait() {
         let memory = PartMemory::new(8);
-        let held = memory.take(8).unwrap();
+        let held = [memory.take(8).unwrap(), memory.take(8).unwrap()];
         let waiting = memory.clone();
         let thread = std::thread::spawn(move || waiting.take(8).is_none());
         memory.close();
         assert!(thread.join().unwrap());
-        assert_eq!(held.filled(), 0);
+        assert_eq!(held[0].filled(), 0);
     }
 
     #[test]

@@ -44,26 +44,21 @@ impl Producer {
         Ok((producer, output))
     }
 
-    /// Waits until the command has ended. Blocks.
-    ///
-    /// # Errors
-    /// [`Kind::CommandFailed`] unless it ends with 0.
-    pub fn wait(mut self) -> Result<()> {
-        let status = self.child.wait().map_err(|error| {
-            let what = format!("could not wait for the command {}", self.name);
-            Error::new(Kind::Io, what).with_source(error)
-        })?;
+    /// The end of the command: an error of kind [`Kind::CommandFailed`] unless its exit code is 0.
+    /// Returns `None` while it runs.
+    pub fn ended(&mut self) -> Option<Result<()>> {
+        let status = match self.child.try_wait() {
+            Ok(status) => status?,
+            Err(error) => {
+                let what = format!("could not wait for the command {}", self.name);
+                return Some(Err(Error::new(Kind::Io, what).with_source(error)));
+            }
+        };
         if status.success() {
-            return Ok(());
+            return Some(Ok(()));
         }
         let what = format!("the command {} {}", self.name, end(status));
-        Err(Error::new(Kind::CommandFailed, what))
-    }
-
-    /// The id of the process.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
+        Some(Err(Error::new(Kind::CommandFailed, what)))
     }
 
     /// Asks the command to end. It is not waited for.
@@ -89,10 +84,15 @@ mod tests {
 
     fn run(script: &str) -> (String, Result<()>) {
         let command = ["sh", "-c", script].map(OsString::from);
-        let (producer, mut output) = Producer::start(&command).unwrap();
+        let (mut producer, mut output) = Producer::start(&command).unwrap();
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
-        (text, producer.wait())
+        loop {
+            if let Some(ended) = producer.ended() {
+                return (text, ended);
+            }
+            std::thread::yield_now();
+        }
     }
 
     #[test]

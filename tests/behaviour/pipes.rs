@@ -15,8 +15,9 @@ use serde_json::Value;
 use crate::support::command::{Command, Running};
 use crate::support::events::{Event, events, failure_kind, parts_so_far, receipts};
 use crate::support::proxy::{Fault, Requests};
+use crate::support::random::Rng;
 use crate::support::terminal::Terminal;
-use crate::support::world::World;
+use crate::support::world::{World, max_bytes_sent};
 use crate::support::{MIB, PART, files, wait};
 
 /// `upload put - --name NAME` through the proxy, in parts of [`PART`], two at a time.
@@ -303,6 +304,28 @@ fn sighup_completes_nothing_and_the_same_pipeline_sends_the_rest() {
 #[test]
 fn killed_process_completes_nothing_and_the_same_pipeline_sends_the_rest() {
     stop_and_run_again(|running| drop(running.kill9()));
+}
+
+#[test]
+fn stream_that_is_killed_four_times_sends_each_part_about_once() {
+    let mut rng = Rng::new(5);
+    let world = World::new();
+    let size = 40 * MIB;
+    let file = world.sandbox.file("film.bin", size);
+    let put = || put_stream(&world, "film.bin").stdin_from(File::open(&file).unwrap());
+    for _ in 0..4 {
+        world
+            .run_until_blocked(put(), rng.between(1, 9 * MIB))
+            .kill9();
+    }
+    world.proxy.unblock();
+    put().run().succeeds();
+    world.assert_holds_only(&file);
+    let begun = world.proxy.traffic().posts("/v1/uploads");
+    assert_eq!(begun, 1, "the upload was begun again");
+    let sent = world.bytes_put();
+    let most = max_bytes_sent(size, 4);
+    assert!((size..=most).contains(&sent), "{sent} bytes were sent");
 }
 
 #[test]

@@ -30,10 +30,10 @@ pub struct StreamArgs {
     /// Complete a stream even if it has no bytes
     #[arg(long)]
     pub allow_empty: bool,
-    /// The memory for parts of a stream that are not stored yet [default: 64MiB]
+    /// The memory for parts of a stream that are not stored yet [default: 48MiB]
     ///
-    /// While it is full, the producer of the stream waits. It holds one part at least: parts grow
-    /// from 8MiB, and have 64MiB after 56GiB.
+    /// While it is full, the producer of the stream waits. It holds two parts in any case: parts have
+    /// 8MiB at first, 64MiB after 56GiB, and 512MiB after 504GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub buffer: Option<u64>,
 }

@@ -18,6 +18,7 @@ const SHARED_SECTION: &str = ".SH SHARED OPTIONS\n\
     See \\fBupload\\fR(1) for global options, connection options and S3 options, and for exit codes, environment and files.\n";
 const UPLOAD_SECTIONS: &str = include_str!("sections/upload.roff");
 const SERVE_SECTIONS: &str = include_str!("sections/serve.roff");
+const STREAMS_SECTION: &str = include_str!("sections/streams.roff");
 const SIGNALS_SECTION: &str = include_str!("sections/signals.roff");
 
 pub struct Page {
@@ -117,6 +118,9 @@ fn extra_sections(name: &str, is_root: bool) -> String {
     }
     match name {
         "upload-put" | "upload-resume" => {
+            if name == "upload-put" {
+                text.push_str(STREAMS_SECTION);
+            }
             text.push_str(".SH JSON OUTPUT\nSee EVENTS in \\fBupload\\fR(1).\n");
             text.push_str(SIGNALS_SECTION);
         }

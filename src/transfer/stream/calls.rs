@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 use upload_types::error::{Error, Kind, Result};
 
@@ -26,6 +27,18 @@ impl StreamRun<'_> {
     where
         F: Future<Output = Result<T>>,
     {
+        self.call_with_grace(Duration::ZERO, make).await
+    }
+
+    /// As [`StreamRun::call`], but a call under way gets this time after a signal.
+    pub(super) async fn call_with_grace<T, F>(
+        &mut self,
+        grace: Duration,
+        make: impl Fn(Arc<Backend>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut failures = Failures::default();
         let since = Instant::now();
         let mut last = None;
@@ -37,7 +50,7 @@ impl StreamRun<'_> {
             let result = tokio::select! {
                 result = make(Arc::clone(&self.backend)) => result,
                 () = elapsed(left) => return Err(gave_up(last.as_ref())),
-                signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
+                signal = stop_after(&mut self.stop, grace) => return Err(interrupted(signal)),
             };
             let error = match result {
                 Ok(value) => {
@@ -65,6 +78,13 @@ impl StreamRun<'_> {
         self.committer.emit(event);
         self.commit_now()
     }
+}
+
+/// Waits for a signal, and then for this time. Returns the number of the signal.
+async fn stop_after(stop: &mut watch::Receiver<Option<u8>>, grace: Duration) -> u8 {
+    let signal = stop_signal(stop).await;
+    sleep(grace).await;
+    signal
 }
 
 /// The error of a run without progress.

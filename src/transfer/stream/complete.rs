@@ -19,11 +19,10 @@ use crate::event::{Event, Phase, STREAM_PATH};
 use crate::journal::Record;
 use crate::source::{StreamEnd, empty_stream};
 use crate::transfer::ended_upload::terminal_error;
-use crate::transfer::engine::{LEASE_RENEW_INTERVAL, TICK_INTERVAL};
+use crate::transfer::engine::{LEASE_RENEW_INTERVAL, STOP_GRACE};
 use crate::transfer::options::{PutRequest, WaitFor};
 use crate::transfer::resume::{self, Presence};
 use crate::transfer::signal::stop_signal;
-use crate::transfer::task::task_failed;
 
 /// A signal that ends all processes of a terminal ends the producer too. The end of its output may
 /// be noticed before the signal.
@@ -32,17 +31,21 @@ const SIGNAL_GRACE: Duration = Duration::from_millis(100);
 const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The interval between two questions about the hooks of the backend.
 const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// The interval between two looks at a command that has closed its output.
+const PRODUCER_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The longest time for an abort after a failure.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl StreamRun<'_> {
     /// Waits for the end of the command. If it fails, the upload is aborted.
     pub(super) async fn await_producer(&mut self) -> Result<()> {
-        let Some(producer) = self.producer.take() else {
-            return Ok(());
-        };
-        let mut wait = tokio::task::spawn_blocking(move || producer.wait());
         let ended = loop {
+            let Some(producer) = &mut self.producer else {
+                return Ok(());
+            };
+            if let Some(ended) = producer.ended() {
+                break ended;
+            }
             let is_quiet = self.last_call.elapsed() >= LEASE_RENEW_INTERVAL;
             if let Some((id, claim)) = self.renewal().filter(|_| is_quiet) {
                 self.last_call = Instant::now();
@@ -50,20 +53,18 @@ impl StreamRun<'_> {
                 let _ = self.backend.claim(&id, &claim).await;
             }
             tokio::select! {
-                ended = &mut wait => break ended.map_err(task_failed)?,
-                () = sleep(TICK_INTERVAL) => {}
+                () = sleep(PRODUCER_POLL_INTERVAL) => {}
                 signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
             }
         };
-        match ended {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let signalled = *self.stop.borrow();
-                if let Some(signal) = signalled {
-                    return Err(interrupted(signal));
-                }
-                Err(self.end_without_object(error).await)
-            }
+        self.producer = None;
+        let Err(error) = ended else {
+            return Ok(());
+        };
+        tokio::select! {
+            () = sleep(SIGNAL_GRACE) => Err(self.end_without_object(error).await),
+            // The signal has ended the command too.
+            signal = stop_signal(&mut self.stop) => Err(interrupted(signal)),
         }
     }
 
@@ -151,11 +152,12 @@ impl StreamRun<'_> {
         let (shortest, longest) = COMPLETION_WAIT;
         loop {
             let completion = self
-                .call(|backend| {
+                .call_with_grace(STOP_GRACE, |backend| {
                     let request = request.clone();
                     async move { backend.complete(&request).await }
                 })
-                .await?;
+                .await
+                .map_err(|error| possibly_complete(error, &request))?;
             match completion {
                 Completion::Verified(receipt) => return Ok(receipt),
                 Completion::Pending(wait) => sleep(wait.clamp(shortest, longest)).await,
@@ -249,5 +251,20 @@ impl StreamRun<'_> {
                 error
             }
         }
+    }
+}
+
+/// The error of a request to complete that a signal has ended: its outcome is unknown.
+fn possibly_complete(error: Error, request: &BatchComplete) -> Error {
+    match error.kind() {
+        Kind::Interrupted(_) => {
+            let what = "interrupted; the object may be complete";
+            let hint = format!(
+                "to see whether it is: upload status {} --remote",
+                request.id
+            );
+            Error::new(error.kind(), what).with_hint(hint)
+        }
+        _ => error,
     }
 }

@@ -98,9 +98,8 @@ impl<'a> StreamRun<'a> {
         stop: watch::Receiver<Option<u8>>,
     ) -> Self {
         let now = Instant::now();
-        let known = committer.stores(&info.instance_id).unwrap_or_default();
         Self {
-            stores: StorePinning::new(known, &backend),
+            stores: StorePinning::default(),
             committer,
             backend,
             info,
@@ -130,6 +129,8 @@ impl<'a> StreamRun<'a> {
         if !self.backend.capabilities().durable {
             return Err(stream_needs_a_gateway());
         }
+        let known = self.committer.stores(&self.info.instance_id)?;
+        self.stores = StorePinning::new(known, &self.backend);
         self.expected_size = stream.expected_size;
         let planned = stream.schedule(&self.info.limits)?;
         let schedule = self.choose(&stream).await?.unwrap_or(planned);
