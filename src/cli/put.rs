@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
-use super::put_stream;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
@@ -29,9 +28,6 @@ const OWN_TYPES: [(&str, &str); 6] = [
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
-    if let Some(code) = put_stream::run(settings, flags, &commands).await? {
-        return Ok(code);
-    }
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())

@@ -40,6 +40,7 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         parts: 256,
         resumed_bytes,
         already_stored: false,
+        stream: false,
         forecast: None,
     }
 }

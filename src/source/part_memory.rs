@@ -1,5 +1,5 @@
-//! The memory for the parts of a stream that are not stored yet. Its limit is what makes the producer
-//! of the stream wait.
+//! The memory for the parts of a stream that are not stored yet. Its limit is what makes the
+//! producer of the stream wait.
 
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -27,8 +27,8 @@ struct State {
 }
 
 impl PartMemory {
-    /// Memory for parts of `limit` bytes together, and at least for two parts: one is read while the
-    /// other is sent.
+    /// Memory for parts of `limit` bytes together, and at least for two parts: one is read while
+    /// the other is sent.
     #[must_use]
     pub fn new(limit: u64) -> Self {
         Self(Arc::new(Shared {

@@ -1,5 +1,5 @@
-//! Streams: standard input, or the output of a command. They are read once, in order, on a thread of
-//! their own, and cut into parts while they are read.
+//! Streams: standard input, or the output of a command. They are read once, in order, on a thread
+//! of their own, and cut into parts while they are read.
 //!
 //! Not here: the command (`producer`), and the memory of the parts (`part_memory`).
 

@@ -111,7 +111,7 @@ impl Schedule {
         Some(ByteRange { start, len })
     }
 
-    /// Where a part starts, and its size if it is not the last one.
+    /// The start of a part, and its size if it is not the last one.
     pub(crate) fn start_and_len(self, number: PartNumber) -> Option<(u64, u64)> {
         let index = u128::from(number.get() - 1);
         let part_size = u128::from(self.part_size);

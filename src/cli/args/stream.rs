@@ -14,14 +14,14 @@ pub struct StreamArgs {
     /// Upload the standard output of a command; its words follow `--`
     ///
     /// The object is completed only if the command ends with exit code 0. Otherwise the upload is
-    /// aborted, and the exit code is 65. The command gets standard input and standard error of this
-    /// process.
+    /// aborted, and the exit code is 65. The command gets standard input and standard error of
+    /// this process.
     #[arg(long)]
     pub from_command: bool,
     /// The size that a stream will perhaps have; only a hint
     ///
-    /// It gives progress in percent and, for a large stream, larger parts from the start. A stream of
-    /// three times this size still fits, unless the store demands parts of equal size.
+    /// It gives progress in percent and, for a large stream, larger parts from the start. A stream
+    /// of three times this size still fits, unless the store demands parts of equal size.
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub expected_size: Option<u64>,
     /// Complete a stream only if it has at least this size; otherwise exit code 65 [default: 1]
@@ -32,8 +32,8 @@ pub struct StreamArgs {
     pub allow_empty: bool,
     /// The memory for parts of a stream that are not stored yet [default: 48MiB]
     ///
-    /// While it is full, the producer of the stream waits. It holds two parts in any case: parts have
-    /// 8MiB at first, 64MiB after 56GiB, and 512MiB after 504GiB.
+    /// While it is full, the producer of the stream waits. It holds two parts in any case: parts
+    /// have 8MiB at first, 64MiB after 56GiB, and 512MiB after 504GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub buffer: Option<u64>,
 }

@@ -6,6 +6,7 @@ use std::io;
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 
+use super::gateway_lines::gateway_lines_of;
 use super::json_lines::{EVENTS, RECEIPT, lines_of};
 use super::owner_lines::owner_lines_of;
 use super::roff;
@@ -108,10 +109,7 @@ fn extra_sections(name: &str, is_root: bool) -> String {
         return text;
     }
     text.push_str(SHARED_SECTION);
-    let lines = match lines_of(name) {
-        [] => owner_lines_of(name),
-        lines => lines,
-    };
+    let lines = [lines_of(name), gateway_lines_of(name), owner_lines_of(name)].concat();
     if !lines.is_empty() {
         text.push_str(".SH JSON OUTPUT\nWith \\fB\\-\\-json\\fR, standard output has one JSON object per line. Each has \\fBv\\fR (1) and \\fBtype\\fR, the heading of a table below.\n");
         text.extend(lines.iter().map(roff::line_doc));

@@ -1,5 +1,5 @@
-//! Calls to the backend, repeated until they succeed, a repetition cannot help, a signal arrives, or
-//! the run gives up.
+//! Calls to the backend, repeated until they succeed, a repetition cannot help, a signal arrives,
+//! or the run gives up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +20,8 @@ use crate::transfer::signal::stop_signal;
 impl StreamRun<'_> {
     /// Makes a call.
     ///
-    /// # Errors
-    /// Its error if a repetition cannot help; [`Kind::Interrupted`]; [`Kind::Temporary`] if the run
-    /// gives up.
+    /// # Errors Its error if a repetition cannot help; [`Kind::Interrupted`]; [`Kind::Temporary`]
+    /// if the run gives up.
     pub(super) async fn call<T, F>(&mut self, make: impl Fn(Arc<Backend>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,

@@ -6,8 +6,8 @@
 //! Nothing is completed before the stream has ended, its command has succeeded, and no signal has
 //! arrived.
 //!
-//! An interrupted upload of a stream is continued by the same pipeline: it is read and hashed again,
-//! and parts are sent from the first one that the store does not have.
+//! An interrupted upload of a stream is continued by the same pipeline: it is read and hashed
+//! again, and parts are sent from the first one that the store does not have.
 //!
 //! | file | content |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Uploads of streams: the bytes of their parts are counted when they are signed, and their size is
-//! set when they become `completing`.
+//! Uploads of streams: the bytes of their parts are counted when they are signed, and their size
+//! is set when they become `completing`.
 //!
 //! Not here: the schedule of the parts, and the plan of the whole stream (`service/stream`).
 
@@ -15,9 +15,9 @@ use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, PartSpec, UploadState};
 
 impl Ledger {
-    /// Pins parts to their size and SHA-256, also parts that were pinned to another one; raises the
-    /// size of the upload to at least `bytes`; moves it to `uploading`, and renews the lease. Writes
-    /// nothing if the owner would exceed the quota.
+    /// Pins parts to their size and SHA-256, also parts that were pinned to another one; raises
+    /// the size of the upload to at least `bytes`; moves it to `uploading`, and renews the lease.
+    /// Writes nothing if the owner would exceed the quota.
     pub async fn pin_stream(
         &self,
         id: &UploadId,
@@ -58,8 +58,8 @@ impl Ledger {
 
     /// Moves an upload to `completing`, which may be its state already, with the plan of the whole
     /// stream; records the `ETag` of each part, and renews the lease. Parts of an earlier reading
-    /// of the stream that was longer are deleted. If the SHA-256 of one part does not match, nothing
-    /// is written.
+    /// of the stream that was longer are deleted. If the SHA-256 of one part does not match,
+    /// nothing is written.
     pub async fn start_completing_stream(
         &self,
         id: &UploadId,

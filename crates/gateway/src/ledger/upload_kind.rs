@@ -5,8 +5,8 @@
 pub enum UploadKind {
     /// By a plan: size and SHA-256 of every part are declared before the part is sent.
     Declared,
-    /// As a stream: size and SHA-256 of each part are declared before the part is sent, and the last
-    /// part gives the size of the upload.
+    /// As a stream: size and SHA-256 of each part are declared before the part is sent, and the
+    /// last part gives the size of the upload.
     Streamed,
     /// As a multipart upload with parts of any size, which only the store can list.
     Multipart,

@@ -1,10 +1,10 @@
-//! Uploads of streams: their size is unknown until they end. Each part has the size of the schedule,
-//! except the last one.
+//! Uploads of streams: their size is unknown until they end. Each part has the size of the
+//! schedule, except the last one.
 //!
 //! A client that reads the stream again after an interruption may find other bytes in a part. It
-//! then signs the part again, with another SHA-256: the last one that was signed counts. The stored
-//! object is compared with the checksum of all parts in any case, so bytes of two readings never
-//! mix.
+//! then signs the part again, with another SHA-256: the last one that was signed counts. The
+//! stored object is compared with the checksum of all parts in any case, so bytes of two readings
+//! never mix.
 //!
 //! Not here: everything that is the same for uploads with a plan (`begin`, `sign`, `complete`).
 
@@ -60,9 +60,8 @@ fn end(schedule: Schedule, part: &PartSpec) -> Option<u64> {
 /// Checks the parts of a request to sign: 1 to [`MAX_SIGN_PARTS`] parts, none larger than the
 /// schedule permits. A smaller one is the last of the stream.
 ///
-/// # Errors
-/// `invalid_request` that names the first wrong part; `too_large` if the store permits no stream of
-/// this size.
+/// # Errors `invalid_request` that names the first wrong part; `too_large` if the store permits no
+/// stream of this size.
 pub fn check_parts(schedule: Schedule, parts: &[PartSpec], limits: &Limits) -> Result<(), Refusal> {
     let invalid = |detail: String| Err(Refusal::with_detail(Code::InvalidRequest, detail));
     if parts.is_empty() || parts.len() > MAX_SIGN_PARTS {
@@ -95,9 +94,8 @@ pub fn check_parts(schedule: Schedule, parts: &[PartSpec], limits: &Limits) -> R
 /// The plan of a stream that ends with the last part of a request to complete. `rows` are the
 /// pinned parts, `plan` has the schedule.
 ///
-/// # Errors
-/// `source_mismatch` if a part was not signed, or if another part than the last one is smaller than
-/// the schedule demands.
+/// # Errors `source_mismatch` if a part was not signed, or if another part than the last one is
+/// smaller than the schedule demands.
 pub fn whole_plan(
     plan: &Plan,
     rows: &[LedgerPart],
