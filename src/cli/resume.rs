@@ -115,7 +115,7 @@ fn check_is_file(upload: &Upload) -> Result<()> {
         "{} is the upload of a stream, which `upload resume` cannot read again",
         upload.intent.name
     );
-    let hint = "run the whole pipeline again, with the same --name: parts that are stored are not \
+    let hint = "run the whole pipeline again, with the same name: parts that are stored are not \
                 sent again";
     Err(Error::new(Kind::Other, what).with_hint(hint))
 }

@@ -65,10 +65,12 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/completions.rs", &["list"]),
     ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
+    ("src/cli/man/gateway_lines.rs", &[]),
     ("src/cli/man/json_lines.rs", &[]),
     ("src/cli/hint_commands.rs", UPLOADERS),
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
+    ("src/cli/put_stream.rs", &["put"]),
     (
         "src/cli/query_limit.rs",
         &["list", "status", "abort", "rm", "prune", "cat", "url"],
@@ -81,7 +83,10 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/session.rs", UPLOADERS),
     ("src/cli/status.rs", &["status"]),
     ("src/cli/url.rs", &["url"]),
+    ("src/source/producer.rs", &["put"]),
+    ("src/source/stream.rs", &["put"]),
     ("src/transfer/", UPLOADERS),
+    ("src/transfer/stream/", &["put"]),
 ];
 
 /// Files and flags that their texts name although a verb that prints them has no such flag, with

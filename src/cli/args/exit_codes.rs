@@ -9,7 +9,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("2", "wrong command line"),
     (
         "65",
-        "a source changed since its upload began, bytes were damaged, or the command of a stream failed",
+        "a source changed, a stream is incomplete, or bytes were damaged",
     ),
     (
         "66",

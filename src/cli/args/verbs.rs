@@ -37,9 +37,10 @@ Examples:
     upload put film.mov --backend s3://media/in --s3-region eu-central-1
   Upload from a script, and keep events and receipts:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
-  Upload the output of a pipe, or of a command, only if the command succeeds:
+  Upload the output of a pipe:
     pg_dump db | zstd | upload put - --name db.sql.zst
-    upload put --name db.sql.zst --from-command -- sh -c 'set -o pipefail; pg_dump db | zstd'
+  Upload the output of a command, only if it succeeds:
+    upload put --name db.sql --from-command -- pg_dump db
   Continue after an interruption:
     upload resume";
 
