@@ -268,7 +268,7 @@ fn bar(source: &SourceState, columns: usize) -> String {
             usize::try_from(share).unwrap_or(columns)
         }
     };
-    if source.is_endless {
+    if source.is_endless() {
         return String::new();
     }
     let confirmed = scale(source.confirmed);

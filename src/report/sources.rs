@@ -22,10 +22,7 @@ pub struct SourceState {
     pub upload: Option<UploadId>,
     pub size: u64,
     pub parts: u32,
-    /// The source is a stream. Its size is the bytes that were read, or the expected size.
-    pub is_stream: bool,
-    /// The size is not known before the end.
-    pub is_endless: bool,
+    pub length: Length,
     /// Bytes that the store had before this run.
     pub resumed: u64,
     pub hashed: u64,
@@ -46,6 +43,18 @@ pub struct SourceState {
     pub end: Option<End>,
 }
 
+/// How much is known about the size of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Length {
+    /// It is a file.
+    #[default]
+    Known,
+    /// It is a stream, and has the expected size, or the bytes that were read if these are more.
+    Expected,
+    /// It is a stream, and has the bytes that were read.
+    Unknown,
+}
+
 /// How a source ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -57,9 +66,51 @@ pub enum End {
 }
 
 impl SourceState {
+    pub fn is_stream(&self) -> bool {
+        self.length != Length::Known
+    }
+
+    /// Whether the size is unknown before the end.
+    pub fn is_endless(&self) -> bool {
+        self.length == Length::Unknown && self.end.is_none()
+    }
+
+    /// The state after a plan; that of a source without a name after any other event.
+    fn planned(event: &Event, now: Instant) -> Self {
+        let Event::Plan {
+            upload,
+            path,
+            size,
+            parts,
+            resumed_bytes,
+            forecast,
+            stream,
+            ..
+        } = event
+        else {
+            return Self::default();
+        };
+        let mut plan = Self {
+            name: safe(path),
+            upload: upload.clone(),
+            size: *size,
+            parts: *parts,
+            length: match (*stream, *size) {
+                (false, _) => Length::Known,
+                (true, 0) => Length::Unknown,
+                (true, _) => Length::Expected,
+            },
+            resumed: *resumed_bytes,
+            forecast: *forecast,
+            ..Self::default()
+        };
+        plan.confirm(*resumed_bytes, now);
+        plan
+    }
+
     /// The time that is left at the recent pace.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
-        if self.is_endless {
+        if self.is_endless() {
             return None;
         }
         let left = self.size.saturating_sub(self.confirmed);
@@ -152,30 +203,8 @@ impl Sources {
                 (self.paths, self.bytes) = (paths.clone(), *bytes);
                 None
             }
-            Event::Plan {
-                item,
-                upload,
-                path,
-                size,
-                parts,
-                resumed_bytes,
-                forecast,
-                stream,
-                ..
-            } => {
-                let mut plan = SourceState {
-                    name: safe(path),
-                    upload: upload.clone(),
-                    size: *size,
-                    parts: *parts,
-                    is_stream: *stream,
-                    is_endless: *stream && *size == 0,
-                    resumed: *resumed_bytes,
-                    forecast: *forecast,
-                    ..SourceState::default()
-                };
-                plan.confirm(*resumed_bytes, now);
-                self.known.insert(*item, plan);
+            Event::Plan { item, .. } => {
+                self.known.insert(*item, SourceState::planned(event, now));
                 Some(*item)
             }
             Event::Progress {
@@ -209,7 +238,6 @@ impl Sources {
                     source.name = safe(path);
                 }
                 (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
-                source.is_endless = false;
                 source.end = Some(End::Uploaded);
                 if *already_stored {
                     source.resumed = receipt.size;
@@ -245,7 +273,7 @@ impl Sources {
                 size,
                 skipped: true,
                 ..
-            } if self.entry(*item).is_stream => {
+            } if self.entry(*item).is_stream() => {
                 let source = self.entry(*item);
                 source.resumed = source.resumed.saturating_add(*size);
                 Some(*item)
@@ -281,8 +309,6 @@ impl Sources {
             total.sent = total.sent.saturating_add(source.sent.max(source.confirmed));
             total.confirmed = total.confirmed.saturating_add(source.confirmed);
             total.rate = total.rate.saturating_add(source.rate);
-            total.is_stream |= source.is_stream;
-            total.is_endless |= source.is_endless;
             total.has_sent |= source.has_sent || source.end.is_some();
             ended += usize::from(source.end.is_some());
         }

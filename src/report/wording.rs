@@ -29,7 +29,7 @@ pub enum Motion {
 
 /// How much of a source the store has: `81% of 2.0 GiB`, or `12 GiB` of a stream.
 pub fn share(source: &SourceState) -> String {
-    if source.is_endless {
+    if source.is_endless() {
         return size(source.confirmed);
     }
     format!(
@@ -82,7 +82,7 @@ fn work(source: &SourceState) -> Option<String> {
         )),
         Phase::Completing => Some("completing the upload".to_owned()),
         // The first parts are hashed before they are sent.
-        Phase::Sending if source.is_stream => None,
+        Phase::Sending if source.is_stream() => None,
         Phase::Sending if !source.has_sent && (1..source.size).contains(&source.hashed) => {
             Some(hashing(source.hashed))
         }
@@ -271,10 +271,10 @@ pub fn notice(
 fn preview(source: &SourceState, forecast: Forecast) -> String {
     let (name, whole) = (prefix(&source.name), size(source.size));
     match forecast {
-        Forecast::WouldSend if source.is_endless => {
+        Forecast::WouldSend if source.is_endless() => {
             format!("{name}a stream of unknown size, which was not read")
         }
-        Forecast::WouldSend if source.is_stream => {
+        Forecast::WouldSend if source.is_stream() => {
             format!("{name}a stream of about {whole}, which was not read")
         }
         Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),

@@ -1,10 +1,5 @@
 //! The flags of `put` for streams: standard input, or the output of a command.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are help texts, which are not Markdown"
-)]
-
 use clap::Args;
 
 use crate::cli::parse;

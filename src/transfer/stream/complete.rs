@@ -241,16 +241,11 @@ impl StreamRun<'_> {
             async move { backend.abort(&id, epoch).await }
         });
         let aborted = timeout(ABORT_TIMEOUT, abort).await;
-        match aborted {
-            Ok(Ok(())) => match self.abandon() {
-                Ok(()) => error,
-                Err(journal) => journal,
-            },
-            _ => {
-                tracing::warn!(%id, "could not abort the upload; run `upload abort {id}`");
-                error
-            }
+        if let Ok(Ok(())) = aborted {
+            return self.abandon().err().unwrap_or(error);
         }
+        tracing::warn!(%id, "could not abort the upload; run `upload abort {id}`");
+        error
     }
 }
 

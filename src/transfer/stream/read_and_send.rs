@@ -49,7 +49,7 @@ impl StreamRun<'_> {
         put: &PutRequest,
         schedule: Schedule,
     ) -> Result<StreamEnd> {
-        let (notices, mut noticed) = mpsc::unbounded_channel();
+        let (notices, mut failures) = mpsc::unbounded_channel();
         let mut flight = InFlight {
             queue: VecDeque::new(),
             tasks: JoinSet::new(),
@@ -84,7 +84,7 @@ impl StreamRun<'_> {
                     let sent = sent.map_err(Error::task_ended)??;
                     self.on_sent(&mut flight, sent);
                 }
-                Some(notice) = noticed.recv() => self.on_notice(&mut flight, notice),
+                Some(notice) = failures.recv() => self.on_notice(&mut flight, notice),
                 Some(renewed) = flight.renewal.join_next() => {
                     on_lease_renewed(renewed.map_err(Error::task_ended)?)?;
                 }
