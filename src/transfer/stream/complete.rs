@@ -215,14 +215,14 @@ impl StreamRun<'_> {
             if limit.is_some_and(|limit| since.elapsed() >= limit) {
                 let what =
                     "the object is verified, but its checks have not ended within --wait-timeout";
-                let hint = format!("to see their outcome: upload status {id} --remote");
+                let hint = format!("to see their outcome, run `upload status {id} --remote`");
                 return Err(Error::new(Kind::Temporary, what).with_hint(hint));
             }
             tokio::select! {
                 () = sleep(POLL_INTERVAL.delay(polls)) => {}
                 signal = stop_signal(&mut self.stop) => {
                     let what = "interrupted; the object is verified, and its checks go on";
-                    let hint = format!("to see their outcome: upload status {id} --remote");
+                    let hint = format!("to see their outcome, run `upload status {id} --remote`");
                     return Err(Error::new(Kind::Interrupted(signal), what).with_hint(hint));
                 }
             }
