@@ -89,6 +89,7 @@ fn intent(nth: u64) -> Intent {
             ctime_ns: 4,
         },
         part_size: 5 * MIB,
+        stream: None,
     }
 }
 

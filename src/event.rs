@@ -17,8 +17,11 @@ use tokio::sync::mpsc;
 use upload_types::error::Error;
 use upload_types::plan::Plan;
 
-use upload_types::wire::Receipt;
+use upload_types::wire::{ExistingObject, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
+
+/// The path of a stream, on the command line, in the journal and in events.
+pub const STREAM_PATH: &str = "-";
 
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;
@@ -132,6 +135,9 @@ pub enum Event {
         /// The key that this command chooses, below the prefix of the backend. Null if the backend
         /// makes it.
         key: Option<String>,
+        /// The source is a stream: `size` is the expected size, or 0, and `parts` is 0.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        stream: bool,
         /// `None` in a real run.
         #[serde(skip)]
         forecast: Option<Forecast>,
@@ -196,6 +202,16 @@ pub enum Event {
         upload: Option<UploadId>,
         path: String,
         message: String,
+    },
+    /// A stream is read again after an interruption. Its parts are compared with those of the
+    /// earlier run, and sent from the first one that differs.
+    Comparing {
+        #[serde(rename = "source")]
+        item: usize,
+        upload: UploadId,
+        path: String,
+        /// The parts that the store has.
+        parts: u32,
     },
     /// Another process uploads the source; this run waits for that process.
     Blocked {
@@ -361,6 +377,44 @@ impl Event {
             },
             already_stored: stored == Stored::Object,
             key: None,
+            stream: false,
+            forecast: None,
+        }
+    }
+
+    /// A source that was left out, because this object is at its key.
+    #[must_use]
+    pub fn kept(item: usize, path: String, existing: &ExistingObject) -> Self {
+        Self::Kept {
+            item,
+            path,
+            reason: "exists",
+            key: existing.key.as_str().to_owned(),
+            location: existing.location.clone(),
+            size: existing.size,
+        }
+    }
+
+    /// The plan of a stream.
+    #[must_use]
+    pub fn stream_plan(
+        item: usize,
+        upload: Option<UploadId>,
+        expected_size: Option<u64>,
+        part_size: u64,
+    ) -> Self {
+        Self::Plan {
+            item,
+            upload,
+            path: STREAM_PATH.to_owned(),
+            path_b64: None,
+            size: expected_size.unwrap_or(0),
+            part_size,
+            parts: 0,
+            resumed_bytes: 0,
+            already_stored: false,
+            key: None,
+            stream: true,
             forecast: None,
         }
     }

@@ -42,7 +42,7 @@
 //! | `crates/gateway` | `upload serve`: routes, authentication, the upload service, the ledger, events, hooks, metrics |
 //! | [`event`] | the reports of the engine; the lines of `--json` |
 //! | [`selection`] | the files of directories and lists, and filters |
-//! | [`source`] | local files, read by position |
+//! | [`source`] | local files, read by position; streams, read once |
 //! | [`journal`] | the uploads that were begun and their stored parts, in SQLite |
 //! | [`backend`] | calls to a gateway or a Companion, PUTs to the store |
 //! | [`transfer`] | the engine: one loop that starts tasks and records their results |
@@ -60,6 +60,10 @@
 //! is asked to complete. The gateway completes, and decides by HeadObject. The receipt is compared
 //! with what was sent and recorded, and the location is printed. If the gateway has hooks, the
 //! upload is `verified` until each has accepted it, and the command waits for that.
+//!
+//! A stream (a pipe, or the output of a command) is read once by `transfer::stream`: its parts are
+//! kept in memory until the store has acknowledged them, and its size is known at its end. The same
+//! pipeline continues it, by name.
 //!
 //! # Invariants
 //!

@@ -42,5 +42,7 @@ pub use header::Header;
 pub use options::Options;
 pub use rate_limit::Limiter;
 pub use response::Response;
-pub use store::{ObjectReader, PartUpload, PutOutcome, UrlLifetime, put_outcome, store_error};
+pub use store::{
+    ObjectReader, PartSource, PartUpload, PutOutcome, UrlLifetime, put_outcome, store_error,
+};
 pub use url_policy::{StoreHost, UrlPolicy};

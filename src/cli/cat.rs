@@ -43,16 +43,13 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
 }
 
 fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
-    let plan = plan(upload)?;
+    let parts = journal.parts(upload.row)?;
+    let plan = plan(upload, &parts)?;
     let checksum = upload
         .receipt
         .as_ref()
         .and_then(|receipt| receipt.checksum.clone());
-    Ok(ObjectVerifier::new(
-        plan,
-        &journal.parts(upload.row)?,
-        checksum,
-    ))
+    Ok(ObjectVerifier::new(plan, &parts, checksum))
 }
 
 /// Returns `None` if standard output was closed before the end. `limit` is the time until

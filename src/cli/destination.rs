@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::args::PutArgs;
 use super::backend_spec::FORMS;
 use super::hint_commands::{quoted, without_value};
 use super::repeat::repeatable;
@@ -42,14 +43,34 @@ impl Destination {
     }
 }
 
+/// Splits the arguments of this process's `upload put` into the sources and the destination. The
+/// words of a command have no destination.
+///
+/// # Errors
+/// Those of [`split`].
+pub fn sources_of(flags: &PutArgs) -> Result<(&[PathBuf], Option<Destination>)> {
+    if flags.stream.from_command {
+        return Ok((&flags.paths, None));
+    }
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let selection = &flags.selection;
+    let has_list = selection.files_from.is_some() || selection.map.is_some();
+    split(&flags.paths, has_list, &arguments)
+}
+
 /// Splits the arguments of `upload put` into the files and the destination, if the last one is
-/// `s3://…`. `arguments` are those of the process, without its name.
+/// `s3://…`. `has_list`: a list or a map names files. `arguments` are those of the process, without
+/// its name.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a destination in another place or of another form, with the corrected
 /// command in the hint; for a destination without files, or beside `--backend`.
-pub fn split<'a>(
+fn split<'a>(
     paths: &'a [PathBuf],
+    has_list: bool,
     arguments: &[String],
 ) -> Result<(&'a [PathBuf], Option<Destination>)> {
     let Some((last, files)) = paths.split_last().filter(|(last, _)| is_destination(last)) else {
@@ -65,7 +86,7 @@ pub fn split<'a>(
         return Ok((paths, None));
     };
     let has_backend = arguments.iter().any(|word| is_flag(word, "--backend"));
-    if files.is_empty() || has_backend {
+    if (files.is_empty() && !has_list) || has_backend {
         check(paths, arguments)?;
     }
     check(files, arguments)?;
@@ -177,7 +198,7 @@ mod tests {
             .filter(|word| !word.starts_with('-') && !word.starts_with("X-"))
             .map(PathBuf::from)
             .collect();
-        let (files, destination) = split(&paths, &words)?;
+        let (files, destination) = split(&paths, false, &words)?;
         let files = files.iter().map(|path| path.display().to_string());
         let destination = destination.map(|found| (found.backend, found.key));
         Ok((files.collect(), destination))
@@ -251,7 +272,7 @@ mod tests {
         for backend in [&["--backend", "embedded"][..], &["--backend=embedded"]] {
             let arguments = [&["put", "a", "s3://media/x"], backend].concat();
             let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-            let error = split(&["a".into(), "s3://media/x".into()], &words).unwrap_err();
+            let error = split(&["a".into(), "s3://media/x".into()], false, &words).unwrap_err();
             assert!(error.hint().unwrap().contains("leave out"), "{error}");
         }
     }
@@ -271,7 +292,7 @@ mod tests {
             &["s3:".into()],
         ];
         for paths in files {
-            assert_eq!(split(paths, &[]).unwrap(), (paths, None));
+            assert_eq!(split(paths, false, &[]).unwrap(), (paths, None));
         }
     }
 }

@@ -18,6 +18,9 @@ use upload_types::normalised_key;
 /// The longest part of a wrong key that an error shows.
 const MAX_SHOWN_KEY_CHARS: usize = 80;
 
+/// The longest name that a backend accepts, in characters.
+pub const MAX_NAME_CHARS: usize = 200;
+
 /// How the keys of a command are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRule {
@@ -119,6 +122,13 @@ impl KeyRule {
             prefix.push('/');
         }
         Self::Named { prefix }
+    }
+
+    /// The name of a single source without a name: the end of its key.
+    pub fn name(&self) -> Option<String> {
+        let Self::Key(key) = self else { return None };
+        let name = key.rsplit('/').next()?;
+        (!name.is_empty()).then(|| name.chars().take(MAX_NAME_CHARS).collect())
     }
 
     /// The key of a file with this name. `None` if the backend makes it.

@@ -40,6 +40,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod put_stream;
 mod query_limit;
 mod rate_signals;
 mod receipt_file;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{IfChanged, PutArgs};
 use super::destination;
 use super::hint_commands::HintCommands;
-use super::keys::{self, KeyRule, SetKeys, Sources, key_flags, key_name};
+use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags, key_name};
 use super::receipt_file::FileIdentity;
 use super::selection::{OwnFiles, Selection};
 use super::session::Session;
@@ -18,9 +18,6 @@ use crate::transfer::{
 };
 use upload_types::error::Result;
 use upload_types::wire::BackendInfo;
-
-/// The longest name that a backend accepts, in characters.
-const MAX_NAME_CHARS: usize = 200;
 
 /// Extensions that `mime_guess` does not know, or has an outdated type for.
 const OWN_TYPES: [(&str, &str); 6] = [
@@ -35,11 +32,7 @@ const OWN_TYPES: [(&str, &str); 6] = [
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
-    let arguments: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let (files, destination) = destination::split(&flags.paths, &arguments)?;
+    let (files, destination) = destination::sources_of(flags)?;
     let connection = settings.connection(&flags.connection)?;
     let bucket = destination.as_ref().map(|found| found.backend.as_str());
     let target = settings.target(bucket.or(flags.backend.as_deref()), &connection)?;
@@ -175,7 +168,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
 }
 
 /// The content type for a file name, by its extension.
-fn guessed_type(name: &str) -> &'static str {
+pub(super) fn guessed_type(name: &str) -> &'static str {
     let (_, extension) = name.rsplit_once('.').unwrap_or_default();
     let extension = extension.to_ascii_lowercase();
     let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);

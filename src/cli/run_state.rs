@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::event::Event;
+use crate::event::{Event, STREAM_PATH};
+use crate::transfer::RUN_PIPELINE_AGAIN;
 use upload_types::UploadId;
 use upload_types::error::Kind;
 use upload_types::sync::lock;
@@ -104,6 +105,7 @@ impl RunState {
             | Event::Retry { .. }
             | Event::Changed { .. }
             | Event::Blocked { .. }
+            | Event::Comparing { .. }
             | Event::Restarted { .. }
             | Event::Renamed { .. }
             | Event::Waiting { .. }
@@ -128,9 +130,13 @@ impl RunState {
                 path: path.clone(),
                 kind: kind.name(),
                 message: "interrupted; nothing is lost".to_owned(),
-                hint: upload
-                    .as_ref()
-                    .map(|id| format!("to continue: {resume_command} {id}")),
+                hint: if path == STREAM_PATH {
+                    Some(RUN_PIPELINE_AGAIN.to_owned())
+                } else {
+                    upload
+                        .as_ref()
+                        .map(|id| format!("to continue: {resume_command} {id}"))
+                },
             });
         }
         let unfinished = state.unfinished.len() as u64;
@@ -147,7 +153,7 @@ impl RunState {
             resumable: state
                 .unfinished
                 .values()
-                .any(|(_, upload)| upload.is_some()),
+                .any(|(path, upload)| upload.is_some() && path != STREAM_PATH),
             resume_command: resume_command.to_owned(),
             is_dry_run: false,
         });

@@ -24,7 +24,7 @@ use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
 use crate::journal::Journal;
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Items, Jobs, Summary, WaitFor};
+use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -319,6 +319,48 @@ impl Session {
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
         self.summary.resumable |= summary.resumable;
+        handle.close().await;
+    }
+
+    /// Uploads a stream to a backend.
+    pub async fn run_stream(&mut self, target: &Target, stream: StreamPut) {
+        let items = Items::from(vec![Item::Put(stream.put.clone())]);
+        let Some((handle, info)) = self.connect(target, &items).await else {
+            return;
+        };
+        crash::point("cli.reached");
+        let options = self.engine_options(&handle);
+        let (backend, stop) = (Arc::clone(handle.backend()), self.stop.clone());
+        let summary = transfer::run_stream(
+            &mut self.journal,
+            backend,
+            info,
+            &self.sink,
+            options,
+            stream,
+            stop,
+        )
+        .await;
+        crash::point("cli.ran");
+        self.summary.completed += summary.completed;
+        self.summary.failures.extend(summary.failures);
+        self.summary.bytes_sent += summary.bytes_sent;
+        self.summary.bytes_skipped += summary.bytes_skipped;
+        handle.close().await;
+    }
+
+    /// Reports the plan of a stream. Reads nothing, and begins no upload.
+    pub async fn preview_stream(&mut self, target: &Target, stream: &StreamPut) {
+        self.start_dry_run();
+        let items = Items::from(vec![Item::Put(stream.put.clone())]);
+        let Some((handle, info)) = self.connect(target, &items).await else {
+            return;
+        };
+        let item = self.first_item();
+        match transfer::preview_stream(&info, item, stream) {
+            Ok(event) => self.emit(event),
+            Err(error) => self.fail(item, None, &stream.put.path, &error),
+        }
         handle.close().await;
     }
 

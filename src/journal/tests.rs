@@ -35,6 +35,7 @@ fn intent() -> Intent {
             ctime_ns: 5,
         },
         part_size: 10,
+        stream: None,
     }
 }
 
@@ -504,6 +505,7 @@ fn receipt() -> upload_types::wire::Receipt {
         size: 20,
         parts: 2,
         part_size: 10,
+        double_after: None,
         etag: "etag".parse().unwrap(),
         checksum: None,
         proof: upload_types::wire::Proof::None,

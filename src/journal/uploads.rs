@@ -21,6 +21,7 @@ use super::process_lock;
 use super::record::Record;
 use super::s3_service::S3Service;
 use super::state::State;
+use super::stream_terms::StreamTerms;
 use crate::source::FileVersion;
 
 /// The properties of an upload before the request to begin it.
@@ -44,6 +45,8 @@ pub struct Intent {
     pub version: FileVersion,
     /// In bytes.
     pub part_size: u64,
+    /// For a stream. It has no file version: its fields are 0.
+    pub stream: Option<StreamTerms>,
 }
 
 /// An upload of one version of a source.
@@ -79,7 +82,7 @@ pub struct Part {
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
                        state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped, key, if_exists";
+                       may_be_mapped, key, if_exists, stream";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -282,9 +285,9 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service, key, if_exists) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-         ?19, ?20)",
+          created_at, process, s3_service, key, if_exists, stream) \
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+          ?19, ?20, ?21)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -307,6 +310,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         intent.s3_service.as_ref().map(to_json).transpose()?,
         intent.key,
         intent.if_exists.map(IfExists::name),
+        intent.stream.as_ref().map(to_json).transpose()?,
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -333,6 +337,7 @@ impl Upload {
         let path: Vec<u8> = row.get(6)?;
         let receipt: Option<String> = row.get(17)?;
         let s3_service: Option<String> = row.get(20)?;
+        let stream: Option<String> = row.get(24)?;
         Ok(Self {
             row: row.get(0)?,
             idempotency_key: row.get(1)?,
@@ -359,6 +364,7 @@ impl Upload {
                     ctime_ns: row.get(14)?,
                 },
                 part_size: unsigned(15)?,
+                stream: stream.map(|_| from_json(row, 24)).transpose()?,
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,

@@ -277,6 +277,9 @@ fn bar(source: &SourceState, columns: usize) -> String {
             usize::try_from(share).unwrap_or(columns)
         }
     };
+    if source.is_endless() {
+        return String::new();
+    }
     let confirmed = scale(source.confirmed);
     let sent = scale(source.sent).max(confirmed) - confirmed;
     format!(

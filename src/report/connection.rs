@@ -133,6 +133,7 @@ impl Connection {
             | Event::Plan { .. }
             | Event::Part { .. }
             | Event::Changed { .. }
+            | Event::Comparing { .. }
             | Event::Restarted { .. }
             | Event::Moved { .. }
             | Event::Renamed { .. }

@@ -82,6 +82,7 @@ impl Json {
             | Event::Part { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
+            | Event::Comparing { .. }
             | Event::Restarted { .. }
             | Event::Blocked { .. }
             | Event::Moved { .. }

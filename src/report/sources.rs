@@ -22,6 +22,7 @@ pub struct SourceState {
     pub upload: Option<UploadId>,
     pub size: u64,
     pub parts: u32,
+    pub length: Length,
     /// Bytes that the store had before this run.
     pub resumed: u64,
     pub hashed: u64,
@@ -44,6 +45,18 @@ pub struct SourceState {
     pub end: Option<End>,
 }
 
+/// How much is known about the size of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Length {
+    /// It is a file.
+    #[default]
+    Known,
+    /// It is a stream, and has the expected size, or the bytes that were read if these are more.
+    Expected,
+    /// It is a stream, and has the bytes that were read.
+    Unknown,
+}
+
 /// How a source ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -57,8 +70,53 @@ pub enum End {
 }
 
 impl SourceState {
+    pub fn is_stream(&self) -> bool {
+        self.length != Length::Known
+    }
+
+    /// Whether the size is unknown before the end.
+    pub fn is_endless(&self) -> bool {
+        self.length == Length::Unknown && self.end.is_none()
+    }
+
+    /// The state after a plan; that of a source without a name after any other event.
+    fn planned(event: &Event, now: Instant) -> Self {
+        let Event::Plan {
+            upload,
+            path,
+            size,
+            parts,
+            resumed_bytes,
+            forecast,
+            stream,
+            ..
+        } = event
+        else {
+            return Self::default();
+        };
+        let mut plan = Self {
+            name: safe(path),
+            upload: upload.clone(),
+            size: *size,
+            parts: *parts,
+            length: match (*stream, *size) {
+                (false, _) => Length::Known,
+                (true, 0) => Length::Unknown,
+                (true, _) => Length::Expected,
+            },
+            resumed: *resumed_bytes,
+            forecast: *forecast,
+            ..Self::default()
+        };
+        plan.confirm(*resumed_bytes, now);
+        plan
+    }
+
     /// The time that is left at the recent pace.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
+        if self.is_endless() {
+            return None;
+        }
         let left = self.size.saturating_sub(self.confirmed);
         let in_flight = self.sent.saturating_sub(self.confirmed);
         self.pace.time_left(now, left, in_flight)
@@ -217,27 +275,8 @@ impl Sources {
                 (self.paths, self.bytes) = (paths.clone(), *bytes);
                 None
             }
-            Event::Plan {
-                item,
-                upload,
-                path,
-                size,
-                parts,
-                resumed_bytes,
-                forecast,
-                ..
-            } => {
-                let mut plan = SourceState {
-                    name: safe(path),
-                    upload: upload.clone(),
-                    size: *size,
-                    parts: *parts,
-                    resumed: *resumed_bytes,
-                    forecast: *forecast,
-                    ..SourceState::default()
-                };
-                plan.confirm(*resumed_bytes, now);
-                self.known.insert(*item, plan);
+            Event::Plan { item, .. } => {
+                self.known.insert(*item, SourceState::planned(event, now));
                 Some(*item)
             }
             Event::Progress {
@@ -269,11 +308,22 @@ impl Sources {
                 self.entry(*item).waiting = true;
                 Some(*item)
             }
+            Event::Part {
+                item,
+                size,
+                skipped: true,
+                ..
+            } if self.entry(*item).is_stream() => {
+                let source = self.entry(*item);
+                source.resumed = source.resumed.saturating_add(*size);
+                Some(*item)
+            }
             Event::Part { item, size, .. } => Some(self.acknowledge(*item, *size)),
             Event::Retry { item, .. }
             | Event::Changed { item, .. }
             | Event::Restarted { item, .. }
             | Event::Blocked { item, .. }
+            | Event::Comparing { item, .. }
             | Event::Moved { item, .. }
             | Event::Renamed { item, .. } => Some(*item),
             Event::Selected { .. }

@@ -101,6 +101,8 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
             Some(text)
         }
         End::Kept => Some(format!("{name}{KEPT}; nothing was sent")),
+        // A stream is not completed without its end.
+        End::Failed if source.is_stream() => None,
         End::Failed if source.stored() > 0 && !source.waiting => Some(format!(
             "not uploaded: {name}; {} of {} are stored",
             size(source.stored()),
@@ -205,6 +207,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
         [source] if !sources.has_several() => {
             let stored = match source.stored() {
                 // The store was not asked yet.
+                bytes if source.is_stream() => format!(", {} of it are stored", size(bytes)),
                 _ if source.parts == 0 => String::new(),
                 0 => ", nothing is stored yet".to_owned(),
                 bytes => format!(", {} of {} are stored", size(bytes), size(source.size)),
@@ -244,6 +247,10 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
     let command = escape(exit.resume_command);
     let has_begun = has_begun && !sources.is_set();
     let _ = match unfinished.as_slice() {
+        // No command can read a stream again.
+        [source] if source.is_stream() => {
+            write!(text, "; to continue, run the whole pipeline again")
+        }
         [source] if has_begun => match &source.upload {
             Some(id) => write!(text, "; to continue: {command} {id}"),
             None => Ok(()),
@@ -258,6 +265,7 @@ fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
     let (new, bytes) = sources.forecast(Forecast::WouldSend);
     let (stored, _) = sources.forecast(Forecast::AlreadyStored);
     let mut text = match new {
+        _ if sources.all().any(SourceState::is_stream) => "would send the stream".to_owned(),
         0 => "would send nothing".to_owned(),
         new => format!("would send {}, {}", files(new), size(bytes)),
     };

@@ -42,6 +42,7 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         resumed_bytes,
         already_stored: false,
         key: None,
+        stream: false,
         forecast: None,
     }
 }
@@ -96,6 +97,7 @@ fn receipt(item: usize) -> Receipt {
         size: 2 * GIB,
         parts: 256,
         part_size: 8 << 20,
+        double_after: None,
         etag: "e".parse().unwrap(),
         checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,

@@ -31,10 +31,13 @@ pub enum Motion {
     Standing,
 }
 
-/// How much of a source the store has: `81% of 2.0 GiB`.
+/// How much of a source the store has: `81% of 2.0 GiB`, or `12 GiB` of a stream.
 pub fn share(source: &SourceState) -> String {
     if source.is_searching {
         return "scanning…".to_owned();
+    }
+    if source.is_endless() {
+        return size(source.confirmed);
     }
     format!(
         "{}% of {}",
@@ -91,6 +94,7 @@ fn work(source: &SourceState) -> Option<String> {
         )),
         Phase::Completing => Some("completing the upload".to_owned()),
         // The first parts are hashed before they are sent.
+        Phase::Sending if source.is_stream() => None,
         Phase::Sending if !source.has_sent && (1..source.size).contains(&source.hashed) => {
             Some(hashing(source.hashed))
         }
@@ -206,6 +210,17 @@ pub fn notice(
         } if verbose > 0 || *is_first => {
             Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
         }
+        Event::Comparing { path, parts: 0, .. } => Some(format!(
+            "continuing: {}the store has no part of the earlier run",
+            prefix(&safe(path))
+        )),
+        Event::Comparing {
+            path, parts: count, ..
+        } => Some(format!(
+            "continuing: {}comparing with {} stored",
+            prefix(&safe(path)),
+            parts(*count)
+        )),
         Event::Moved { old_path, path, .. } => Some(format!(
             "moved: {} is now {}; its upload continues",
             safe(old_path),
@@ -225,6 +240,28 @@ pub fn notice(
                 reason_words(reason, 1)
             ))
         }
+        Event::Plan { .. } => plan_notice(event, sources, verbose, columns),
+        Event::Part {
+            number,
+            size: bytes,
+            skipped,
+            ..
+        } if verbose > 1 => {
+            let how = if *skipped { "already stored" } else { "stored" };
+            Some(format!("part {number}, {}: {how}", size(*bytes)))
+        }
+        _ => None,
+    }
+}
+
+/// The line for the plan of a source.
+fn plan_notice(
+    event: &Event,
+    sources: &Sources,
+    verbose: u8,
+    columns: Option<usize>,
+) -> Option<String> {
+    match event {
         Event::Plan {
             forecast: Some(_), ..
         } if sources.is_set() && !sources.has_short_report() && verbose == 0 => None,
@@ -255,6 +292,11 @@ pub fn notice(
             ))
         }
         Event::Plan {
+            item, stream: true, ..
+        } if verbose > 0 => sources
+            .get(*item)
+            .map(|source| format!("{}a stream", prefix(&source.name))),
+        Event::Plan {
             item,
             size: whole,
             parts: count,
@@ -267,15 +309,6 @@ pub fn notice(
             parts(*count),
             to_key(key.as_deref())
         )),
-        Event::Part {
-            number,
-            size: bytes,
-            skipped,
-            ..
-        } if verbose > 1 => {
-            let how = if *skipped { "already stored" } else { "stored" };
-            Some(format!("part {number}, {}: {how}", size(*bytes)))
-        }
         _ => None,
     }
 }
@@ -289,6 +322,12 @@ fn to_key(key: Option<&str>) -> String {
 fn preview(source: &SourceState, forecast: Forecast) -> String {
     let (name, whole) = (prefix(&source.name), size(source.size));
     match forecast {
+        Forecast::WouldSend if source.is_endless() => {
+            format!("{name}a stream of unknown size, which was not read")
+        }
+        Forecast::WouldSend if source.is_stream() => {
+            format!("{name}a stream of about {whole}, which was not read")
+        }
         Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),
         Forecast::WouldSend if source.resumed > 0 => format!(
             "{name}{whole} in {}, {} already stored",

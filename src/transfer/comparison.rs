@@ -202,6 +202,7 @@ pub fn receipt_of_existing(
         size: existing.size,
         parts: u32::try_from(cut.ranges.len()).unwrap_or(u32::MAX),
         part_size: cut.ranges.iter().map(|range| range.len).max().unwrap_or(0),
+        double_after: None,
         etag: existing.etag.clone(),
         checksum: existing.checksum.clone(),
         // The store has the SHA-256 of the source.

@@ -38,12 +38,12 @@ use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
 
 /// How often progress is reported and retries are started.
-const TICK_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the lease of an upload is renewed without other calls. A gateway's lease lasts 60 s by
 /// default.
-const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(20);
 /// How long parts may still be sent after a signal.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The most threads that hash at the same time.
 const MAX_HASHERS: usize = 8;
 
@@ -422,7 +422,7 @@ impl<'a> Engine<'a> {
             Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
             Ok(Next::AlreadyThere(receipt)) => self.on_verified(&upload, receipt, true),
             Ok(Next::SameContent(receipt)) => self.on_same_content(&upload, receipt),
-            Ok(Next::Skip(existing)) => self.kept(&upload, *existing),
+            Ok(Next::Skip(existing)) => self.kept(&upload, &existing),
             // Handled above.
             Ok(Next::Restart) => {}
             Err(error) => self.fail(&upload, &error),

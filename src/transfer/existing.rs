@@ -23,9 +23,6 @@ use crate::backend::EXISTS_HINT;
 use crate::event::Event;
 use crate::journal::{Record, State};
 
-/// The reason in the event `skipped`.
-const KEPT_REASON: &str = "exists";
-
 impl Engine<'_> {
     /// The backend did not begin or complete an upload, because an object is at its key.
     pub(super) fn on_exists(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
@@ -272,15 +269,9 @@ impl Engine<'_> {
     }
 
     /// Reports a source that was left out.
-    pub(super) fn kept(&mut self, upload: &ActiveUpload, existing: ExistingObject) {
-        self.committer.emit(Event::Kept {
-            item: upload.item,
-            path: upload.path(),
-            reason: KEPT_REASON,
-            key: existing.key.as_str().to_owned(),
-            location: existing.location,
-            size: existing.size,
-        });
+    pub(super) fn kept(&mut self, upload: &ActiveUpload, existing: &ExistingObject) {
+        self.committer
+            .emit(Event::kept(upload.item, upload.path(), existing));
     }
 }
 

@@ -25,6 +25,7 @@
 //! | `preview` | a dry run, by the same decisions |
 //! | `handshake` | the first call to the backend |
 //! | `options`, `signal`, `plan_error`, `ended_upload` | arguments and summary; stop signals; errors of plans and of ended uploads |
+//! | `stream` | sources of unknown size, which are read once |
 //! | `throttle`, `store_pinning` | how many parts are sent; which stores parts may go to |
 //!
 //! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look
@@ -69,6 +70,7 @@ mod stage_calls;
 mod start;
 mod start_resume;
 mod store_pinning;
+mod stream;
 mod suspend;
 mod task;
 mod throttle;
@@ -89,3 +91,6 @@ pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};
 pub use set_items::vanished;
+pub use stream::{
+    RUN_PIPELINE_AGAIN, StreamInput, StreamPut, preview_stream, run_stream, stream_needs_a_gateway,
+};

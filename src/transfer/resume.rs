@@ -305,6 +305,7 @@ mod tests {
             if_exists: None,
             version,
             part_size: 10,
+            stream: None,
         };
         Upload {
             row: 1,

@@ -340,6 +340,7 @@ impl Engine<'_> {
             if_exists: put.key.as_ref().map(|_| put.if_exists),
             version: source.version(),
             part_size: plan.part_size(),
+            stream: None,
         })
     }
 

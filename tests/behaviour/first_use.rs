@@ -45,7 +45,11 @@ fn examples(help: &str) -> Vec<Vec<String>> {
             continue;
         }
         let line = line.trim().trim_start_matches("(umask 077; ");
-        let (line, _) = line.split_once([')', '>', '|']).unwrap_or((line, ""));
+        // In a pipeline, other programs may come first.
+        let mut programs = line.split('|').map(str::trim);
+        let line = programs.find(|program| program.starts_with("upload "));
+        let line = line.unwrap_or_default();
+        let (line, _) = line.split_once([')', '>']).unwrap_or((line, ""));
         let words = shlex::split(line).unwrap();
         assert_eq!(words[0], "upload", "{line}");
         commands.push(words);

@@ -65,6 +65,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/completions.rs", &["list"]),
     ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
+    ("src/cli/man/gateway_lines.rs", &[]),
     ("src/cli/man/json_lines.rs", &[]),
     ("src/cli/man/set_lines.rs", &[]),
     ("src/cli/man/owner_lines.rs", &[]),
@@ -73,6 +74,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
     ("src/cli/selection.rs", &["put"]),
+    ("src/cli/put_stream.rs", &["put"]),
     (
         "src/cli/query_limit.rs",
         &["list", "status", "abort", "rm", "prune", "cat", "url"],
@@ -86,8 +88,11 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/status.rs", &["status"]),
     ("src/cli/url.rs", &["url"]),
     ("src/selection/", &["put"]),
+    ("src/source/producer.rs", &["put"]),
+    ("src/source/stream.rs", &["put"]),
     ("src/transfer/", UPLOADERS),
     ("src/transfer/set_items.rs", &["put"]),
+    ("src/transfer/stream/", &["put"]),
 ];
 
 /// Files and flags that their texts name although a verb that prints them has no such flag, with

@@ -50,6 +50,7 @@ mod orphans;
 mod output;
 mod owner_reports;
 mod path_lists;
+mod pipes;
 mod postgres_commits;
 mod postgres_failover;
 mod postgres_restart;

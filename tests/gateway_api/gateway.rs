@@ -256,6 +256,7 @@ pub fn begin_request(size: u64) -> BeginRequest {
     BeginRequest {
         name: "Holiday.MOV".into(),
         size: Some(size),
+        expected_size: None,
         content_type: "video/quicktime".into(),
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),

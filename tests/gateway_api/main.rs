@@ -30,6 +30,7 @@ mod recovery;
 mod removal;
 mod request_limits;
 mod slow_issuer;
+mod streams;
 mod sweep;
 mod uploads;
 mod webhook_receiver;

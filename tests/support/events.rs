@@ -57,6 +57,9 @@ pub enum Event {
         already_stored: bool,
         #[serde(deserialize_with = "nullable")]
         key: Option<String>,
+        /// Missing if it is false.
+        #[serde(default)]
+        stream: bool,
     },
     Progress {
         v: Version,
@@ -103,6 +106,13 @@ pub enum Event {
         upload: Option<String>,
         path: String,
         message: String,
+    },
+    Comparing {
+        v: Version,
+        source: usize,
+        upload: String,
+        path: String,
+        parts: u32,
     },
     Blocked {
         v: Version,
@@ -197,6 +207,9 @@ pub struct Receipt {
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,
+    /// Only of a stream.
+    #[serde(default)]
+    pub double_after: Option<u32>,
     pub etag: String,
     pub checksum: String,
     pub proof: String,

@@ -179,12 +179,14 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
 }
 
 /// Checks a request to complete: it must have every part once and in order, with the SHA-256 to
-/// which it is pinned (`pinned`), and the checksum of these parts.
+/// which it is pinned (`pinned`), and the checksum of these parts. `is_single`: for its client, its
+/// only part is the object of a single PUT.
 ///
 /// # Errors
 /// `source_mismatch` with a detail.
 pub fn check_complete(
     plan: &Plan,
+    is_single: bool,
     pinned: &BTreeMap<PartNumber, Sha256>,
     request: &CompleteRequest,
 ) -> Result<(), Refusal> {
@@ -204,10 +206,7 @@ pub fn check_complete(
             return mismatch(format!("part {expected} was signed with another SHA-256"));
         }
     }
-    let expected = object_checksum(
-        plan.is_single(),
-        request.parts.iter().map(|part| &part.sha256),
-    );
+    let expected = object_checksum(is_single, request.parts.iter().map(|part| &part.sha256));
     if expected.as_ref() == Some(&request.checksum) {
         return Ok(());
     }
@@ -242,6 +241,7 @@ mod tests {
             content_type: "video/mp4".into(),
             part_size: None,
             metadata: BTreeMap::new(),
+            expected_size: None,
             modified: None,
             key: None,
             if_exists: None,
@@ -363,7 +363,7 @@ mod tests {
         let pinned = |sha256| BTreeMap::from([(PartNumber::FIRST, sha256)]);
         let signed = pinned(sums[0]);
         let code = |request: &CompleteRequest, signed: &BTreeMap<PartNumber, Sha256>| {
-            check_complete(&plan, signed, request)
+            check_complete(&plan, false, signed, request)
                 .err()
                 .map(|refusal| refusal.code)
         };

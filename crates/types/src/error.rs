@@ -21,6 +21,10 @@ pub enum Kind {
     SourceChanged,
     /// The store received, or sent, bytes that are not those of the source.
     Corrupt,
+    /// The command that produces a stream has failed.
+    CommandFailed,
+    /// A stream has fewer bytes than the user permits.
+    StreamTooSmall,
     /// There is no such source, or it cannot be opened.
     NoSource,
     /// The backend or the store cannot be used: another protocol, no TLS, a forbidden URL.
@@ -90,7 +94,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 2,
-            Self::SourceChanged | Self::Corrupt => 65,
+            Self::SourceChanged | Self::Corrupt | Self::CommandFailed | Self::StreamTooSmall => 65,
             Self::NoSource => 66,
             Self::Incompatible
             | Self::UnexpectedServer
@@ -126,6 +130,8 @@ impl Kind {
             Self::Usage => "usage",
             Self::SourceChanged => "source_changed",
             Self::Corrupt => "corrupt",
+            Self::CommandFailed => "command_failed",
+            Self::StreamTooSmall => "stream_too_small",
             Self::NoSource => "no_source",
             Self::Incompatible => "incompatible",
             Self::DatabaseUnusable => "database_unusable",

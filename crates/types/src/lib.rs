@@ -6,7 +6,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`wire`] | the JSON of the HTTP API, version 1, and its table of errors |
-//! | [`plan`] | how a file is cut into parts |
+//! | [`plan`], [`schedule`] | how a file, or a stream of unknown size, is cut into parts |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
 //! | [`fair_share`] | a limited resource that several owners share |
@@ -29,7 +29,9 @@ mod etag;
 pub mod fair_share;
 mod ids;
 mod media_type;
+mod part_size;
 pub mod plan;
+pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;
 mod secrets;

@@ -35,6 +35,7 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
         if_exists: Some(IfExists::Same),
         version: FILE_VERSION,
         part_size: PART_BYTES,
+        stream: None,
     };
     let uploads = journal
         .intend(&[], vec![intent("film"), intent("song")])

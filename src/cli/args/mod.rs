@@ -8,6 +8,7 @@ mod connection;
 mod exit_codes;
 mod global;
 mod selection;
+mod stream;
 mod tips;
 mod transfer;
 mod verbs;

@@ -53,6 +53,8 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_size: Option<u64>,
     /// Leave out files smaller than this, such as 1
+    ///
+    /// A smaller stream is not completed, and the exit code is 65.
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub min_size: Option<u64>,
     /// Leave out files that were modified earlier: 24h for a day ago, or 2026-11-29 (UTC)

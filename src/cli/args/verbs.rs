@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::connection::{ConnectionArgs, QueryArgs};
 use super::selection::SelectionArgs;
+use super::stream::StreamArgs;
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -43,6 +44,10 @@ Examples:
     upload put -r card --exclude-junk --backend s3://media/in
   Upload the files that another program lists:
     find . -name '*.csv' -print0 | upload put --files-from - -0
+  Upload the output of a pipe:
+    pg_dump db | zstd | upload put - --name db.sql.zst
+  Upload the output of a command, only if it succeeds:
+    upload put --name db.sql --from-command -- pg_dump db
   Continue after an interruption:
     upload resume";
 
@@ -117,12 +122,13 @@ Examples:
 #[derive(Args)]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
-    /// The files to upload, and with -r the directories; the last argument may be a destination:
-    /// s3://BUCKET/PREFIX/ or s3://BUCKET/KEY
+    /// The files to upload, and with -r the directories; - for standard input; the last argument
+    /// may be a destination: s3://BUCKET/PREFIX/ or s3://BUCKET/KEY
     ///
     /// A destination is the bucket of --backend and a key: with a slash at its end, with several
     /// files or with -r, it is the prefix of their keys, as with --prefix; otherwise it is the key
-    /// of the file, as with --key. It begins with s3://; name other backends with --backend.
+    /// of the file, as with --key. It begins with s3://; name other backends with --backend. With
+    /// --from-command, the arguments are the words of the command.
     #[arg(
         required_unless_present_any = ["files_from", "map"],
         value_name = "FILE",
@@ -189,6 +195,8 @@ pub struct PutArgs {
     /// about objects that other machines or programs have put at a key.
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub stream: StreamArgs,
     #[command(flatten)]
     pub transfer: TransferArgs,
     #[command(flatten)]

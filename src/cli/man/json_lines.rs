@@ -26,9 +26,17 @@ pub const EVENTS: &[LineDoc] = &[
                 "string",
                 "bytes of the path in base64; present if they are not UTF-8",
             ),
-            F("size", "integer", "bytes of the source"),
-            F("part_size", "integer", "bytes of every part but the last"),
-            F("parts", "integer", "number of parts"),
+            F(
+                "size",
+                "integer",
+                "bytes of the source; of a stream the expected bytes, or 0",
+            ),
+            F(
+                "part_size",
+                "integer",
+                "bytes of every part but the last; of a stream, of the first part",
+            ),
+            F("parts", "integer", "number of parts; 0 for a stream"),
             F(
                 "resumed_bytes",
                 "integer",
@@ -44,6 +52,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "string|null",
                 "key that the command chooses, below the prefix of the backend; null if the backend makes it",
             ),
+            F(
+                "stream",
+                "boolean",
+                "true for a stream, whose path is -; otherwise absent",
+            ),
         ],
     },
     LineDoc {
@@ -56,7 +69,11 @@ pub const EVENTS: &[LineDoc] = &[
             F("hashed", "integer", "bytes hashed with SHA-256"),
             F("sent", "integer", "bytes handed to the network"),
             F("confirmed", "integer", "bytes acknowledged by the store"),
-            F("size", "integer", "bytes of the source"),
+            F(
+                "size",
+                "integer",
+                "bytes of the source; of a stream, those that were read, or the expected ones if these are more",
+            ),
             F(
                 "rate",
                 "integer",
@@ -66,7 +83,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "part",
-        meaning: "A part is stored and recorded in the journal. Parts that were stored before this run have no event.",
+        meaning: "A part is stored and recorded in the journal. Parts of files that were stored before this run have no event; those of streams have one.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
@@ -116,6 +133,16 @@ pub const EVENTS: &[LineDoc] = &[
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("message", "string", "what changed"),
+        ],
+    },
+    LineDoc {
+        kind: "comparing",
+        meaning: "A stream is read again after an interruption. Its parts are compared with those in the store, and sent from the first one that differs.",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string", "upload id"),
+            F("path", "string", "-"),
+            F("parts", "integer", "number of parts that the store has"),
         ],
     },
     LineDoc {
@@ -283,6 +310,11 @@ pub const RECEIPT: &[FieldDoc] = &[
     F("parts", "integer", "number of parts"),
     F("part_size", "integer", "bytes of every part but the last"),
     F(
+        "double_after",
+        "integer",
+        "of a stream: its part size doubles after each so many parts; absent if all parts have the same size",
+    ),
+    F(
         "etag",
         "string",
         "ETag of the object; for a Companion, which does not report it, computed from the parts",
@@ -305,7 +337,7 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "sha256",
         "string|null",
-        "SHA-256 of the whole file: for a file of one part, and with --sha256",
+        "SHA-256 of the whole object: of a stream, of a file of one part, and with --sha256",
     ),
     F(
         "started",
@@ -343,9 +375,22 @@ const UPLOAD: &[FieldDoc] = &[
         "string|null",
         "key that the command has chosen, below the prefix of the backend; null if the backend makes it",
     ),
-    F("size", "integer", "bytes of the source"),
+    F(
+        "size",
+        "integer|null",
+        "bytes of the source; null for a stream that has not ended",
+    ),
     F("part_size", "integer", "bytes of every part but the last"),
-    F("parts", "integer", "number of parts"),
+    F(
+        "parts",
+        "integer",
+        "number of parts; of a stream that has not ended, of those that were read",
+    ),
+    F(
+        "stream",
+        "boolean",
+        "true for a stream, whose path is -; otherwise absent",
+    ),
     F(
         "stored_parts",
         "integer",
@@ -516,43 +561,8 @@ const SERVE: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-const TOKEN: &[LineDoc] = &[LineDoc {
-    kind: "token",
-    meaning: "A token.",
-    fields: &[
-        F("id", "string", "id; not in the output of add"),
-        F("name", "string", "owner"),
-        F(
-            "token",
-            "string",
-            "the token itself; in the output of add only",
-        ),
-        F("created_at", "string", "time of creation"),
-        F("revoked_at", "string", "time of revocation, if revoked"),
-        F("expires_at", "string", "end of validity, if limited"),
-        F(
-            "last_used_at",
-            "string",
-            "time of the last request, behind by a minute at most",
-        ),
-        F("subject", "string", "subject of the owner"),
-        F(
-            "owner",
-            "string",
-            "segment of the owner, after its first request",
-        ),
-        F("quota", "string", "its own quota, if it has one"),
-        F(
-            "allow_types",
-            "array",
-            "its own content types, if it has some",
-        ),
-        F("keys", "array", "its own patterns of keys, if it has some"),
-    ],
-}];
-
-/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those of an
-/// operator are in `owner_lines`.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Others are in
+/// `gateway_lines` and `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
@@ -564,7 +574,6 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-config" => CONFIG,
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
-        "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }
 }

@@ -1,6 +1,7 @@
 //! The description of one type of line of `--json`.
 
 /// One type of line.
+#[derive(Clone, Copy)]
 pub struct LineDoc {
     /// The value of `type`.
     pub kind: &'static str,

@@ -60,6 +60,7 @@ fn receipt() -> Receipt {
         size: 0,
         parts: 1,
         part_size: 1,
+        double_after: Some(1000),
         etag: "e".parse().unwrap(),
         checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,
@@ -106,6 +107,7 @@ fn events_of_progress() -> Vec<Event> {
             resumed_bytes: 0,
             already_stored: false,
             key: None,
+            stream: true,
             forecast: None,
         },
         Event::Progress {
@@ -188,6 +190,12 @@ fn events_of_the_end() -> Vec<Event> {
     let id = || receipt.id.clone().unwrap();
     let (item, path, message, upload) = (0, String::new(), String::new(), None);
     vec![
+        Event::Comparing {
+            item,
+            upload: id(),
+            path: path.clone(),
+            parts: 0,
+        },
         Event::Waiting {
             item,
             upload: id(),

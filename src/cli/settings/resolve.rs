@@ -224,17 +224,12 @@ impl Settings {
     /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong value in the
     /// configuration file.
     pub fn put(&self, flags: &PutArgs, files: &[PathBuf]) -> Result<PutOptions> {
-        if flags.name.is_some() && (files.len() > 1 || flags.selection.is_set()) {
+        let has_several = files.len() > 1 && !flags.stream.from_command;
+        if flags.name.is_some() && (has_several || flags.selection.is_set()) {
             return Err(Error::new(
                 Kind::Usage,
                 "--name is for a single file, but several are given",
             ));
-        }
-        if files.iter().any(|path| path.as_os_str() == "-") {
-            return Err(
-                Error::new(Kind::Usage, "reading from standard input is not supported")
-                    .with_hint("to upload a file named '-', pass ./-"),
-            );
         }
         let mut metadata = BTreeMap::new();
         for (key, value) in &flags.metadata {

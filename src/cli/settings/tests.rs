@@ -330,7 +330,6 @@ fn conflicting_flags_of_put_are_usage_errors() {
         put(&["a", "b", "--name", "n"]).unwrap_err().kind(),
         Kind::Usage
     );
-    assert_eq!(put(&["-"]).unwrap_err().kind(), Kind::Usage);
     assert_eq!(
         put(&["a", "--meta", "k=1", "--meta", "k=2"])
             .unwrap_err()

@@ -97,6 +97,7 @@ pub fn begin_request(
             .filter(|content_type| !content_type.is_empty())
             .unwrap_or(DEFAULT_CONTENT_TYPE)
             .to_owned(),
+        expected_size: None,
         part_size: None,
         metadata: metadata
             .into_iter()

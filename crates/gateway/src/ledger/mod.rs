@@ -32,6 +32,7 @@ mod sql;
 mod sqlite;
 mod store_profiles;
 mod stored_bytes;
+mod streamed_uploads;
 mod survey;
 mod sweep;
 #[cfg(test)]

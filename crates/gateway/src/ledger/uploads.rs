@@ -19,6 +19,7 @@ use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
 use upload_types::plan::Plan;
+use upload_types::schedule::Schedule;
 use upload_types::wire::{Limits, PartSpec, Receipt, UploadState};
 use upload_types::{ETag, Key, Sha256, UploadId};
 
@@ -36,8 +37,10 @@ pub struct UploadSpec {
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
     pub kind: UploadKind,
-    /// If the upload is not declared, a placeholder until the upload is completing, and from then
-    /// on the plan computed from the parts that the store lists.
+    /// Of a stream: the plan of the parts that were signed so far, and from the time at which the
+    /// upload is completing the plan of all parts. Of an upload from a browser: a placeholder until
+    /// the upload is completing, and from then on the plan computed from the parts that the store
+    /// lists.
     pub plan: Plan,
     pub key: Key,
     /// Present if the client has chosen the key.
@@ -65,7 +68,7 @@ impl UploadSpec {
                 let is_put = self.chosen.as_ref().is_none_or(|chosen| chosen.single_put);
                 self.plan.is_single() && is_put
             }
-            UploadKind::Multipart => false,
+            UploadKind::Streamed | UploadKind::Multipart => false,
             UploadKind::FormPost => true,
         }
     }
@@ -121,9 +124,9 @@ impl Deref for Upload {
 /// The columns that [`read_upload`] expects, in its order.
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
     part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, \
-    chosen_key, replaces, is_replaced";
+    chosen_key, replaces, is_replaced, double_after";
 /// The number of [`COLUMNS`].
-pub(super) const COLUMN_COUNT: usize = 25;
+pub(super) const COLUMN_COUNT: usize = 26;
 
 impl Ledger {
     /// An upload by its id. Returns `None` if it belongs to another owner.
@@ -289,8 +292,8 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     // an upload at the same chosen key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
-         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, chosen_key, replaces, epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 1) \
+         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, chosen_key, replaces, double_after, epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 1) \
          ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
     let replaces = spec
@@ -308,7 +311,11 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         &spec.content_type,
         &metadata,
         spec.plan.part_size(),
-        spec.plan.count(),
+        if spec.kind == UploadKind::Streamed {
+            0
+        } else {
+            spec.plan.count()
+        },
         spec.key.as_str(),
         &spec.token,
         new.holder.as_deref(),
@@ -319,6 +326,7 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         spec.kind.name(),
         spec.chosen.as_ref().map(ChosenKey::transfer),
         replaces,
+        spec.plan.schedule().double_after().unwrap_or(0),
     ];
     let Some(upload) = tx.find(&sql, row, read_upload)? else {
         return Ok(None);
@@ -334,10 +342,15 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     Ok(Some(upload))
 }
 
-/// Reads the size of an upload from the column `size`, and the size of its parts from the next one.
-pub(super) fn read_plan(row: &Row<'_>, size: usize) -> sql::Result<Plan> {
+/// Reads the size of an upload from the column `size`, the size of its parts from the next one, and
+/// the number of parts after which it doubles.
+pub(super) fn read_plan(row: &Row<'_>, size: usize, double_after: usize) -> sql::Result<Plan> {
     let part_size = size + 1;
-    Plan::pinned(row.number(size)?, row.number(part_size)?)
+    let (bytes, part_bytes) = (row.number(size)?, row.number(part_size)?);
+    let double_after = u32::try_from(row.number(double_after)?)
+        .map_err(|_| damaged(double_after, "not a number of parts"))?;
+    Schedule::pinned(part_bytes, Some(double_after).filter(|parts| *parts > 0))
+        .and_then(|schedule| Plan::of_stream(bytes, schedule))
         .map_err(|_| damaged(part_size, "not a plan"))
 }
 
@@ -355,7 +368,7 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         content_type: row.text(5)?,
         metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,
         kind: UploadKind::from_name(&row.text(7)?).ok_or(damaged(7, "not a kind of upload"))?,
-        plan: read_plan(row, 8)?,
+        plan: read_plan(row, 8, 25)?,
         key: row
             .text(10)?
             .parse()

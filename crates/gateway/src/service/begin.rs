@@ -16,6 +16,7 @@ use crate::problem::{Refusal, ledger_failed};
 use crate::validation;
 use upload_types::crash;
 use upload_types::plan::{Plan, PlanError};
+use upload_types::schedule::Schedule;
 use upload_types::wire::{BeginRequest, BeginResponse, ClaimRequest, Code, UploadState};
 
 /// A begun upload.
@@ -46,11 +47,12 @@ impl Service {
         request.key = requested
             .as_ref()
             .map(|requested| requested.key.to_string());
-        let plan = self.plan(&request)?;
+        let (kind, plan) = self.plan(&request)?;
         // Parts that do not match the plan are ignored: the client computed them before it got the
         // plan.
         let parts = request.parts.take().unwrap_or_default();
-        let parts = if validation::check_parts(&plan, &parts).is_ok() {
+        let is_planned = kind == UploadKind::Declared;
+        let parts = if is_planned && validation::check_parts(&plan, &parts).is_ok() {
             parts
         } else {
             Vec::new()
@@ -61,7 +63,7 @@ impl Service {
 
         let holder = request.holder.clone();
         let arrival = Arrival {
-            kind: UploadKind::Declared,
+            kind,
             plan,
             pinned: parts.clone(),
             chosen: None,
@@ -104,21 +106,37 @@ impl Service {
             state,
             key: self.store.key_in_bucket(&upload.key),
             part_size: upload.plan.part_size(),
-            part_count: upload.plan.count(),
+            double_after: upload.plan.schedule().double_after(),
+            part_count: if kind == UploadKind::Streamed {
+                0
+            } else {
+                upload.plan.count()
+            },
             expires_at: upload.expires_at,
             parts: signed,
         };
         Ok(Begun { response, is_new })
     }
 
-    fn plan(&self, request: &BeginRequest) -> Result<Plan, Refusal> {
-        let Some(size) = request.size else {
-            return Err(Refusal::with_detail(
-                Code::InvalidRequest,
-                "size must be a number; null is reserved",
-            ));
+    /// The plan of a source. That of a stream has no byte yet.
+    fn plan(&self, request: &BeginRequest) -> Result<(UploadKind, Plan), Refusal> {
+        let limits = &self.config().limits;
+        let (kind, plan) = match (request.size, request.expected_size) {
+            (Some(_), Some(_)) => {
+                let detail = "expected_size is for a source of unknown size";
+                return Err(Refusal::with_detail(Code::InvalidRequest, detail));
+            }
+            (Some(size), None) => (
+                UploadKind::Declared,
+                Plan::new(size, request.part_size, limits),
+            ),
+            (None, expected) => (
+                UploadKind::Streamed,
+                Schedule::new(expected, request.part_size, limits)
+                    .and_then(|schedule| Plan::of_stream(0, schedule)),
+            ),
         };
-        Plan::new(size, request.part_size, &self.config().limits).map_err(|error| {
+        let plan = plan.map_err(|error| {
             let code = match error {
                 PlanError::TooLarge { .. } => Code::TooLarge,
                 PlanError::PartSizeOutOfRange { .. } | PlanError::Indivisible { .. } => {
@@ -126,7 +144,8 @@ impl Service {
                 }
             };
             Refusal::with_detail(code, error.to_string())
-        })
+        })?;
+        Ok((kind, plan))
     }
 
     /// Inserts the row of a new upload, or finds the row of an earlier request with the same

@@ -19,9 +19,10 @@ use super::completion_source::CompletionSource;
 use super::lifecycle::{is_gone, refuse_transition, with_expiry};
 use super::shared_state::Service;
 use super::sign::check_declared;
+use super::stream;
 use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{Ending, TransitionOutcome, Upload};
+use crate::ledger::{Ending, TransitionOutcome, Upload, UploadKind};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::time::in_milliseconds;
@@ -73,10 +74,16 @@ impl Service {
             return Err(Refusal::new(Code::LeaseLost));
         }
         check_declared(&upload)?;
+        let mut upload = upload;
+        if upload.kind == UploadKind::Streamed {
+            upload.spec.plan = stream::whole_plan(&upload.plan, &rows, &request)?;
+        }
         let pinned = rows.into_iter();
         let pinned = pinned.filter_map(|row| Some((row.number, row.sha256?)));
-        validation::check_complete(&upload.plan, &pinned.collect(), &request)?;
-        // An object of one part may be a multipart upload, which the client need not know.
+        // An object of one part may be a multipart upload, which the client need not know, unless
+        // it is a stream.
+        let is_single = upload.plan.is_single() && upload.kind != UploadKind::Streamed;
+        validation::check_complete(&upload.plan, is_single, &pinned.collect(), &request)?;
         let part_sha256 = request.parts.iter().map(|part| &part.sha256);
         if let Some(checksum) = validation::object_checksum(upload.is_single(), part_sha256) {
             request.checksum = checksum;
@@ -180,6 +187,11 @@ impl Service {
     ) -> Result<TransitionOutcome, Refusal> {
         let (id, epoch, renewed) = (&upload.id, source.epoch(), self.renewed());
         match source {
+            CompletionSource::Declared(request) if upload.kind == UploadKind::Streamed => self
+                .ledger
+                .start_completing_stream(id, epoch, upload.plan, request.parts.clone(), renewed)
+                .await
+                .map_err(ledger_failed),
             CompletionSource::Declared(request) => self
                 .ledger
                 .start_completing(id, epoch, request.parts.clone(), renewed)
@@ -344,6 +356,7 @@ impl Service {
             size: upload.plan.size(),
             parts: source.part_count(),
             part_size: upload.plan.part_size(),
+            double_after: upload.plan.schedule().double_after(),
             etag: object.etag.clone(),
             checksum: source.checksum().cloned(),
             proof: store.proof(),

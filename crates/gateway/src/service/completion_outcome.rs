@@ -83,13 +83,19 @@ pub fn expired_object(
         UploadKind::FormPost => ExpiredObject::Leftover,
         // Its existence proves a complete. Its size was not declared.
         UploadKind::Multipart => ExpiredObject::Unknown,
+        // The ledger may be older than the end of the stream.
+        UploadKind::Streamed if object.size != size => ExpiredObject::Unknown,
         UploadKind::Declared if object.size != size => ExpiredObject::Leftover,
-        UploadKind::Declared if checksum.is_none() => ExpiredObject::Unknown,
-        UploadKind::Declared if differ(object.checksum.as_ref(), checksum) => {
+        UploadKind::Declared | UploadKind::Streamed if checksum.is_none() => ExpiredObject::Unknown,
+        UploadKind::Declared | UploadKind::Streamed
+            if differ(object.checksum.as_ref(), checksum) =>
+        {
             ExpiredObject::Leftover
         }
-        UploadKind::Declared if !unsigned_headers.is_empty() => ExpiredObject::Unknown,
-        UploadKind::Declared => ExpiredObject::Verified,
+        UploadKind::Declared | UploadKind::Streamed if !unsigned_headers.is_empty() => {
+            ExpiredObject::Unknown
+        }
+        UploadKind::Declared | UploadKind::Streamed => ExpiredObject::Verified,
     }
 }
 

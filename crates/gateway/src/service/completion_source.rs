@@ -1,6 +1,6 @@
 //! The parts with which an upload is completed: declared by its client, or listed by the store.
 
-use crate::ledger::{LedgerPart, Upload, UploadKind};
+use crate::ledger::{LedgerPart, Upload};
 use crate::limits::Quota;
 use crate::validation;
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
@@ -28,7 +28,7 @@ impl CompletionSource {
         object_etag: Option<&ETag>,
     ) -> Option<Self> {
         let epoch = upload.lease.epoch;
-        if upload.kind != UploadKind::Declared {
+        if !upload.kind.declares_parts() {
             let part = |row: LedgerPart| {
                 Some(StoredPart {
                     number: row.number,

@@ -72,7 +72,10 @@ impl Service {
         }
         let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = rows.map_err(ledger_failed)?;
-        let source = if upload.kind == UploadKind::Declared {
+        // The parts of a stream are known once it is completing.
+        let is_planned =
+            upload.kind == UploadKind::Streamed && upload.state == UploadState::Completing;
+        let source = if upload.kind == UploadKind::Declared || is_planned {
             self.declared_source(&upload, rows).await?
         } else if upload.state == UploadState::Completing {
             CompletionSource::from_rows(&upload, rows, None)

@@ -33,6 +33,7 @@ mod recover;
 mod shared_state;
 mod sign;
 mod statuses;
+mod stream;
 mod survey;
 mod sweep;
 mod sweep_preview;

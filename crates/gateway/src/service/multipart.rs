@@ -2,7 +2,7 @@
 
 use super::lifecycle::refuse_parts;
 use super::shared_state::Service;
-use crate::ledger::{Upload, UploadKind};
+use crate::ledger::Upload;
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
 use upload_types::crash;
 
@@ -86,7 +86,7 @@ impl Service {
                 return Ok(found);
             }
         }
-        let store = if upload.kind == UploadKind::Declared {
+        let store = if upload.kind.declares_parts() {
             &self.store
         } else {
             &self.unproven_store

@@ -122,6 +122,7 @@ fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
     struct Fields<'a> {
         name: &'a str,
         size: Option<u64>,
+        expected_size: Option<u64>,
         content_type: &'a str,
         part_size: Option<u64>,
         metadata: &'a BTreeMap<String, String>,
@@ -131,6 +132,7 @@ fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
     let fields = Fields {
         name: &request.name,
         size: request.size,
+        expected_size: request.expected_size,
         content_type: &request.content_type,
         part_size: request.part_size,
         metadata: &request.metadata,

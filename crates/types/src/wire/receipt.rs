@@ -35,7 +35,12 @@ pub struct Receipt {
     pub version_id: Option<String>,
     pub size: u64,
     pub parts: u32,
+    /// The size of each part but the last one, in bytes.
     pub part_size: u64,
+    /// Of a stream: the part size doubles after each so many parts. Absent: all parts but the last
+    /// one have the same size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub double_after: Option<u32>,
     pub etag: ETag,
     /// Absent if no SHA-256 of the parts is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

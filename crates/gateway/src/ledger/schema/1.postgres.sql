@@ -36,9 +36,11 @@ CREATE TABLE upload (
     size BIGINT NOT NULL,
     content_type TEXT COLLATE "C" NOT NULL,
     metadata TEXT COLLATE "C" NOT NULL,
-    -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
+    -- How its bytes arrive: 'declared', 'streamed', 'multipart' or 'form_post'.
     kind TEXT COLLATE "C" NOT NULL,
     part_size BIGINT NOT NULL,
+    -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.
+    double_after BIGINT NOT NULL DEFAULT 0,
     part_count BIGINT NOT NULL,
     -- Several uploads may have the same key if their clients have chosen it.
     key TEXT COLLATE "C" NOT NULL,

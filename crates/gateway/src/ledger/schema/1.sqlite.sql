@@ -35,9 +35,11 @@ CREATE TABLE upload (
     size INTEGER NOT NULL,
     content_type TEXT NOT NULL,
     metadata TEXT NOT NULL,
-    -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
+    -- How its bytes arrive: 'declared', 'streamed', 'multipart' or 'form_post'.
     kind TEXT NOT NULL,
     part_size INTEGER NOT NULL,
+    -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.
+    double_after INTEGER NOT NULL DEFAULT 0,
     part_count INTEGER NOT NULL,
     -- Several uploads may have the same key if their clients have chosen it.
     key TEXT NOT NULL,

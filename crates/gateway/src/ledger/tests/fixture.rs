@@ -178,6 +178,7 @@ pub fn receipt(upload: &Upload) -> Receipt {
         size: upload.plan.size(),
         parts: upload.plan.count(),
         part_size: upload.plan.part_size(),
+        double_after: None,
         etag: "etag".parse().unwrap(),
         checksum: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().ok(),
         proof: Proof::Sha256,

@@ -23,6 +23,7 @@ impl Fixture {
         let request = BeginRequest {
             name: "a.bin".into(),
             size: None,
+            expected_size: None,
             content_type: "application/octet-stream".into(),
             part_size: None,
             metadata: BTreeMap::new(),

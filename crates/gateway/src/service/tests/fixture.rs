@@ -259,6 +259,7 @@ impl Fixture {
         BeginRequest {
             name: "a.bin".into(),
             size: Some(u64::try_from(size).unwrap()),
+            expected_size: None,
             content_type: "application/octet-stream".into(),
             part_size: Some(u64::try_from(PART).unwrap()),
             metadata: BTreeMap::new(),

@@ -176,6 +176,7 @@ impl StateFixture {
             size: SIZE,
             parts: 1,
             part_size: SIZE,
+            double_after: None,
             etag: etag(),
             checksum: Some(Checksum::whole(&sha256())),
             proof: Proof::Sha256,
@@ -208,6 +209,11 @@ impl StateFixture {
                 let parts = vec![declared_part()];
                 ledger.pin_parts(id, EPOCH, parts, renewed).await
             }
+            "sign stream" => {
+                let (parts, size) = (vec![declared_part()], (SIZE, quota));
+                let outcome = ledger.pin_stream(id, EPOCH, parts, size, renewed).await;
+                Ok(outcome.unwrap().unwrap())
+            }
             "sign numbers" => {
                 let outcome = ledger.reserve_size(id, EPOCH, SIZE, quota, renewed).await;
                 Ok(outcome.unwrap().unwrap())
@@ -226,6 +232,18 @@ impl StateFixture {
             "complete" => {
                 let parts = vec![complete_part()];
                 ledger.start_completing(id, EPOCH, parts, renewed).await
+            }
+            "complete stream" => {
+                let pin = format!(
+                    "INSERT INTO part (upload, number, size, sha256) VALUES ('{id}', 1, {SIZE}, x'{}') \
+                     ON CONFLICT DO NOTHING",
+                    complete_part().sha256
+                );
+                ledger::tests::execute_sql(&self.config, &pin);
+                let (plan, parts) = (upload.plan, vec![complete_part()]);
+                ledger
+                    .start_completing_stream(id, EPOCH, plan, parts, renewed)
+                    .await
             }
             "complete listed" => {
                 let (plan, parts) = (upload.plan, vec![stored_part()]);
