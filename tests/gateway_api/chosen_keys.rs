@@ -1,5 +1,5 @@
-//! Keys that clients choose: which ones an owner may choose, and the errors if a key is in use or has
-//! an object.
+//! Keys that clients choose: which ones an owner may choose, and the errors if a key is in use or
+//! has an object.
 //!
 //! Not here: failures of the store (the unit tests of the gateway).
 

@@ -558,12 +558,8 @@ const TOKEN: &[LineDoc] = &[LineDoc {
             "segment of the owner, after its first request",
         ),
         F("quota", "string", "its own quota, if it has one"),
-        F(
-            "allow_types",
-            "array",
-            "its own content types, if it has some",
-        ),
-        F("keys", "array", "its own patterns of keys, if it has some"),
+        F("allow_types", "array", "its own content types, if any"),
+        F("keys", "array", "its own patterns of keys, if any"),
     ],
 }];
 
