@@ -191,7 +191,10 @@ fn corrected(arguments: &[String], destination: &str, has_files: bool) -> String
 mod tests {
     use super::*;
 
-    fn split_of(arguments: &[&str]) -> Result<(Vec<String>, Option<(String, String)>)> {
+    /// The files, and backend and key of the destination.
+    type Split = (Vec<String>, Option<(String, String)>);
+
+    fn split_of(arguments: &[&str]) -> Result<Split> {
         let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let paths: Vec<PathBuf> = arguments[1..]
             .iter()

@@ -262,12 +262,12 @@ pub fn check_begun_key(chosen: Option<&str>, begun: &Key) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn existing(size: u64, checksum: Option<Checksum>) -> ExistingObject {
+    fn existing(size: u64, checksum: impl Into<Option<Checksum>>) -> ExistingObject {
         ExistingObject {
             key: "in/app.tar".parse().unwrap(),
             size,
             etag: "e".parse().unwrap(),
-            checksum,
+            checksum: checksum.into(),
             part_size: None,
             part_sizes: Vec::new(),
             modified: None,
@@ -280,8 +280,8 @@ mod tests {
         (0..count).map(|n| Sha256::of(&n.to_be_bytes())).collect()
     }
 
-    fn composite(count: u32) -> Option<Checksum> {
-        Some(Checksum::composite(&digests(count)))
+    fn composite(count: u32) -> Checksum {
+        Checksum::composite(&digests(count))
     }
 
     fn cut(comparison: &Comparison) -> Vec<u64> {

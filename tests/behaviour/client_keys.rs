@@ -1,5 +1,5 @@
-//! `upload serve --client-keys`: the flag, the patterns of tokens and of the configuration file, and
-//! uploads at chosen keys to an S3 server of another project.
+//! `upload serve --client-keys`: the flag, the patterns of tokens and of the configuration file,
+//! and uploads at chosen keys to an S3 server of another project.
 //!
 //! Not here: the answers of the API in full (`tests/gateway_api/chosen_keys.rs`), and the flags of
 //! the client.

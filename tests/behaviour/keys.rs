@@ -101,9 +101,9 @@ fn destination_names_bucket_and_key() {
         assert_eq!(bucket.store.sha256(key), files::sha256(&file));
         let list = bucket.upload(&sandbox, &["list", "--all", "--json"]);
         let list = list.run().succeeds();
-        let last: Value = serde_json::from_str(list.lines().pop().unwrap()).unwrap();
+        let newest: Value = serde_json::from_str(list.lines().pop().unwrap()).unwrap();
         assert_eq!(
-            (&last["key"], &last["backend"]),
+            (&newest["key"], &newest["backend"]),
             (&key.into(), &"s3://embedded".into())
         );
     }

@@ -1,5 +1,5 @@
-//! Keys that clients choose: which ones an owner may choose, and the errors if a key is in use or has
-//! an object.
+//! Keys that clients choose: which ones an owner may choose, and the errors if a key is in use or
+//! has an object.
 //!
 //! Not here: failures of the store (the unit tests of the gateway).
 
@@ -264,10 +264,14 @@ async fn owners_that_share_a_pattern_share_its_objects() {
     upload(&gateway, "b", &overwrite, b"bob").await.unwrap();
     assert_eq!(size_at(&gateway, "shared/x").await, Some(3));
     gateway.token.clone_from(&alice);
-    let status = gateway.get(&format!("/v1/uploads/{}", first.id)).await;
+    let status = gateway
+        .get(&format!("/v1/uploads/{}", first.id.as_ref().unwrap()))
+        .await;
     let status: UploadStatus = expect_json(status, 200).await;
     assert_eq!(status.object, Some(ObjectState::Replaced));
-    let url = gateway.get(&format!("/v1/uploads/{}/url", first.id)).await;
+    let url = gateway
+        .get(&format!("/v1/uploads/{}/url", first.id.as_ref().unwrap()))
+        .await;
     assert_eq!(problem_code(url).await, "gone");
 }
 

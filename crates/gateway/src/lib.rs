@@ -31,8 +31,8 @@
 //! 3. operations: `events`, `service`
 //! 4. requests: `auth`, `cors`, `json_body`, `request_body`, `validation`, `problem`
 //! 5. state: `ledger`
-//! 6. base: `hooks`, `key_patterns`, `lease`, `limits`, `listener`, `connection_limiter`, `metrics`,
-//!    `tracked_stream`, `transfer_progress`, `background_task`, `time`
+//! 6. base: `hooks`, `key_patterns`, `lease`, `limits`, `listener`, `connection_limiter`,
+//!    `metrics`, `tracked_stream`, `transfer_progress`, `background_task`, `time`
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

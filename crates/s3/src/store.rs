@@ -1,7 +1,8 @@
 //! One bucket: its checked settings, and the URLs of its objects.
 //!
 //! Not here: the requests. [`crate::listing`], [`crate::multipart`], [`crate::objects`],
-//! [`crate::object_parts`], [`crate::copy`] and [`crate::probe`] add them to [`Store`], one group of operations each.
+//! [`crate::object_parts`], [`crate::copy`] and [`crate::probe`] add them to [`Store`], one group
+//! of operations each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

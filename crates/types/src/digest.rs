@@ -146,8 +146,8 @@ impl Checksum {
         Self(format!("{}-{count}", BASE64.encode(all.finalize())))
     }
 
-    /// Whether the object has the same bytes as one with the checksum `other`. An object of one part
-    /// has another checksum if it was sent in one PUT than as a multipart upload.
+    /// Whether the object has the same bytes as one with the checksum `other`. An object of one
+    /// part has another checksum if it was sent in one PUT than as a multipart upload.
     #[must_use]
     pub fn has_content_of(&self, other: &Self) -> bool {
         let only_part = |checksum: &Self| {

@@ -160,8 +160,8 @@ pub struct ServeOptions {
     /// Let clients choose the keys of their objects, as far as they match a pattern of the client's
     /// token (serve token add --keys) or of the keys of --limits
     ///
-    /// Without a pattern, an owner chooses no keys. If there is an object at a key, only a client that
-    /// asks for it replaces the object, and only the one that was there when its upload began.
+    /// Without a pattern, an owner chooses no keys. If there is an object at a key, only a client
+    /// that asks for it replaces the object, and only the one that was there when its upload began.
     /// Owners whose patterns match the same key share its object. With --hook, no object is
     /// replaced. The credentials of the store need s3:ListBucket.
     #[arg(long)]
@@ -512,7 +512,7 @@ pub enum TokenVerb {
         /// A pattern of keys that this token may choose, such as 'app/**', if the gateway runs with
         /// --client-keys; repeatable [default: those of --limits, otherwise none]
         ///
-        /// A glob for the whole key, below the prefix of the store: * and ? match no slash, ** does.
+        /// A glob for the whole key below the prefix of the store: * and ? match no slash, ** does.
         #[arg(long = "keys", value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
         keys: Vec<String>,
         #[command(flatten)]

@@ -1,4 +1,4 @@
-//! How an object takes a key that its client has chosen.
+//! The way in which an object takes a key that its client has chosen.
 //!
 //! Not here: the operations on the uploads at such a key (`key_usage`).
 

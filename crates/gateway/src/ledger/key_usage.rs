@@ -1,5 +1,5 @@
-//! The uploads at keys that clients have chosen: several uploads may have the same one, at most one of them is
-//! unfinished, and the object is that of the last one that was verified.
+//! The uploads at keys that clients have chosen: several uploads may have the same one, at most one
+//! of them is unfinished, and the object is that of the last one that was verified.
 //!
 //! Not here: which keys an owner may choose (`service/chosen_key`).
 

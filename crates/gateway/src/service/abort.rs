@@ -136,8 +136,8 @@ impl Service {
     /// expired one whose object was kept.
     ///
     /// # Errors
-    /// `busy` if its state has changed, `key_in_use` while another upload is unfinished at its chosen
-    /// key, `store_unavailable` (repeat the request).
+    /// `busy` if its state has changed, `key_in_use` while another upload is unfinished at its
+    /// chosen key, `store_unavailable` (repeat the request).
     async fn remove(&self, upload: &Upload) -> Result<(), Refusal> {
         // First, since the ledger forgets the key of the quarantine.
         if let Some(key) = upload.quarantine_key() {

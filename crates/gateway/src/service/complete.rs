@@ -45,8 +45,8 @@ impl Service {
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
-    /// other parts, `exists` if another object is at the chosen key, `lease_lost`, `gone` (also for an upload that the store has lost),
-    /// `rate_limited`, `not_found`, `store_unavailable`.
+    /// other parts, `exists` if another object is at the chosen key, `lease_lost`, `gone` (also for
+    /// an upload that the store has lost), `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
         owner: &Owner,

@@ -27,8 +27,8 @@ impl Reuse {
 
 impl Service {
     /// Ensures that an open upload of several parts has a multipart upload: the one in the ledger,
-    /// otherwise the oldest one at its key, otherwise a new one. At a key that the client has chosen,
-    /// others belong to other uploads or to other programs.
+    /// otherwise the oldest one at its key, otherwise a new one. At a key that the client has
+    /// chosen, others belong to other uploads or to other programs.
     pub(super) async fn ensure_multipart(
         &self,
         mut upload: Upload,

@@ -108,8 +108,8 @@ pub struct BeginRequest {
 }
 
 /// What to do if there is an object at the key that a client asks for. The gateway answers `same`,
-/// `fail` and `skip` with the error `exists`, which describes the object: the client decides whether
-/// its content is the same.
+/// `fail` and `skip` with the error `exists`, which describes the object: the client decides
+/// whether its content is the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

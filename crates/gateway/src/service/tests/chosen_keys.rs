@@ -1,7 +1,8 @@
-//! Keys that clients have chosen: two uploads at one key, late requests, failures of the store, and
-//! the bytes that are counted.
+//! Keys that clients have chosen: two uploads at one key, objects that come in between, and
+//! failures of the store.
 //!
-//! Not here: the keys that an owner may choose (`tests/gateway_api`).
+//! Not here: the keys that an owner may choose (`tests/gateway_api`), and cleanup
+//! (`chosen_key_leftovers`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,192 +10,17 @@ use std::time::Duration;
 use axum::http::Method;
 use futures_util::future::join_all;
 
-use super::fixture::{CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
-use crate::auth::Owner;
-use crate::hooks::{Hook, HookKind, Hooks, OnReject};
-use crate::key_patterns::ClientKeys;
-use crate::ledger::{Ledger, SurveyedKeys};
-use crate::limits::{OwnerLimits, Quota};
-use crate::problem::Refusal;
-use crate::service::Service;
-use crate::service::abort::Finished;
-use crate::service::begin::Begun;
-use crate::service::confirm::Confirmation;
-use upload_s3::{NewObject, Profile, WriteCondition};
-use upload_types::wire::{
-    BeginRequest, BeginResponse, Code, CompletePart, CompleteRequest, ExistingObject, IfExists,
-    ObjectState, PartSpec, SignRequest, SignedPart, SignedPut, UploadState,
+use super::chosen_key_fixture::{CLEANUP_DUE, KEY, LEASES_ENDED, existing, key, probed, put_again};
+use super::fixture::{
+    CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, is_pending, receipt, send,
 };
-use upload_types::{Checksum, Key, PartNumber, Sha256, UploadId};
-
-const KEY: &str = "app/1.2.3/x.bin";
-const LEASES_ENDED: &str = "UPDATE upload SET lease_until = 1";
-const CLEANUP_DUE: &str =
-    "UPDATE upload SET cleanup_at = 1, may_land_until = 1 WHERE cleanup_at > 1";
-
-/// A store of which a probe has found that it enforces every condition.
-async fn probed() -> Fixture {
-    let mut fixture = Fixture::new().await;
-    let config = fixture.service.config();
-    let ledger = Ledger::open(&fixture.ledger_config).await.unwrap();
-    let store = fixture.service.store.clone();
-    let store = store.with_profile(Profile::embedded());
-    fixture.service = Service::new(ledger, store, (*config).clone());
-    fixture
-}
-
-/// An upload of these bytes at [`KEY`], with the requests that send it.
-struct Sent {
-    upload: BeginResponse,
-    puts: Vec<SignedPut>,
-    complete: CompleteRequest,
-}
-
-impl Fixture {
-    async fn begin_at(
-        &self,
-        idempotency_key: &str,
-        if_exists: IfExists,
-        size: usize,
-    ) -> Result<Begun, Refusal> {
-        let request = BeginRequest {
-            key: Some(KEY.to_owned()),
-            if_exists: Some(if_exists),
-            ..Self::begin_request(size)
-        };
-        self.service
-            .begin(&self.owner, idempotency_key, request)
-            .await
-    }
-
-    async fn refused_at(&self, idempotency_key: &str, if_exists: IfExists) -> Refusal {
-        let begun = self.begin_at(idempotency_key, if_exists, 3).await;
-        begun.err().expect("the upload was begun")
-    }
-
-    /// Begins an upload at [`KEY`] and sends its parts.
-    async fn send_at(&self, idempotency_key: &str, if_exists: IfExists, body: &[u8]) -> Sent {
-        let begun = self.begin_at(idempotency_key, if_exists, body.len()).await;
-        self.send_to(begun.unwrap().response, body).await
-    }
-
-    async fn send_to(&self, upload: BeginResponse, body: &[u8]) -> Sent {
-        let chunks: Vec<&[u8]> = if body.is_empty() {
-            vec![&[]]
-        } else {
-            body.chunks(PART).collect()
-        };
-        let specs = (1..).zip(&chunks).map(|(number, chunk)| PartSpec {
-            number: PartNumber::try_from(number).unwrap(),
-            size: chunk.len() as u64,
-            sha256: Sha256::of(chunk),
-            md5: None,
-        });
-        let sign = SignRequest {
-            epoch: upload.epoch,
-            parts: specs.collect(),
-            credentials_rejected: false,
-        };
-        let signed = self
-            .service
-            .sign(&self.owner, upload.id.as_str(), sign)
-            .await
-            .unwrap();
-        let (mut puts, mut parts) = (Vec::new(), Vec::new());
-        for (signed, chunk) in signed.parts.into_iter().zip(chunks) {
-            let SignedPart::Put(put) = signed else {
-                panic!("the gateway signed no PUT for the part")
-            };
-            parts.push(CompletePart {
-                number: put.number,
-                etag: send(&put, chunk).await,
-                sha256: Sha256::of(chunk),
-            });
-            puts.push(put);
-        }
-        let checksum = match parts.as_slice() {
-            [part] => Checksum::whole(&part.sha256),
-            parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
-        };
-        let complete = CompleteRequest {
-            epoch: upload.epoch,
-            parts,
-            checksum,
-        };
-        Sent {
-            upload,
-            puts,
-            complete,
-        }
-    }
-
-    /// Completes an upload, which must become ready.
-    async fn finish(&self, sent: &Sent) {
-        receipt(self.complete(&sent.upload, &sent.complete).await);
-    }
-
-    async fn ready_at(&self, idempotency_key: &str, if_exists: IfExists, body: &[u8]) -> Sent {
-        let sent = self.send_at(idempotency_key, if_exists, body).await;
-        self.finish(&sent).await;
-        sent
-    }
-
-    /// The bytes of the object at [`KEY`].
-    async fn object(&self) -> Option<Vec<u8>> {
-        let (url, _) = self
-            .service
-            .store
-            .sign_internal_get(&key(), Duration::from_mins(1))
-            .await
-            .unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response = client.get(url.expose()).send().await.unwrap();
-        let is_there = response.status().is_success();
-        let bytes = response.bytes().await.unwrap();
-        is_there.then(|| bytes.to_vec())
-    }
-
-    /// Puts an object of another program at [`KEY`], with this token.
-    async fn put_foreign(&self, token: &str, body: &[u8]) {
-        let store = &self.service.store;
-        store.delete(&key()).await.unwrap();
-        let part = PartSpec {
-            number: PartNumber::FIRST,
-            size: body.len() as u64,
-            sha256: Sha256::of(body),
-            md5: None,
-        };
-        let object = NewObject {
-            content_type: "a/b",
-            name: "",
-            token,
-            metadata: &[].into(),
-        };
-        let ttl = Duration::from_mins(1);
-        let put = store.sign_put(&key(), &object, &part, ttl).await.unwrap();
-        send(&put, body).await;
-    }
-
-    /// The store's ids of the multipart uploads that are open at [`KEY`].
-    async fn multiparts(&self) -> Vec<String> {
-        self.service.store.find(&key()).await.unwrap()
-    }
-
-    async fn object_of(&self, id: &UploadId) -> Option<ObjectState> {
-        let status = self.service.status(&self.owner, id.as_str()).await;
-        status.unwrap().object
-    }
-}
-
-fn key() -> Key {
-    KEY.parse().unwrap()
-}
-
-/// The object that a refusal with `exists` describes.
-fn existing(refusal: Refusal) -> ExistingObject {
-    assert_eq!(refusal.code, Code::Exists);
-    *refusal.existing.unwrap()
-}
+use crate::hooks::{Hook, HookKind, Hooks, OnReject};
+use upload_s3::{NewObject, WriteCondition};
+use upload_types::wire::{
+    BeginRequest, Code, CompletePart, CompleteRequest, IfExists, ObjectState, PartSpec,
+    SignRequest, SignedPart, UploadState,
+};
+use upload_types::{Checksum, PartNumber, Sha256};
 
 #[tokio::test]
 async fn small_object_is_one_put_only_if_the_store_enforces_the_condition() {
@@ -408,7 +234,7 @@ async fn whole_object_of_an_abandoned_upload_is_verified_instead_of_removed() {
     // The client ends while its complete runs.
     let second = fixture.send_at("c", IfExists::Overwrite, b"second").await;
     fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
-    assert!(super::fixture::is_pending(
+    assert!(is_pending(
         &fixture.complete(&second.upload, &second.complete).await
     ));
     fixture.stop_interfering();
@@ -494,16 +320,6 @@ async fn object_that_came_before_a_single_put_is_not_replaced() {
     assert_eq!(fixture.state(&begun.response).await, UploadState::Aborted);
 }
 
-/// Sends a presigned request a second time. Returns the status.
-async fn put_again(put: &SignedPut, body: &[u8]) -> u16 {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = client.put(put.url.expose()).body(body.to_vec());
-    for (name, value) in &put.headers {
-        request = request.header(name, value);
-    }
-    request.send().await.unwrap().status().as_u16()
-}
-
 #[tokio::test]
 async fn put_that_is_sent_again_does_not_replace_a_newer_object() {
     let fixture = probed().await;
@@ -552,218 +368,6 @@ async fn empty_object_takes_and_replaces_a_chosen_key() {
     fixture.ready_at("b", IfExists::Overwrite, b"x").await;
     fixture.ready_at("c", IfExists::Overwrite, b"").await;
     assert_eq!(fixture.object().await.unwrap(), b"");
-}
-
-#[tokio::test]
-async fn abort_leaves_the_multipart_uploads_of_others_at_the_key() {
-    let fixture = probed().await;
-    let loser = fixture
-        .send_at("a", IfExists::Same, &vec![1; PART + 1])
-        .await;
-    let foreign = NewObject {
-        content_type: "a/b",
-        name: "",
-        token: "other",
-        metadata: &[].into(),
-    };
-    let other_program = fixture
-        .service
-        .store
-        .create(&key(), &foreign)
-        .await
-        .unwrap();
-    fixture.abort(&loser.upload).await.unwrap();
-    let winner = fixture
-        .send_at("b", IfExists::Same, &vec![2; PART + 1])
-        .await;
-    assert_eq!(fixture.multiparts().await.len(), 2);
-    // The cleanup of the loser, and an event about the key.
-    fixture.execute_sql(CLEANUP_DUE);
-    fixture.service.sweep(None).await.unwrap();
-    let confirmed = fixture.service.confirm(&key()).await.unwrap();
-    assert_eq!(confirmed, Confirmation::NothingToDo);
-    let open = fixture.multiparts().await;
-    assert_eq!(open.len(), 2);
-    assert!(open.contains(&other_program));
-    fixture.finish(&winner).await;
-    assert_eq!(fixture.multiparts().await, [other_program]);
-    assert_eq!(fixture.object().await.unwrap(), vec![2; PART + 1]);
-}
-
-#[tokio::test]
-async fn object_that_lands_after_its_abort_does_not_block_the_key() {
-    let fixture = probed().await;
-    let first = fixture
-        .begin_at("a", IfExists::Same, 3)
-        .await
-        .unwrap()
-        .response;
-    let sent = fixture.send_to(first, b"abc").await;
-    fixture.abort(&sent.upload).await.unwrap();
-    assert_eq!(fixture.object().await, None);
-    // Its request was on its way.
-    assert_eq!(put_again(&sent.puts[0], b"abc").await, 200);
-    let next = fixture.ready_at("b", IfExists::Fail, b"next").await;
-    assert_eq!(fixture.object().await.unwrap(), b"next");
-    assert_eq!(put_again(&sent.puts[0], b"abc").await, 412);
-    fixture.execute_sql(CLEANUP_DUE);
-    fixture.service.sweep(None).await.unwrap();
-    fixture.service.survey_all().await.unwrap();
-    assert_eq!(
-        fixture.object_of(&next.upload.id).await,
-        Some(ObjectState::Present)
-    );
-}
-
-#[tokio::test]
-async fn object_that_lands_during_the_next_upload_is_not_reported_as_an_object() {
-    let fixture = probed().await;
-    let first = fixture.send_at("a", IfExists::Same, b"abc").await;
-    fixture.abort(&first.upload).await.unwrap();
-    let body = vec![1; PART + 1];
-    let next = fixture.send_at("b", IfExists::Same, &body).await;
-    assert_eq!(put_again(&first.puts[0], b"abc").await, 200);
-    let refusal = fixture.complete(&next.upload, &next.complete).await;
-    assert_eq!(refusal.unwrap_err().code, Code::Gone);
-    fixture.ready_at("c", IfExists::Same, &body).await;
-    assert_eq!(fixture.object().await.unwrap(), body);
-}
-
-#[tokio::test]
-async fn replaced_object_does_not_count_any_more() {
-    let fixture = Fixture::with(|config| {
-        config.client_keys = ClientKeys::All;
-        config.quota = Quota {
-            total: Some(10),
-            ..Quota::default()
-        };
-    })
-    .await;
-    let first = fixture.ready_at("a", IfExists::Same, b"1234").await;
-    // Until the complete, both objects may be in the store.
-    let begun = fixture.begin_at("b", IfExists::Overwrite, 7).await;
-    assert_eq!(begun.err().unwrap().code, Code::QuotaExceeded);
-    fixture.ready_at("c", IfExists::Overwrite, b"123456").await;
-    let begun = fixture.begin_as("minted", 5).await;
-    assert_eq!(begun.err().unwrap().code, Code::QuotaExceeded);
-    let minted = fixture.begin_as("minted", 4).await.unwrap();
-    fixture.abort(&minted.response).await.unwrap();
-    fixture.execute_sql(CLEANUP_DUE);
-    fixture.service.sweep(None).await.unwrap();
-    fixture.execute_sql("UPDATE upload SET may_land_until = NULL");
-    fixture.service.survey_all().await.unwrap();
-    fixture.ready_at("d", IfExists::Overwrite, b"1234").await;
-    fixture.ready_at("e", IfExists::Overwrite, b"123456").await;
-    assert_eq!(
-        fixture.object_of(&first.upload.id).await,
-        Some(ObjectState::Replaced)
-    );
-}
-
-#[tokio::test]
-async fn survey_counts_only_the_object_that_is_at_the_key() {
-    let mut fixture = probed().await;
-    let mut config = (*fixture.service.config()).clone();
-    config.client_keys = ClientKeys::ByPattern;
-    let keys = Some(vec!["app/**".to_owned()]);
-    fixture.owner = Owner::with_limits(
-        fixture.owner.0.clone(),
-        OwnerLimits {
-            keys,
-            ..OwnerLimits::default()
-        },
-    );
-    fixture.service.set_config(config);
-    let held = async |upload: &BeginResponse| {
-        let id = upload.id.clone();
-        let all = SurveyedKeys::All;
-        let rows = fixture
-            .service
-            .ledger
-            .uploads_with_objects("", None, all)
-            .await;
-        let rows = rows.unwrap().0.into_iter();
-        rows.filter(|row| row.upload.id == id)
-            .map(|row| row.held_bytes)
-            .next()
-    };
-    let first = fixture.ready_at("a", IfExists::Same, b"first").await;
-    let second = fixture.ready_at("b", IfExists::Overwrite, b"second").await;
-    fixture.service.survey_all().await.unwrap();
-    assert_eq!(held(&first.upload).await, None);
-    assert_eq!(held(&second.upload).await, Some(6));
-    // Another program replaces the object, then deletes it.
-    fixture.put_foreign("other", b"1234567").await;
-    fixture.service.survey_all().await.unwrap();
-    assert_eq!(held(&second.upload).await, Some(7));
-    fixture.service.store.delete(&key()).await.unwrap();
-    fixture.service.survey_all().await.unwrap();
-    assert_eq!(held(&second.upload).await, Some(0));
-}
-
-#[tokio::test]
-async fn survey_removes_a_late_object_of_an_ended_upload_and_no_other() {
-    let fixture = probed().await;
-    let mut config = (*fixture.service.config()).clone();
-    config.client_keys = ClientKeys::ByPattern;
-    let sent = fixture.send_at("a", IfExists::Same, b"abc").await;
-    fixture.service.set_config(config);
-    fixture.abort(&sent.upload).await.unwrap();
-    fixture.execute_sql("UPDATE upload SET cleanup_at = NULL, may_land_until = NULL");
-    fixture.put_foreign("other", b"foreign").await;
-    fixture.service.survey_all().await.unwrap();
-    fixture.service.sweep(None).await.unwrap();
-    assert_eq!(fixture.object().await.unwrap(), b"foreign");
-    fixture.service.store.delete(&key()).await.unwrap();
-    assert_eq!(put_again(&sent.puts[0], b"abc").await, 200);
-    fixture.service.survey_all().await.unwrap();
-    fixture.service.sweep(None).await.unwrap();
-    assert_eq!(fixture.object().await, None);
-}
-
-#[tokio::test]
-async fn removal_leaves_the_object_of_a_later_upload() {
-    let fixture = probed().await;
-    let mut config = (*fixture.service.config()).clone();
-    config.client_delete = true;
-    fixture.service.set_config(config);
-    let remove = async |fixture: &Fixture, upload: &BeginResponse| {
-        let id = upload.id.as_str();
-        let service = &fixture.service;
-        service
-            .abort(&fixture.owner, id, None, Finished::Remove)
-            .await
-    };
-    let first = fixture.ready_at("a", IfExists::Same, b"first").await;
-    let second = fixture.send_at("b", IfExists::Overwrite, b"second").await;
-    // Its object might be replaced and then deleted.
-    let refusal = remove(&fixture, &first.upload).await.unwrap_err();
-    assert_eq!(refusal.code, Code::KeyInUse);
-    fixture.finish(&second).await;
-    remove(&fixture, &first.upload).await.unwrap();
-    assert_eq!(fixture.object().await.unwrap(), b"second");
-    remove(&fixture, &second.upload).await.unwrap();
-    assert_eq!(fixture.object().await, None);
-}
-
-#[tokio::test]
-async fn cleanup_waits_while_another_upload_is_unfinished_at_the_key() {
-    let fixture = probed().await;
-    let sent = fixture.send_at("a", IfExists::Same, b"abc").await;
-    fixture.abort(&sent.upload).await.unwrap();
-    let next = fixture
-        .begin_at("b", IfExists::Same, PART + 1)
-        .await
-        .unwrap()
-        .response;
-    assert_eq!(put_again(&sent.puts[0], b"abc").await, 200);
-    fixture.execute_sql(CLEANUP_DUE);
-    fixture.service.sweep(None).await.unwrap();
-    assert_eq!(fixture.object().await.unwrap(), b"abc");
-    fixture.abort(&next).await.unwrap();
-    fixture.execute_sql(CLEANUP_DUE);
-    fixture.service.sweep(None).await.unwrap();
-    assert_eq!(fixture.object().await, None);
 }
 
 #[tokio::test]
