@@ -37,12 +37,12 @@ impl RunState {
                 let paths = paths.iter().map(|path| (path.clone(), None)).enumerate();
                 state.unfinished.extend(paths);
             }
-            // Nothing follows the plan of a dry run.
             Event::Plan {
-                forecast: Some(_), ..
-            } => {}
-            Event::Plan {
-                item, upload, path, ..
+                item,
+                upload,
+                path,
+                forecast: None,
+                ..
             } => {
                 let source = (path.clone(), upload.clone());
                 state.unfinished.insert(*item, source);
@@ -87,7 +87,11 @@ impl RunState {
             Event::Skipped { reason, .. } => {
                 *state.skipped.entry(reason).or_default() += 1;
             }
-            Event::Connecting { .. }
+            // Nothing follows the plan of a dry run.
+            Event::Plan {
+                forecast: Some(_), ..
+            }
+            | Event::Connecting { .. }
             | Event::Selected { .. }
             | Event::Unmatched { .. }
             | Event::Retry { .. }

@@ -63,14 +63,18 @@ impl Json {
                     .filter_map(|entry| entry.held);
                 lines.extend(held.map(|event| event::to_json_line(&event)));
             }
+            Event::Plan {
+                item,
+                forecast: None,
+                ..
+            } => {
+                self.planned.insert(*item);
+            }
             // Nothing follows the plan of a dry run.
             Event::Plan {
                 forecast: Some(_), ..
-            } => {}
-            Event::Plan { item, .. } => {
-                self.planned.insert(*item);
             }
-            Event::Selected { .. }
+            | Event::Selected { .. }
             | Event::Skipped { .. }
             | Event::Unmatched { .. }
             | Event::Part { .. }

@@ -37,11 +37,20 @@ pub struct SourceState {
     pub pace: Pace,
     /// The result of a dry run.
     pub forecast: Option<Forecast>,
-    /// Of a sum: more sources are being found.
-    pub is_searching: bool,
+    pub scope: Scope,
     /// The object is complete; the checks of the backend are running.
     pub waiting: bool,
     pub end: Option<End>,
+}
+
+/// The sources that a state is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    One,
+    All,
+    /// All that were found so far.
+    Found,
 }
 
 /// How a source ended.
@@ -392,7 +401,11 @@ impl Sources {
             ended += usize::from(source.end.is_some());
         }
         total.size = total.size.max(self.bytes);
-        total.is_searching = self.is_searching();
+        total.scope = if self.is_searching() {
+            Scope::Found
+        } else {
+            Scope::All
+        };
         let all = number(self.count());
         total.name = if self.is_searching() {
             format!("{} of {all} or more files", number(ended))
