@@ -21,7 +21,7 @@
 //!    │                                          │        │
 //!   backend   journal   ─ ─ HTTP API v1 ─ ─ ▶   │        │
 //!    │         │                            crates/s3    │
-//!   source     │                                │        │
+//!   source   selection                          │        │
 //!   event      │                                │        │
 //!    │         │                                │        │
 //!   crates/net crates/sqlite              crates/net  crates/sqlite

@@ -38,8 +38,7 @@ pub struct SourceState {
     pub pace: Pace,
     /// The result of a dry run.
     pub forecast: Option<Forecast>,
-    /// Of a sum: more sources are being found.
-    pub is_searching: bool,
+    pub scope: Scope,
     /// The object is complete; the checks of the backend are running.
     pub waiting: bool,
     pub end: Option<End>,
@@ -55,6 +54,16 @@ pub enum Length {
     Expected,
     /// It is a stream, and has the bytes that were read.
     Unknown,
+}
+
+/// The sources that a state is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    One,
+    All,
+    /// All that were found so far.
+    Found,
 }
 
 /// How a source ended.
@@ -453,7 +462,11 @@ impl Sources {
             ended += usize::from(source.end.is_some());
         }
         total.size = total.size.max(self.bytes);
-        total.is_searching = self.is_searching();
+        total.scope = if self.is_searching() {
+            Scope::Found
+        } else {
+            Scope::All
+        };
         let all = number(self.count());
         total.name = if self.is_searching() {
             format!("{} of {all} or more files", number(ended))

@@ -8,7 +8,7 @@ use super::json::Json;
 use super::options::{Colors, Verbosity};
 use super::output::{Message, Output};
 use super::plain::Plain;
-use super::sources::Sources;
+use super::sources::{Scope, Sources};
 use super::*;
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::{Proof, Receipt};
@@ -240,7 +240,7 @@ fn set_is_summed_up_and_its_ended_sources_are_only_counted() {
     }
     let total = sources.total(now);
     assert_eq!(total.name, "5,000 of 5,000 or more files");
-    assert!(total.is_searching);
+    assert_eq!(total.scope, Scope::Found);
     sources.record(&selected(5001, true), now);
     assert_eq!(sources.total(now).name, "5,000 of 5,001 files");
     assert_eq!((sources.not_ended(), sources.resumed()), (1, 4500 * GIB));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::fitting::{shorten, width};
 use super::options::{Locations, Verbosity};
-use super::sources::{End, SourceState, Sources};
+use super::sources::{End, Scope, SourceState, Sources};
 use super::text::{duration, escape, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::Receipt;
@@ -33,8 +33,10 @@ pub enum Motion {
 
 /// How much of a source the store has: `81% of 2.0 GiB`, or `12 GiB` of a stream.
 pub fn share(source: &SourceState) -> String {
-    if source.is_searching {
-        return "scanning…".to_owned();
+    match source.scope {
+        Scope::Found => return "scanning…".to_owned(),
+        Scope::All if source.size == 0 => return size(0),
+        Scope::All | Scope::One => {}
     }
     if source.is_endless() {
         return size(source.confirmed);

@@ -13,6 +13,8 @@ use rustix::process::Signal;
 use crate::support::command::{Output, Running};
 use crate::support::events::{Event, events, receipts};
 use crate::support::files;
+use crate::support::gateway::Gateway;
+use crate::support::sandbox::Sandbox;
 use crate::support::terminal::Terminal;
 use crate::support::world::World;
 
@@ -114,6 +116,40 @@ fn every_file_below_a_directory_is_stored_once() {
         let store = world.store();
         let bytes: usize = store.objects().iter().map(|key| store.get(key).len()).sum();
         assert_eq!(selected, Some((5, bytes as u64)));
+    }
+}
+
+#[test]
+fn directory_is_stored_in_a_bucket_by_a_client_with_credentials() {
+    let keeper = Gateway::start(&[], &[]);
+    let (sandbox, store) = (Sandbox::new(), keeper.store());
+    for path in ["card/a", "card/DCIM/b c"] {
+        let file = sandbox.path(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, format!("content of {path}")).unwrap();
+    }
+    let endpoint = format!("http://{}", store.addr());
+    let backend = format!("s3://{}/in", store.bucket());
+    let args = [
+        "put",
+        "-r",
+        "--json",
+        "card",
+        "--s3-path-style",
+        "--s3-endpoint",
+    ];
+    let command = sandbox
+        .upload(args)
+        .args([&endpoint, "--backend", &backend]);
+    let command = store
+        .envs()
+        .into_iter()
+        .fold(command, |command, (name, value)| command.env(name, value));
+    let keys = keys(&command.run().succeeds());
+    assert_eq!(keys.len(), 2);
+    for (path, key) in keys {
+        assert!(key.starts_with("in/"), "{key}");
+        assert!(store.get(&key) == fs::read(sandbox.path(path)).unwrap());
     }
 }
 

@@ -45,7 +45,7 @@ const TIPS: &[(&[&str], &str)] = &[
     ),
     (
         &["sync", "mirror", "backup"],
-        "use `upload put FILE...`: it skips files that are stored already. It deletes no objects",
+        "use `upload put -r DIR`: it skips files that are stored already. It deletes no objects",
     ),
     (&["get", "download", "pull", "fetch"], CAT),
     (&["remove", "del", "delete", "unlink"], REMOVE),

@@ -42,8 +42,8 @@ Examples:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
   Upload a directory, and later what is new or changed in it:
     upload put -r card --exclude-junk --backend s3://media/in
-  Upload the files that another program lists:
-    find . -name '*.csv' -print0 | upload put --files-from - -0
+  Upload the files that a list names, one in each line:
+    upload put --files-from list.txt
   Upload the output of a pipe:
     pg_dump db | zstd | upload put - --name db.sql.zst
   Upload the output of a command, only if it succeeds:
