@@ -265,7 +265,8 @@ fn stop_and_run_again(stop: impl FnOnce(Running, PipeWriter)) {
         Event::Comparing { parts, .. } => Some(*parts),
         _ => None,
     });
-    assert_eq!(compared, Some(3));
+    // After a signal, the bytes before the end of the pipe may have become a fourth, short part.
+    assert!(matches!(compared, Some(3 | 4)), "{compared:?}");
     let skipped = events.iter().filter(|event| {
         let Event::Part { skipped, .. } = event else {
             return false;
