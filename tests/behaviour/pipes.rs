@@ -239,7 +239,7 @@ fn failed_command_leaves_no_object_and_its_status_is_named() {
 }
 
 /// Stops an upload amid its stream, and runs the same stream again.
-fn stop_and_run_again(stop: impl FnOnce(Running)) {
+fn stop_and_run_again(stop: impl FnOnce(Running, PipeWriter)) {
     let world = World::new();
     let size = 6 * PART + 7;
     let file = world.sandbox.file("film.bin", size);
@@ -248,8 +248,7 @@ fn stop_and_run_again(stop: impl FnOnce(Running)) {
     let (mut running, mut writer) = spawn_with_pipe(command);
     let half = usize::try_from(3 * PART + 99).unwrap();
     write_until_stored(&mut running, &mut writer, &bytes[..half], 3);
-    stop(running);
-    drop(writer);
+    stop(running, writer);
     assert_eq!(world.store().objects(), Vec::<String>::new());
     let before = world.proxy.traffic();
     assert_eq!(before.posts("/complete"), 0);
@@ -266,7 +265,8 @@ fn stop_and_run_again(stop: impl FnOnce(Running)) {
         Event::Comparing { parts, .. } => Some(*parts),
         _ => None,
     });
-    assert_eq!(compared, Some(3));
+    // After a signal, the bytes before the end of the pipe may have become a fourth, short part.
+    assert!(matches!(compared, Some(3 | 4)), "{compared:?}");
     let skipped = events.iter().filter(|event| {
         let Event::Part { skipped, .. } = event else {
             return false;
@@ -278,8 +278,9 @@ fn stop_and_run_again(stop: impl FnOnce(Running)) {
 
 /// An end of input after a signal is not the end of the stream.
 fn stop_by_signal(signal: Signal, code: i32) {
-    stop_and_run_again(|running| {
+    stop_and_run_again(|running, writer| {
         running.signal(signal);
+        drop(writer);
         let output = running.wait().exits(code);
         assert!(output.stdout().contains("whole pipeline again"), "{output}");
         assert!(!output.stdout().contains("upload resume"), "{output}");
@@ -303,7 +304,7 @@ fn sighup_completes_nothing_and_the_same_pipeline_sends_the_rest() {
 
 #[test]
 fn killed_process_completes_nothing_and_the_same_pipeline_sends_the_rest() {
-    stop_and_run_again(|running| drop(running.kill9()));
+    stop_and_run_again(|running, _writer| drop(running.kill9()));
 }
 
 #[test]
@@ -337,15 +338,15 @@ fn changed_stream_is_sent_from_its_first_other_part() {
     let whole = usize::try_from(4 * PART).unwrap();
     write_until_stored(&mut running, &mut writer, &bytes[..whole], 4);
     running.kill9();
-    // Other bytes in part 3, and a shorter stream.
+    // Other bytes in part 3, and an earlier end in part 4.
     files::flip_byte(&file, 2 * PART + 1);
-    files::resize(&file, 3 * PART - 9);
+    files::resize(&file, 4 * PART - 9);
     let before = world.proxy.traffic();
     pipeline(&world, &file, "film.bin", &[]).run().succeeds();
     world.assert_holds_only(&file);
     let after = world.proxy.traffic().since(&before);
     let attempts = [1, 2, 3, 4].map(|part| after.attempts(part));
-    assert_eq!(attempts, [0, 0, 1, 0]);
+    assert_eq!(attempts, [0, 0, 1, 1]);
 }
 
 #[test]

@@ -25,8 +25,8 @@ use crate::transfer::resume::{self, Presence};
 use crate::transfer::signal::stop_signal;
 
 /// A signal that ends all processes of a terminal ends the producer too. The end of its output may
-/// be noticed before the signal.
-const SIGNAL_GRACE: Duration = Duration::from_millis(100);
+/// be noticed before the signal, which is first acknowledged on standard error.
+const SIGNAL_GRACE: Duration = Duration::from_millis(250);
 /// The shortest and the longest wait before asking again about an upload that is being completed.
 const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The interval between two questions about the hooks of the backend.
@@ -260,7 +260,7 @@ fn possibly_complete(error: Error, request: &BatchComplete) -> Error {
         Kind::Interrupted(_) => {
             let what = "interrupted; the object may be complete";
             let hint = format!(
-                "to see whether it is: upload status {} --remote",
+                "to see whether it is, run `upload status {} --remote`",
                 request.id
             );
             Error::new(error.kind(), what).with_hint(hint)
