@@ -69,6 +69,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'T
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do if a file changes during its upload' -r -f -a "fail\t'Exit with code 65'
 restart\t'Begin again with the new content, at most 3 times'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l expected-size -d 'The size that a stream will perhaps have; only a hint' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l buffer -d 'The memory for parts of a stream that are not stored yet [default: 48MiB]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
@@ -109,6 +111,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The con
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l from-command -d 'Upload the standard output of a command; its words follow `--`'
+complete -c upload -n "__fish_upload_using_subcommand put" -l allow-empty -d 'Complete a stream even if it has no bytes; otherwise its exit code is 65'
 complete -c upload -n "__fish_upload_using_subcommand put" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
 complete -c upload -n "__fish_upload_using_subcommand put" -s r -l recursive -d 'Upload the files below directories too'
 complete -c upload -n "__fish_upload_using_subcommand put" -l gitignore -d 'Leave out what .gitignore files exclude, and .git'
