@@ -80,6 +80,8 @@ fn intent(nth: u64) -> Intent {
         content_type: "application/octet-stream".into(),
         metadata: [].into(),
         attributes: Box::default(),
+        key: None,
+        if_exists: None,
         version: FileVersion {
             dev: 1,
             ino: nth,
@@ -88,6 +90,7 @@ fn intent(nth: u64) -> Intent {
             ctime_ns: 4,
         },
         part_size: 5 * MIB,
+        stream: None,
     }
 }
 

@@ -448,7 +448,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__config)
-            opts="-q -v -h --backend --part-size --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --part-size --key-style --if-exists --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +460,14 @@ _upload() {
                     ;;
                 --part-size)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-style)
+                    COMPREPLY=($(compgen -W "name uuid" -- "${cur}"))
+                    return 0
+                    ;;
+                --if-exists)
+                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -946,7 +954,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --part-size --content-type --meta --cache-control --content-disposition --content-encoding --content-language --storage-class --tag --sse --if-changed --force --dry-run --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-r -x -0 -q -v -h --backend --name --key --prefix --key-style --if-exists --part-size --content-type --meta --if-changed --force --dry-run --from-command --expected-size --allow-empty --buffer --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --recursive --include --exclude --exclude-from --gitignore --ignore-file --max-size --min-size --newer-than --older-than --ignore-case --exclude-junk --follow-symlinks --one-file-system --ignore-vanished --files-from --null --base --map --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -958,6 +966,22 @@ _upload() {
                     ;;
                 --name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-style)
+                    COMPREPLY=($(compgen -W "name uuid" -- "${cur}"))
+                    return 0
+                    ;;
+                --if-exists)
+                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
                     return 0
                     ;;
                 --part-size)
@@ -972,36 +996,16 @@ _upload() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --cache-control)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --content-disposition)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --content-encoding)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --content-language)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --storage-class)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --tag)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sse)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --if-changed)
                     COMPREPLY=($(compgen -W "fail restart" -- "${cur}"))
+                    return 0
+                    ;;
+                --expected-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --buffer)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -1052,6 +1056,86 @@ _upload() {
                     ;;
                 --wait-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude-from)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --ignore-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --newer-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --older-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --files-from)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --base)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --map)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --token-file)
@@ -1449,7 +1533,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --allow-attribute --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token uploads usage owners sweep rm prune"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --client-keys --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token uploads usage owners sweep rm prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1496,10 +1580,6 @@ _upload() {
                     ;;
                 --allow-type)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --allow-attribute)
-                    COMPREPLY=($(compgen -W "cache-control content-disposition content-encoding content-language sse storage-class tag all" -- "${cur}"))
                     return 0
                     ;;
                 --max-size)
@@ -1857,7 +1937,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__rm)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --allow-attribute --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --client-keys --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1904,10 +1984,6 @@ _upload() {
                     ;;
                 --allow-type)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --allow-attribute)
-                    COMPREPLY=($(compgen -W "cache-control content-disposition content-encoding content-language sse storage-class tag all" -- "${cur}"))
                     return 0
                     ;;
                 --max-size)
@@ -2141,7 +2217,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__sweep)
-            opts="-q -v -h --dry-run --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --allow-attribute --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --dry-run --listen --public-url --metrics-listen --store --s3-public-endpoint --ledger --store-credentials --store-presigned-puts --allow-type --client-keys --max-size --url-ttl --upload-ttl --lease --keep-ended --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --client-delete --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --limits --subjects --ca-cert --proxy --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2188,10 +2264,6 @@ _upload() {
                     ;;
                 --allow-type)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --allow-attribute)
-                    COMPREPLY=($(compgen -W "cache-control content-disposition content-encoding content-language sse storage-class tag all" -- "${cur}"))
                     return 0
                     ;;
                 --max-size)
@@ -2481,7 +2553,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__token__subcmd__add)
-            opts="-q -v -h --expires --quota --allow-type --ledger --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --expires --quota --allow-type --keys --ledger --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2496,6 +2568,10 @@ _upload() {
                     return 0
                     ;;
                 --allow-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3105,9 +3181,9 @@ _upload() {
     esac
 }
 
-_upload_free_flags="--allow-origin --allow-type --backend --cache-control --cdn --companion --content-disposition --content-encoding --content-language --content-type --drain --events --expires --give-up-after --header --hook --hook-arg --hook-timeout --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --name --older-than --on-reject --owner --part-size --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --storage-class --store --store-host --sweep-every --tag --upload-ttl --url-ttl --wait-timeout"
-_upload_path_flags="--ca-cert --config --dir --events-secret-file --hook-secret-file --journal --receipt --receipt-append --store-credentials --token-file"
-_upload_choice_flags="--allow-attribute --auth --color --if-changed --jwt-algorithm --log-format --progress --store-checksum --store-probe --subjects --wait"
+_upload_free_flags="--allow-origin --allow-type --backend --buffer --cdn --companion --content-type --drain --events --exclude --expected-size --expires --give-up-after --header --hook --hook-arg --hook-timeout --ignore-file --include --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --key --keys --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --min-size --name --newer-than --older-than --on-reject --owner --part-size --prefix --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --store --store-host --sweep-every --upload-ttl --url-ttl --wait-timeout"
+_upload_path_flags="--base --ca-cert --config --dir --events-secret-file --exclude-from --files-from --hook-secret-file --journal --map --receipt --receipt-append --store-credentials --token-file"
+_upload_choice_flags="--auth --color --if-changed --if-exists --jwt-algorithm --key-style --log-format --progress --store-checksum --store-probe --subjects --wait"
 
 # The verbs or fixed values after the verbs "$1".
 _upload_words() {

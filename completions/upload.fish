@@ -56,6 +56,14 @@ complete -c upload -n "__fish_upload_needs_command" -f -a "version" -d 'Print th
 complete -c upload -n "__fish_upload_needs_command" -f -a "help" -d 'Print the help of a verb'
 complete -c upload -n "__fish_upload_using_subcommand put" -l backend -d 'The backend to upload to [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The file name that the backend records, for a single file [default: the name of the file]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l key -d 'The key of the object, for a single file' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l prefix -d 'Put each object at this prefix, a slash, and the name of its file' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l key-style -d 'The key without --key and --prefix [default: name for s3://, otherwise uuid]' -r -f -a "name\t'The name of the file'
+uuid\t'The backend makes a new key for each upload'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l if-exists -d 'What to do if there is an object at the key already [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded, another one is exit code 77'
+fail\t'Exit with code 77'
+overwrite\t'Replace it'
+skip\t'Leave the file out, and exit with code 0'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
@@ -68,6 +76,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l tag -d 'A tag of t
 complete -c upload -n "__fish_upload_using_subcommand put" -l sse -d 'The server-side encryption of the object: AES256, aws:kms or aws:kms:KEY-ID [default: that of the backend or the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do if a file changes during its upload' -r -f -a "fail\t'Exit with code 65'
 restart\t'Begin again with the new content, at most 3 times'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l expected-size -d 'The size that a stream will perhaps have; only a hint' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l buffer -d 'The memory for parts of a stream that are not stored yet [default: 48MiB]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
@@ -77,6 +87,17 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to w
 none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l include -d 'Upload only files that match this pattern; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l exclude -d 'Leave out files and directories that match this pattern; repeatable. See --include' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-from -d 'Leave out what the patterns of this file match, one in each line; repeatable' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-file -d 'Read rules in the language of .gitignore from the files of this name, in DIR and below; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l max-size -d 'Leave out files larger than this, such as 5GiB' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l min-size -d 'Leave out files smaller than this, such as 1' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l newer-than -d 'Leave out files that were modified earlier: 24h for a day ago, or 2026-11-29 (UTC)' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l older-than -d 'Leave out files that were modified later; as --newer-than' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l files-from -d 'Upload the files in this list, one in each line; - reads standard input' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l base -d 'The directory at which the relative paths of listed files begin [default: the working directory]' -r -f -a "(__fish_complete_directories)"
+complete -c upload -n "__fish_upload_using_subcommand put" -l map -d 'Upload the files of this map, a JSON object in each line; - reads standard input' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -96,8 +117,18 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
-complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, and what is already stored), and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l from-command -d 'Upload the standard output of a command; its words follow `--`'
+complete -c upload -n "__fish_upload_using_subcommand put" -l allow-empty -d 'Complete a stream even if it has no bytes; otherwise its exit code is 65'
 complete -c upload -n "__fish_upload_using_subcommand put" -l sha256 -d 'Compute the SHA-256 of each whole file, for its receipt'
+complete -c upload -n "__fish_upload_using_subcommand put" -s r -l recursive -d 'Upload the files below directories too'
+complete -c upload -n "__fish_upload_using_subcommand put" -l gitignore -d 'Leave out what .gitignore files exclude, and .git'
+complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-case -d 'Patterns and ignore files do not distinguish upper and lower case'
+complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-junk -d 'Leave out .DS_Store, ._*, Thumbs.db, desktop.ini, .Spotlight-V100, .Trashes and @eaDir'
+complete -c upload -n "__fish_upload_using_subcommand put" -l follow-symlinks -d 'Follow symbolic links below directories; each directory is read once'
+complete -c upload -n "__fish_upload_using_subcommand put" -s x -l one-file-system -d 'Stay on the file system of each DIR'
+complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-vanished -d 'Files that are deleted while the command runs are no failure'
+complete -c upload -n "__fish_upload_using_subcommand put" -s 0 -l null -d 'The paths of --files-from are separated by NUL'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
@@ -329,6 +360,12 @@ complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'S
 complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l part-size -d 'As for put' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l key-style -d 'As for put [default: name for s3://, otherwise uuid]' -r -f -a "name\t'The name of the file'
+uuid\t'The backend makes a new key for each upload'"
+complete -c upload -n "__fish_upload_using_subcommand config" -l if-exists -d 'As for put [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded, another one is exit code 77'
+fail\t'Exit with code 77'
+overwrite\t'Replace it'
+skip\t'Leave the file out, and exit with code 0'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for put [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l limit-rate -d 'As for put [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put [default: never at a terminal, otherwise 15m]' -r
@@ -439,6 +476,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l client-keys -d 'Let clients choose the keys of their objects, as far as they match a pattern of the client\'s token (serve token add --keys) or of the keys of --limits'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
@@ -603,6 +641,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l dry-run -d 'Print what would be done, and change nothing'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l client-keys -d 'Let clients choose the keys of their objects, as far as they match a pattern of the client\'s token (serve token add --keys) or of the keys of --limits'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
@@ -694,6 +733,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-presigned-puts -d 'The embedded store also accepts presigned PUTs whose length is not signed, as SDKs make them; such a URL permits up to 5 GiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l client-keys -d 'Let clients choose the keys of their objects, as far as they match a pattern of the client\'s token (serve token add --keys) or of the keys of --limits'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l client-delete -d 'Let clients delete the objects of their finished uploads (`upload rm`); this also frees their quota'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'

@@ -3,6 +3,7 @@
 //!
 //! Not here: events on a terminal (`report`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -16,8 +17,11 @@ use tokio::sync::mpsc;
 use upload_types::error::Error;
 use upload_types::plan::Plan;
 
-use upload_types::wire::Receipt;
+use upload_types::wire::{ExistingObject, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
+
+/// The path of a stream, on the command line, in the journal and in events.
+pub const STREAM_PATH: &str = "-";
 
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;
@@ -83,6 +87,28 @@ pub enum Event {
     /// serialised.
     #[serde(skip)]
     Sources { paths: Vec<String>, bytes: u64 },
+    /// The files that were found in directories and lists so far, while others are uploaded.
+    /// Serialised at the end of the search.
+    Selected {
+        files: u64,
+        /// Their size together.
+        bytes: u64,
+        #[serde(skip)]
+        is_complete: bool,
+    },
+    /// An entry of a directory or of a list is left out.
+    Skipped {
+        path: String,
+        reason: &'static str,
+        /// The rule that left it out, as the user wrote it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+    /// A pattern of `--include`, `--exclude` or `--exclude-from` matched nothing.
+    Unmatched {
+        /// As the user wrote it.
+        rule: String,
+    },
     /// The first request to a backend. Not serialised.
     #[serde(skip)]
     Connecting {
@@ -106,6 +132,12 @@ pub enum Event {
         resumed_bytes: u64,
         /// The object exists already.
         already_stored: bool,
+        /// The key that this command chooses, below the prefix of the backend. Null if the backend
+        /// makes it.
+        key: Option<String>,
+        /// The source is a stream: `size` is the expected size, or 0, and `parts` is 0.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        stream: bool,
         /// `None` in a real run.
         #[serde(skip)]
         forecast: Option<Forecast>,
@@ -171,6 +203,16 @@ pub enum Event {
         path: String,
         message: String,
     },
+    /// A stream is read again after an interruption. Its parts are compared with those of the
+    /// earlier run, and sent from the first one that differs.
+    Comparing {
+        #[serde(rename = "source")]
+        item: usize,
+        upload: UploadId,
+        path: String,
+        /// The parts that the store has.
+        parts: u32,
+    },
     /// Another process uploads the source; this run waits for that process.
     Blocked {
         #[serde(rename = "source")]
@@ -224,13 +266,27 @@ pub enum Event {
     Completed {
         #[serde(rename = "source")]
         item: usize,
-        upload: UploadId,
+        /// Null for an object that was there before, if no known upload has made it.
+        upload: Option<UploadId>,
         /// The path of the source: as the command line has it or, if an upload was resumed, as the
         /// journal has it.
         path: String,
         /// The object existed before this command ran.
         already_stored: bool,
         receipt: Box<Receipt>,
+    },
+    /// `--if-exists skip`: an object is at the key of the source, which was left out.
+    #[serde(rename = "skipped")]
+    Kept {
+        #[serde(rename = "source")]
+        item: usize,
+        path: String,
+        reason: &'static str,
+        /// The key of the object in its bucket.
+        key: String,
+        location: String,
+        /// The size of the object in bytes.
+        size: u64,
     },
     /// A source could not be uploaded.
     Failed {
@@ -256,6 +312,8 @@ pub enum Event {
         bytes_sent: u64,
         /// Bytes that the store already had.
         bytes_skipped: u64,
+        /// The number of sources and entries that were left out, by reason.
+        skipped: BTreeMap<&'static str, u64>,
         /// `upload resume` can continue at least one upload.
         resumable: bool,
         /// The command that continues them.
@@ -274,6 +332,8 @@ pub enum Phase {
     Hashing,
     /// Has read this many bytes of a touched source again.
     Checking(u64),
+    /// Has read this many bytes of the source to compare them with the object at its key.
+    Comparing(u64),
     /// Waits for the backend to begin, or to report what is stored.
     Asking,
     #[default]
@@ -316,6 +376,45 @@ impl Event {
                 Stored::Object => plan.size(),
             },
             already_stored: stored == Stored::Object,
+            key: None,
+            stream: false,
+            forecast: None,
+        }
+    }
+
+    /// A source that was left out, because this object is at its key.
+    #[must_use]
+    pub fn kept(item: usize, path: String, existing: &ExistingObject) -> Self {
+        Self::Kept {
+            item,
+            path,
+            reason: "exists",
+            key: existing.key.as_str().to_owned(),
+            location: existing.location.clone(),
+            size: existing.size,
+        }
+    }
+
+    /// The plan of a stream.
+    #[must_use]
+    pub fn stream_plan(
+        item: usize,
+        upload: Option<UploadId>,
+        expected_size: Option<u64>,
+        part_size: u64,
+    ) -> Self {
+        Self::Plan {
+            item,
+            upload,
+            path: STREAM_PATH.to_owned(),
+            path_b64: None,
+            size: expected_size.unwrap_or(0),
+            part_size,
+            parts: 0,
+            resumed_bytes: 0,
+            already_stored: false,
+            key: None,
+            stream: true,
             forecast: None,
         }
     }
@@ -343,6 +442,15 @@ impl Event {
         }
     }
 
+    /// The same plan with a key that the client chooses.
+    #[must_use]
+    pub fn with_key(mut self, chosen: Option<String>) -> Self {
+        if let Self::Plan { key, .. } = &mut self {
+            *key = chosen;
+        }
+        self
+    }
+
     /// The same plan, as the result of a dry run.
     #[must_use]
     pub fn as_forecast(mut self, result: Forecast) -> Self {
@@ -363,6 +471,7 @@ impl Event {
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
+            skipped: BTreeMap::new(),
             resumable: false,
             resume_command: String::new(),
             is_dry_run: false,

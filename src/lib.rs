@@ -21,7 +21,7 @@
 //!    │                                          │        │
 //!   backend   journal   ─ ─ HTTP API v1 ─ ─ ▶   │        │
 //!    │         │                            crates/s3    │
-//!   source     │                                │        │
+//!   source   selection                          │        │
 //!   event      │                                │        │
 //!    │         │                                │        │
 //!   crates/net crates/sqlite              crates/net  crates/sqlite
@@ -41,7 +41,8 @@
 //! | `crates/embedded-store` | an S3 store in a directory |
 //! | `crates/gateway` | `upload serve`: routes, authentication, the upload service, the ledger, events, hooks, metrics |
 //! | [`event`] | the reports of the engine; the lines of `--json` |
-//! | [`source`] | local files, read by position |
+//! | [`selection`] | the files of directories and lists, and filters |
+//! | [`source`] | local files, read by position; streams, read once |
 //! | [`journal`] | the uploads that were begun and their stored parts, in SQLite |
 //! | [`backend`] | calls to a gateway or a Companion, PUTs to the store |
 //! | [`transfer`] | the engine: one loop that starts tasks and records their results |
@@ -60,6 +61,10 @@
 //! with what was sent and recorded, and the location is printed. If the gateway has hooks, the
 //! upload is `verified` until each has accepted it, and the command waits for that.
 //!
+//! A stream (a pipe, or the output of a command) is read once by `transfer::stream`: its parts are
+//! kept in memory until the store has acknowledged them, and its size is known at its end. The same
+//! pipeline continues it, by name.
+//!
 //! # Invariants
 //!
 //! - **Intents are on disk before their effect. Acknowledgements may be lost**: then a part is sent
@@ -70,8 +75,8 @@
 //! - **An attempt is sign and PUT.** A URL is used soon and is never stored.
 //! - **Unknown outcomes are resolved by asking, never by guessing**: a lost response to begin by
 //!   the idempotency key, a lost response to complete by HeadObject (token, size, checksum).
-//! - **Two file versions never mix** in one object. Another version is another upload with another
-//!   key.
+//! - **Two file versions never mix** in one object. Another version is another upload; its key is
+//!   another one, unless the client has chosen it.
 //! - **The sweep takes a row by its lease**, like a client, and changes it by compare-and-set. It
 //!   touches no object that the ledger does not know.
 //! - **Nothing is ready before every hook has accepted it.** The disposal of a rejected object is
@@ -95,5 +100,6 @@ pub mod cli;
 pub mod event;
 pub mod journal;
 pub mod report;
+pub mod selection;
 pub mod source;
 pub mod transfer;

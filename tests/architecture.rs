@@ -39,7 +39,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// but no other module of its own level.
 const LEVELS: &[&[&str]] = &[
     &["event"],
-    &["source"],
+    &["selection", "source"],
     &["backend", "journal"],
     &["report", "transfer"],
     &["cli"],
@@ -62,6 +62,7 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
         "deadpool_postgres",
         &["crates/gateway/src/ledger/postgres/"],
     ),
+    ("globset", &["src/selection/"]),
     ("governor", &["crates/gateway/src/limits/rate.rs"]),
     ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
     ("hyper", &["crates/gateway/src/listener.rs"]),
@@ -163,16 +164,19 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("process::{Command", RUN_PROGRAMS),
     ("Command::new(", CREATE_COMMANDS),
 ];
-/// The files that start other programs: the credential process of an AWS profile, and hooks.
+/// The files that start other programs: the credential process of an AWS profile, hooks, and the
+/// command of a stream.
 const RUN_PROGRAMS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
     "crates/s3/src/aws/process.rs",
+    "src/source/producer.rs",
 ];
 /// [`RUN_PROGRAMS`], and the file that makes a `clap::Command`.
 const CREATE_COMMANDS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
     "crates/s3/src/aws/process.rs",
     "src/cli/completions.rs",
+    "src/source/producer.rs",
 ];
 
 /// A source file.

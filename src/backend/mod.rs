@@ -37,10 +37,12 @@ mod url_policy;
 pub use bearer::{Bearer, TokenFile};
 pub use completion::{BatchResults, Completion};
 pub use dispatch::{Backend, Capabilities};
-pub use gateway::{SignReason, gateway_error, problem_error};
+pub use gateway::{EXISTS_HINT, SignReason, gateway_error, problem_error};
 pub use header::Header;
 pub use options::Options;
 pub use rate_limit::Limiter;
 pub use response::Response;
-pub use store::{ObjectReader, PartUpload, PutOutcome, UrlLifetime, put_outcome, store_error};
+pub use store::{
+    ObjectReader, PartSource, PartUpload, PutOutcome, UrlLifetime, put_outcome, store_error,
+};
 pub use url_policy::{StoreHost, UrlPolicy};

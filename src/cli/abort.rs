@@ -90,7 +90,10 @@ impl Aborter<'_> {
             state => {
                 let is_finished = state == State::Completed;
                 let aborted = self.abort_recorded(&upload).await;
-                aborted.map_err(|error| explain(error, self.finished, is_finished, id_or_file))?;
+                let named = upload.id.as_ref();
+                aborted.map_err(|error| {
+                    explain(error, self.finished, is_finished, id_or_file, named)
+                })?;
                 Ok(upload.id)
             }
         }
@@ -108,7 +111,8 @@ impl Aborter<'_> {
             within_limit(self.limit, BackendHandle::connect(&target, self.settings)).await?;
         let ended = within_limit(self.limit, self.end(handle.backend(), &id)).await;
         handle.close().await;
-        ended.map_err(|error| explain(error, self.finished, false, id.as_str().as_ref()))?;
+        let text = id.as_str().as_ref();
+        ended.map_err(|error| explain(error, self.finished, false, text, Some(&id)))?;
         Ok(id)
     }
 
@@ -185,7 +189,13 @@ impl Aborter<'_> {
 
 /// Names the upload in the refusal of a backend, and the remedy. `is_finished` is the state in the
 /// journal.
-fn explain(error: Error, finished: Finished, is_finished: bool, id_or_file: &OsStr) -> Error {
+fn explain(
+    error: Error,
+    finished: Finished,
+    is_finished: bool,
+    id_or_file: &OsStr,
+    id: Option<&UploadId>,
+) -> Error {
     let text = match error.kind() {
         Kind::NotAbortable if is_finished => "is finished and was not removed",
         Kind::NotAbortable => "is finished, or is being completed, and was not removed",
@@ -200,7 +210,8 @@ fn explain(error: Error, finished: Finished, is_finished: bool, id_or_file: &OsS
             format!("to remove a finished upload with its object, run `upload rm {word}`")
         }
         Finished::Remove => {
-            "ask the operator of the backend to remove it: upload serve rm ID".to_owned()
+            let id = id.map_or("ID", UploadId::as_str);
+            format!("ask the operator of the backend to remove it: upload serve rm {id}")
         }
     };
     Error::new(Kind::NotAbortable, text)

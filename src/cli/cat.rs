@@ -43,16 +43,13 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
 }
 
 fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
-    let plan = plan(upload)?;
+    let parts = journal.parts(upload.row)?;
+    let plan = plan(upload, &parts)?;
     let checksum = upload
         .receipt
         .as_ref()
         .and_then(|receipt| receipt.checksum.clone());
-    Ok(ObjectVerifier::new(
-        plan,
-        &journal.parts(upload.row)?,
-        checksum,
-    ))
+    Ok(ObjectVerifier::new(plan, &parts, checksum))
 }
 
 /// Returns `None` if standard output was closed before the end. `limit` is the time until
@@ -71,15 +68,17 @@ async fn copy_to_stdout(
     let mut stdout = io::stdout().lock();
     let is_terminal = stdout.is_terminal();
     let mut written = 0;
+    let mut last_byte = None;
     while let Some(chunk) = object.next().await? {
         verifier
             .update(&chunk)
             .map_err(|mismatch| damaged(&mismatch, written))?;
-        if is_terminal && has_controls(&chunk) {
+        if is_terminal && has_controls(last_byte, &chunk) {
             let what = "the object is not text, and standard output is a terminal";
             let hint = "redirect standard output to a new file, or to another program";
             return Err(Error::new(Kind::Usage, what).with_hint(hint));
         }
+        last_byte = chunk.last().copied().or(last_byte);
         if output::write_out(&mut stdout, &chunk)? == Reader::Closed {
             return Ok(None);
         }
@@ -94,11 +93,13 @@ async fn copy_to_stdout(
         .map_err(|mismatch| damaged(&mismatch, written))
 }
 
-/// Whether bytes contain controls that a terminal may obey, or that no text has.
-fn has_controls(bytes: &[u8]) -> bool {
+/// Whether bytes contain controls that a terminal may obey, or that no text has. `before` is the
+/// byte before them.
+fn has_controls(before: Option<u8>, bytes: &[u8]) -> bool {
     let is_control = |byte: &u8| byte.is_ascii_control() && !b"\t\n\r".contains(byte);
     let is_c1 = |pair: &[u8]| matches!(pair, [0xc2, 0x80..=0x9f]);
-    bytes.iter().any(is_control) || bytes.windows(2).any(is_c1)
+    let begins_with_c1 = matches!((before, bytes), (Some(0xc2), [0x80..=0x9f, ..]));
+    begins_with_c1 || bytes.iter().any(is_control) || bytes.windows(2).any(is_c1)
 }
 
 fn damaged(mismatch: &Mismatch, written: u64) -> Error {
@@ -149,10 +150,12 @@ mod tests {
     #[test]
     fn text_has_no_controls() {
         for text in ["", "a\tb\r\nc", "M\u{fc}ller \u{5199}"] {
-            assert!(!has_controls(text.as_bytes()), "{text:?}");
+            assert!(!has_controls(None, text.as_bytes()), "{text:?}");
         }
         for other in [&b"\0"[..], b"a\x1b[2J", b"\x7f", "\u{9b}31m".as_bytes()] {
-            assert!(has_controls(other), "{other:?}");
+            assert!(has_controls(None, other), "{other:?}");
         }
+        assert!(has_controls(Some(0xc2), b"\x9b31m"));
+        assert!(!has_controls(Some(0xc5), b"\x99"));
     }
 }

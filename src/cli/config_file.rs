@@ -25,6 +25,8 @@ pub struct Keys {
     pub backend: Option<String>,
     pub token_file: Option<PathBuf>,
     pub part_size: Option<Scalar>,
+    pub key_style: Option<String>,
+    pub if_exists: Option<String>,
     pub jobs: Option<Scalar>,
     pub limit_rate: Option<Scalar>,
     pub give_up_after: Option<String>,
@@ -43,10 +45,12 @@ pub struct Keys {
 }
 
 /// The names of [`Keys`].
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "backend",
     "token_file",
     "part_size",
+    "key_style",
+    "if_exists",
     "jobs",
     "limit_rate",
     "give_up_after",

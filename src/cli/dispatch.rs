@@ -7,8 +7,8 @@ use super::output::{self, LogFormat, LogOf};
 use super::serve;
 use super::settings::{Environment, Settings};
 use super::{
-    abort, cat, completions, config, hints, list, man, prune, put, resource_limits, resume,
-    session, status, url,
+    abort, cat, completions, config, hints, list, man, prune, put, put_stream, resource_limits,
+    resume, session, status, url,
 };
 use crate::event;
 use crate::report::LogWriter;
@@ -59,7 +59,11 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
     let commands = HintCommands::new(global, &connection, wait);
     let done = |()| 0;
     let result = match verb {
-        Verb::Put(flags) => Box::pin(put::run(settings, flags, commands.clone())).await,
+        Verb::Put(flags) => match Box::pin(put_stream::run(settings, flags, &commands)).await {
+            Ok(None) => Box::pin(put::run(settings, flags, commands.clone())).await,
+            Ok(Some(code)) => Ok(code),
+            Err(error) => Err(error),
+        },
         Verb::Resume(flags) => Box::pin(resume::run(settings, flags, commands.clone())).await,
         Verb::List(flags) => Box::pin(list::run(settings, flags, &commands))
             .await

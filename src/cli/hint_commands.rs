@@ -14,6 +14,8 @@ use crate::journal::S3Service;
 pub struct Subject<'a> {
     /// As [`backend_flags`] returns them.
     pub backend: &'a [String],
+    /// The flags that choose the key of a put, unless `put` chooses it without flags.
+    pub key: &'a [String],
     pub file: Option<&'a str>,
     pub upload: Option<&'a str>,
 }
@@ -103,6 +105,11 @@ impl HintCommands {
         if verb == "put" && !words.iter().any(|word| word == "--backend") {
             let is_known = !subject.backend.is_empty();
             completed.extend_from_slice(if is_known { subject.backend } else { &self.s3 });
+        }
+        let names_key =
+            |word: &String| ["--key", "--prefix", "--key-style"].contains(&word.as_str());
+        if verb == "put" && !words.iter().any(names_key) {
+            completed.extend_from_slice(subject.key);
         }
         // In hints, the other verbs read the journal only.
         if ["put", "resume", "abort", "rm", "cat", "url"].contains(&verb.as_str()) {
@@ -286,6 +293,7 @@ mod tests {
         let commands = commands(&global, &connection);
         let subject = Subject {
             backend: &["--backend".to_owned(), "https://up.example".to_owned()],
+            key: &["--key".to_owned(), "in/a b".to_owned()],
             file: Some("/a b"),
             upload: Some("some-id"),
         };
@@ -293,7 +301,11 @@ mod tests {
             ("check the path", "check the path"),
             (
                 "run `upload put FILE --force` again",
-                "run `upload --journal j.db put '/a b' --force --backend https://up.example --token-file token` again",
+                "run `upload --journal j.db put '/a b' --force --backend https://up.example --key 'in/a b' --token-file token` again",
+            ),
+            (
+                "`upload put FILE --key KEY`",
+                "`upload --journal j.db put '/a b' --key KEY --backend https://up.example --token-file token`",
             ),
             (
                 "run `upload list --all`; or `upload status ID`",

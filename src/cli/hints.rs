@@ -3,6 +3,7 @@
 //! Not here: the hints themselves. Each is attached where its error is made.
 
 use super::hint_commands::{HintCommands, Subject, backend_flags};
+use super::keys::key_flags;
 use crate::journal::Upload;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
@@ -21,6 +22,7 @@ pub fn about_upload(error: Error, upload: &Upload) -> Error {
     let path = intent.path.to_string_lossy();
     let subject = Subject {
         backend: &backend_flags(&intent.backend, intent.s3_service.as_ref()),
+        key: &key_flags(&intent.backend, &intent.path, intent.key.as_deref()),
         file: Some(&path),
         upload: upload.id.as_ref().map(UploadId::as_str),
     };

@@ -9,7 +9,8 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::Target;
 use upload_gateway::{
-    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig, SubjectUse,
+    Auth, ClientKeys, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+    SubjectUse,
 };
 use upload_types::attributes::Attribute;
 use upload_types::error::{Error, Kind, Result};
@@ -114,6 +115,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         subjects: SubjectUse::default(),
         allow_types: vec!["*/*".into()],
         allow_attributes: Attribute::ALL.into(),
+        // The caller has the credentials of the store.
+        client_keys: ClientKeys::All,
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use crate::event::STREAM_PATH;
 use crate::journal::{Journal, State, Upload};
 use crate::source::FileVersion;
 use upload_types::error::{Error, Kind, Result};
@@ -56,6 +57,11 @@ fn find_by_file(
         .canonicalize()
         .or_else(|_| std::path::absolute(file))
         .unwrap_or_else(|_| file.to_path_buf());
+    let path = if file.as_os_str() == STREAM_PATH {
+        file.to_path_buf()
+    } else {
+        path
+    };
     let is_usable = |upload: &Upload| is_candidate(upload) && upload.state != State::Abandoned;
     let mut uploads = moved_here(journal, &path)?;
     uploads.extend(journal.by_path(&path)?);

@@ -6,8 +6,8 @@
 //!   `rate_signals`, `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`, `lookup`,
 //!   `orphans`, `upload_line`, `upload_table`, `status_text`, `object_verifier`
-//! - verbs: `put` (`destination`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`,
-//!   `config`, `serve`, `completions`, `man`
+//! - verbs: `put` (`destination`, `keys`, `selection`), `resume`, `list`, `status`, `abort`,
+//!   `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
@@ -25,6 +25,7 @@ mod destination;
 mod dispatch;
 mod hint_commands;
 mod hints;
+mod keys;
 mod list;
 #[cfg(feature = "gateway")]
 mod local_gateway;
@@ -39,6 +40,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod put_stream;
 mod query_limit;
 mod rate_signals;
 mod receipt_file;
@@ -48,6 +50,7 @@ mod resource_limits;
 mod resume;
 mod run_state;
 mod secret_file;
+mod selection;
 #[cfg(feature = "gateway")]
 mod serve;
 mod session;

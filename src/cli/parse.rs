@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::{Span, SpanRelativeTo};
-#[cfg(feature = "gateway")]
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::backend::StoreHost;
@@ -75,14 +74,12 @@ pub fn part_size(text: &str) -> Result<u64> {
 }
 
 /// The beginning of a period: a time, or this long before now.
-#[cfg(feature = "gateway")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
     Ago(Duration),
     At(Timestamp),
 }
 
-#[cfg(feature = "gateway")]
 impl Since {
     pub fn time(self, now: Timestamp) -> Timestamp {
         match self {
@@ -93,7 +90,6 @@ impl Since {
 }
 
 /// A [`duration`], a time with its offset (RFC 3339), or a date or time in UTC.
-#[cfg(feature = "gateway")]
 pub fn since(text: &str) -> Result<Since> {
     let text = text.trim();
     if let Ok(duration) = duration(text) {

@@ -109,8 +109,14 @@ fn embedded_objects(uploads: &[Upload]) -> Objects {
     let sizes = uploads.iter().filter(has_object);
     sizes.fold(Objects::default(), |sum, upload| Objects {
         count: sum.count + 1,
-        bytes: sum.bytes.saturating_add(upload.intent.version.size),
+        bytes: sum.bytes.saturating_add(size(upload)),
     })
+}
+
+/// The size of the object of a finished upload.
+fn size(upload: &Upload) -> u64 {
+    let receipt = upload.receipt.as_ref();
+    receipt.map_or(upload.intent.version.size, |receipt| receipt.size)
 }
 
 #[derive(Default)]

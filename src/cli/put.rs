@@ -7,14 +7,18 @@ use super::args::{IfChanged, PutArgs};
 use super::backend_spec::BackendSpec;
 use super::destination;
 use super::hint_commands::HintCommands;
+use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags, key_name};
 use super::receipt_file::FileIdentity;
+use super::selection::{OwnFiles, Selection};
 use super::session::Session;
-use super::settings::{PutOptions, Settings, Target};
-use crate::transfer::{self, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use super::settings::{PutOptions, Settings, Target, Transfer};
+use crate::backend::Backend;
+use crate::selection::Selected;
+use crate::transfer::{
+    self, IfGone, Incoming, Item, Items, NameOrigin, OnChange, PutRequest, TypeOrigin,
+};
 use upload_types::error::{Error, Kind, Result};
-
-/// The longest name that a backend accepts, in characters.
-const MAX_NAME_CHARS: usize = 200;
+use upload_types::wire::BackendInfo;
 
 /// Extensions that `mime_guess` does not know, or has an outdated type for.
 const OWN_TYPES: [(&str, &str); 6] = [
@@ -29,30 +33,51 @@ const OWN_TYPES: [(&str, &str); 6] = [
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
-    let arguments: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    destination::check(&flags.paths, &arguments)?;
+    let (files, destination) = destination::sources_of(flags)?;
     let connection = settings.connection(&flags.connection)?;
-    let target = settings.target(flags.backend.as_deref(), &connection)?;
-    let options = settings.put(flags)?;
+    let bucket = destination.as_ref().map(|found| found.backend.as_str());
+    let target = settings.target(bucket.or(flags.backend.as_deref()), &connection)?;
+    let options = settings.put(flags, files)?;
     check_attributes(&target, &options)?;
     let transfer = settings.transfer(&flags.transfer)?;
+    let selection = Selection::prepare(&options.paths, &flags.selection)?;
+    let sources = match selection {
+        Some(_) => Sources::Set,
+        None => Sources::Files(files.len()),
+    };
+    let style = options.key_style;
+    let rule = KeyRule::new(flags, destination.as_ref(), style, sources, &target.spec)?;
+    let mut puts = match sources {
+        Sources::Set => Vec::new(),
+        Sources::Files(_) => puts(&options),
+    };
+    keys::assign(&mut puts, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let sources = options
         .paths
         .iter()
         .filter_map(|path| FileIdentity::of(path));
+    session.repeat_key_flags(match puts.as_slice() {
+        [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
+        _ => rule.flags(&target.spec),
+    });
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
-    let puts = puts(&options);
-    session.announce(puts.iter().map(|put| {
-        let size = put.path.metadata().map_or(0, |metadata| metadata.len());
-        (put.path.as_path(), size)
-    }));
-    let items = puts.into_iter().map(Item::Put).collect();
-    if options.dry_run {
+    let is_dry_run = options.dry_run;
+    let items = if let Some(selection) = selection {
+        session.announce_set();
+        let own = own_files(session.journal().path(), &target, &transfer);
+        let selection = selection.without(&own);
+        let mut keys = SetKeys::new(rule, &target.spec);
+        selection.start(move |file, if_gone| selected(file, if_gone, &options, &mut keys))
+    } else {
+        session.announce(puts.iter().map(|put| {
+            let size = put.path.metadata().map_or(0, |metadata| metadata.len());
+            (put.path.as_path(), size)
+        }));
+        Items::Known(puts.into_iter().map(Item::Put).collect())
+    };
+    if is_dry_run {
         dry_run(&mut session, &target, items).await;
     } else {
         session.run(&target, items).await;
@@ -65,7 +90,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
 ///
 /// # Errors
 /// [`Kind::Config`] for attributes with a Companion.
-fn check_attributes(target: &Target, options: &PutOptions) -> Result<()> {
+pub(super) fn check_attributes(target: &Target, options: &PutOptions) -> Result<()> {
     let given: Vec<String> = options
         .attributes
         .given()
@@ -78,6 +103,49 @@ fn check_attributes(target: &Target, options: &PutOptions) -> Result<()> {
     Err(Error::new(Kind::Config, what).with_hint(
         "leave that out, or use a gateway (`upload serve`) or `s3://BUCKET` as the backend",
     ))
+}
+
+/// The files and directories that this command writes, and does not upload.
+fn own_files(journal: &Path, target: &Target, transfer: &Transfer) -> OwnFiles {
+    let mut own = OwnFiles::default();
+    own.files.push(journal.to_owned());
+    let receipt = transfer.receipt.as_ref();
+    own.files
+        .extend(receipt.map(|receipt| receipt.path.clone()));
+    if let Some(local) = &target.local {
+        let ledger = match target.s3_service() {
+            Some(service) => Some(local.s3_ledger(&target.spec, &service)),
+            None => local.embedded_ledger(),
+        };
+        own.files.extend(ledger);
+        own.directories.extend(local.store_dir.clone());
+    }
+    own
+}
+
+/// The request for a file that was found in a directory, a list or a map.
+///
+/// # Errors
+/// [`Kind::Usage`] for a key that no store accepts, or that another file of the command has;
+/// [`Kind::Config`] if a map has a key and a Companion makes them.
+fn selected(
+    file: Selected,
+    if_gone: IfGone,
+    options: &PutOptions,
+    keys: &mut SetKeys,
+) -> Result<PutRequest> {
+    let mut put = put(&file.path, options);
+    put.if_gone = if_gone;
+    put.key = keys.key(&file)?;
+    let Some(attributes) = file.attributes else {
+        return Ok(put);
+    };
+    if let Some(content_type) = attributes.content_type {
+        put.content_type = content_type;
+        put.type_origin = TypeOrigin::Requested;
+    }
+    put.metadata.extend(attributes.metadata);
+    Ok(put)
 }
 
 /// The files to upload, each once even if it is named twice.
@@ -108,6 +176,8 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             None => NameOrigin::Path,
         },
         name,
+        key: None,
+        if_exists: options.if_exists,
         metadata: options.metadata.clone(),
         attributes: options.attributes.clone(),
         part_size: options.part_size,
@@ -116,11 +186,12 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             IfChanged::Fail => OnChange::Fail,
             IfChanged::Restart => OnChange::Restart,
         },
+        if_gone: IfGone::Fail,
     }
 }
 
 /// The content type for a file name, by its extension.
-fn guessed_type(name: &str) -> &'static str {
+pub(super) fn guessed_type(name: &str) -> &'static str {
     let (_, extension) = name.rsplit_once('.').unwrap_or_default();
     let extension = extension.to_ascii_lowercase();
     let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);
@@ -129,23 +200,10 @@ fn guessed_type(name: &str) -> &'static str {
         .unwrap_or("application/octet-stream")
 }
 
-/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
-/// not UTF-8; a longer name than backends accept is cut before its extension.
+/// The name of a file for the backend, as in keys; a longer name than backends accept is cut before
+/// its extension.
 fn wire_name(path: &Path) -> String {
-    let name = path
-        .file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy();
-    let name: Vec<char> = name
-        .chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect();
+    let name: Vec<char> = key_name(path).chars().collect();
     let excess = name.len().saturating_sub(MAX_NAME_CHARS);
     if excess == 0 {
         return name.into_iter().collect();
@@ -162,21 +220,66 @@ fn wire_name(path: &Path) -> String {
 }
 
 /// Reports the plan of each file, and how much of it the store has. Begins no upload.
-async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
+async fn dry_run(session: &mut Session, target: &Target, items: Items) {
     session.start_dry_run();
     let Some((handle, info)) = session.connect(target, &items).await else {
         return;
     };
-    for (index, item) in items.iter().enumerate() {
-        let Item::Put(put) = item else { continue };
-        let item = session.first_item() + index;
-        let (journal, give_up) = (session.journal(), session.give_up());
-        match transfer::preview(journal, handle.backend(), &info, give_up, item, put).await {
-            Ok(event) => session.emit(event),
-            Err(error) => session.fail(item, None, &put.path, &error),
+    let first_item = session.first_item();
+    match items {
+        Items::Known(items) => {
+            for (index, item) in items.iter().enumerate() {
+                preview(session, handle.backend(), &info, first_item + index, item).await;
+            }
+        }
+        Items::Set(mut set) => {
+            let mut item = first_item;
+            let mut reported = None;
+            while let Some(incoming) = set.incoming.recv().await {
+                let so_far = set.count.so_far();
+                if reported.replace(so_far) != Some(so_far) {
+                    session.emit(so_far.into());
+                }
+                match incoming {
+                    Incoming::Item(found) => {
+                        preview(session, handle.backend(), &info, item, &found).await;
+                    }
+                    Incoming::Failed { path, error } => {
+                        session.fail(item, None, Path::new(&path), &error);
+                    }
+                    Incoming::Event(event) => {
+                        session.emit(event);
+                        continue;
+                    }
+                }
+                item += 1;
+                session.found(1);
+                if session.is_stopped() {
+                    break;
+                }
+            }
+            let all = set.count.so_far();
+            if reported != Some(all) {
+                session.emit(all.into());
+            }
         }
     }
     handle.close().await;
+}
+
+async fn preview(
+    session: &mut Session,
+    backend: &Backend,
+    info: &BackendInfo,
+    item: usize,
+    request: &Item,
+) {
+    let Item::Put(put) = request else { return };
+    let (journal, give_up) = (session.journal(), session.give_up());
+    match transfer::preview(journal, backend, info, give_up, item, put).await {
+        Ok(event) => session.emit(event),
+        Err(error) => session.fail(item, None, &put.path, &error),
+    }
 }
 
 #[cfg(test)]

@@ -20,8 +20,19 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     let connection = settings.connection(&flags.connection)?;
     let only_backend = only_backend(flags, &connection)?;
     let transfer = settings.transfer(&flags.transfer)?;
+    settings.journal_to_read()?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
-    let uploads = select(session.journal(), flags, only_backend.as_deref())?;
+    let mut uploads = select(session.journal(), flags, only_backend.as_deref())?;
+    let all = uploads.len();
+    uploads.retain(|upload| upload.intent.stream.is_none());
+    let streams = all - uploads.len();
+    if streams > 0 && !settings.quiet() && !settings.json() {
+        let streams = match streams {
+            1 => "1 stream is left out".to_owned(),
+            streams => format!("{streams} streams are left out"),
+        };
+        output::eprint_line(&format!("{streams}: run their pipelines again"));
+    }
     // A file may have been replaced since its upload began: the old inode is protected too.
     let sources = uploads.iter().flat_map(|upload| {
         let version = &upload.intent.version;
@@ -55,7 +66,7 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     check_one_gets_credentials(&targets)?;
     for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
         let items = uploads.into_iter().map(Box::new).map(Item::Resume);
-        session.run(target, items.collect()).await;
+        session.run(target, items.collect::<Vec<_>>()).await;
     }
     Ok(session.close())
 }
@@ -88,9 +99,26 @@ fn select(
             .map(|upload| find_upload(journal, upload, is_selected))
             .collect::<Result<_>>()?
     };
+    if !flags.uploads.is_empty() {
+        uploads.iter().try_for_each(check_is_file)?;
+    }
     uploads.sort_by_key(|upload| upload.row);
     uploads.dedup_by_key(|upload| upload.row);
     Ok(uploads)
+}
+
+/// A stream cannot be read again by this command.
+fn check_is_file(upload: &Upload) -> Result<()> {
+    if upload.intent.stream.is_none() {
+        return Ok(());
+    }
+    let what = format!(
+        "{} is the upload of a stream, which `upload resume` cannot read again",
+        upload.intent.name
+    );
+    let hint = "run the whole pipeline again, with the same name: parts that are stored are not \
+                sent again";
+    Err(Error::new(Kind::Other, what).with_hint(hint))
 }
 
 /// Rejects a token or header that several backends would get: it is for one of them only, and

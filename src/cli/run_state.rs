@@ -3,10 +3,11 @@
 //!
 //! Not here: the signals (`signals`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::event::Event;
+use crate::event::{Event, STREAM_PATH};
+use crate::transfer::RUN_PIPELINE_AGAIN;
 use upload_types::UploadId;
 use upload_types::error::Kind;
 use upload_types::sync::lock;
@@ -19,9 +20,13 @@ pub struct RunState(Arc<Mutex<State>>);
 struct State {
     /// The path and, once it has begun, the upload of each source that has not ended.
     unfinished: BTreeMap<usize, (String, Option<UploadId>)>,
-    ended: BTreeSet<usize>,
+    ended: u64,
+    /// The number of entries that were left out, by reason.
+    skipped: BTreeMap<&'static str, u64>,
     completed: u64,
     already_stored: u64,
+    /// Sources that were left out because an object is at their key.
+    kept: u64,
     bytes_sent: u64,
     bytes_skipped: u64,
 }
@@ -36,7 +41,11 @@ impl RunState {
                 state.unfinished.extend(paths);
             }
             Event::Plan {
-                item, upload, path, ..
+                item,
+                upload,
+                path,
+                forecast: None,
+                ..
             } => {
                 let source = (path.clone(), upload.clone());
                 state.unfinished.insert(*item, source);
@@ -72,21 +81,41 @@ impl RunState {
                 state.already_stored += u64::from(*already_stored);
                 state.end(*item);
             }
+            Event::Kept { item, reason, .. } => {
+                state.kept += 1;
+                *state.skipped.entry(reason).or_default() += 1;
+                state.end(*item);
+            }
             Event::Failed { item, .. } => state.end(*item),
             Event::Moved { item, path, .. } => {
                 if let Some((known, _)) = state.unfinished.get_mut(item) {
                     known.clone_from(path);
                 }
             }
-            Event::Connecting { .. }
+            Event::Skipped { reason, .. } => {
+                *state.skipped.entry(reason).or_default() += 1;
+            }
+            // Nothing follows the plan of a dry run.
+            Event::Plan {
+                forecast: Some(_), ..
+            }
+            | Event::Connecting { .. }
+            | Event::Selected { .. }
+            | Event::Unmatched { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
             | Event::Blocked { .. }
+            | Event::Comparing { .. }
             | Event::Restarted { .. }
             | Event::Renamed { .. }
             | Event::Waiting { .. }
             | Event::Exit { .. } => {}
         }
+    }
+
+    /// The number of entries that were left out so far, by reason.
+    pub fn skipped(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.0).skipped.clone()
     }
 
     /// The last events of a run that a signal ends at once.
@@ -101,25 +130,30 @@ impl RunState {
                 path: path.clone(),
                 kind: kind.name(),
                 message: "interrupted; nothing is lost".to_owned(),
-                hint: upload
-                    .as_ref()
-                    .map(|id| format!("to continue: {resume_command} {id}")),
+                hint: if path == STREAM_PATH {
+                    Some(RUN_PIPELINE_AGAIN.to_owned())
+                } else {
+                    upload
+                        .as_ref()
+                        .map(|id| format!("to continue: {resume_command} {id}"))
+                },
             });
         }
         let unfinished = state.unfinished.len() as u64;
-        let ended = state.ended.len() as u64;
+        let ended = state.ended;
         events.push(Event::Exit {
             code: kind.exit_code(),
             uploads: ended + unfinished,
             completed: state.completed,
             already_stored: state.already_stored,
-            failed: ended + unfinished - state.completed,
+            failed: ended + unfinished - state.completed - state.kept,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
+            skipped: state.skipped.clone(),
             resumable: state
                 .unfinished
                 .values()
-                .any(|(_, upload)| upload.is_some()),
+                .any(|(path, upload)| upload.is_some() && path != STREAM_PATH),
             resume_command: resume_command.to_owned(),
             is_dry_run: false,
         });
@@ -130,6 +164,6 @@ impl RunState {
 impl State {
     fn end(&mut self, item: usize) {
         self.unfinished.remove(&item);
-        self.ended.insert(item);
+        self.ended += 1;
     }
 }

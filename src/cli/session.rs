@@ -1,7 +1,7 @@
 //! The common part of the commands that upload (`put`, `resume`): journal, reporter, signals,
 //! receipt file, and the exit code.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
 use super::hint_commands::{HintCommands, Subject, backend_flags};
+use super::keys::key_flags;
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
@@ -23,7 +24,7 @@ use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
 use crate::journal::Journal;
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
+use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -49,6 +50,8 @@ pub struct Session {
     wait: WaitFor,
     sha256: bool,
     is_dry_run: bool,
+    /// The flags of `put` that choose the keys again, for hints.
+    key_flags: Vec<String>,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -106,6 +109,7 @@ impl Session {
             wait: transfer.wait,
             sha256: transfer.sha256,
             is_dry_run: false,
+            key_flags: Vec::new(),
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -156,6 +160,11 @@ impl Session {
         self.is_dry_run = true;
     }
 
+    /// The flags of `put` that choose the keys of its files, for the commands in hints.
+    pub fn repeat_key_flags(&mut self, flags: Vec<String>) {
+        self.key_flags = flags;
+    }
+
     /// The number of the first item of the backend that [`Session::connect`] connected to.
     pub fn first_item(&self) -> usize {
         self.first_item
@@ -179,15 +188,32 @@ impl Session {
         self.emit(Event::Sources { paths, bytes });
     }
 
+    /// Announces that the sources are found while others are uploaded.
+    pub fn announce_set(&self) {
+        self.emit(Event::Selected {
+            files: 0,
+            bytes: 0,
+            is_complete: false,
+        });
+    }
+
+    /// Whether a signal has arrived.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
     /// Connects to the backend of these items. If that fails, every item fails.
     pub async fn connect(
         &mut self,
         target: &Target,
-        items: &[Item],
+        items: &Items,
     ) -> Option<(BackendHandle, BackendInfo)> {
-        self.sink = completing_hints(&self.events, &self.state, &self.commands, target);
         self.first_item = self.items;
-        self.items += items.len();
+        let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags);
+        self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
+        if let Items::Known(items) = items {
+            self.items += items.len();
+        }
         let handle = match self.open_backend(target).await {
             Ok(handle) => handle,
             Err(error) => {
@@ -267,7 +293,8 @@ impl Session {
     }
 
     /// Transfers the items to one backend.
-    pub async fn run(&mut self, target: &Target, items: Vec<Item>) {
+    pub async fn run(&mut self, target: &Target, items: impl Into<Items>) {
+        let items = items.into();
         let Some((handle, info)) = self.connect(target, &items).await else {
             return;
         };
@@ -285,6 +312,7 @@ impl Session {
         )
         .await;
         crash::point("cli.ran");
+        self.found(summary.found);
         self.summary.completed += summary.completed;
         self.summary.already_stored += summary.already_stored;
         self.summary.failures.extend(summary.failures);
@@ -294,7 +322,61 @@ impl Session {
         handle.close().await;
     }
 
-    fn fail_all(&mut self, items: &[Item], error: &Error) {
+    /// Uploads a stream to a backend.
+    pub async fn run_stream(&mut self, target: &Target, stream: StreamPut) {
+        let items = Items::from(vec![Item::Put(stream.put.clone())]);
+        let Some((handle, info)) = self.connect(target, &items).await else {
+            return;
+        };
+        crash::point("cli.reached");
+        let options = self.engine_options(&handle);
+        let (backend, stop) = (Arc::clone(handle.backend()), self.stop.clone());
+        let summary = transfer::run_stream(
+            &mut self.journal,
+            backend,
+            info,
+            &self.sink,
+            options,
+            stream,
+            stop,
+        )
+        .await;
+        crash::point("cli.ran");
+        self.summary.completed += summary.completed;
+        self.summary.failures.extend(summary.failures);
+        self.summary.bytes_sent += summary.bytes_sent;
+        self.summary.bytes_skipped += summary.bytes_skipped;
+        handle.close().await;
+    }
+
+    /// Reports the plan of a stream. Reads nothing, and begins no upload.
+    pub async fn preview_stream(&mut self, target: &Target, stream: &StreamPut) {
+        self.start_dry_run();
+        let items = Items::from(vec![Item::Put(stream.put.clone())]);
+        let Some((handle, info)) = self.connect(target, &items).await else {
+            return;
+        };
+        let item = self.first_item();
+        match transfer::preview_stream(&info, item, stream) {
+            Ok(event) => self.emit(event),
+            Err(error) => self.fail(item, None, &stream.put.path, &error),
+        }
+        handle.close().await;
+    }
+
+    /// Counts items that were found while others were uploaded.
+    pub fn found(&mut self, items: u64) {
+        self.items += usize::try_from(items).unwrap_or(usize::MAX);
+    }
+
+    fn fail_all(&mut self, items: &Items, error: &Error) {
+        let items = match items {
+            Items::Known(items) => items,
+            Items::Set(set) => {
+                self.found(1);
+                return self.fail(self.first_item, None, Path::new(&set.name), error);
+            }
+        };
         for (index, item) in items.iter().enumerate() {
             let (path, upload) = match item {
                 Item::Put(put) => (&put.path, None),
@@ -331,6 +413,7 @@ impl Session {
             bytes_sent,
             bytes_skipped,
             resumable,
+            found: _,
         } = self.summary;
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
@@ -342,6 +425,7 @@ impl Session {
             failed,
             bytes_sent,
             bytes_skipped,
+            skipped: self.state.skipped(),
             resumable,
             resume_command: self.commands.resume(),
             is_dry_run: self.is_dry_run,
@@ -371,6 +455,7 @@ fn completing_hints(
     state: &RunState,
     commands: &HintCommands,
     target: &Target,
+    keys: KeyFlags,
 ) -> EventSender {
     let commands = commands.clone();
     let backend = backend_flags(&target.name(), target.s3_service().as_ref());
@@ -378,6 +463,7 @@ fn completing_hints(
     events.editing(move |event| {
         state.record(event);
         let Event::Failed {
+            item,
             upload,
             path,
             hint: Some(hint),
@@ -388,11 +474,46 @@ fn completing_hints(
         };
         let subject = Subject {
             backend: &backend,
+            key: keys.of_item(*item),
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };
         *hint = commands.complete(hint, subject);
     })
+}
+
+/// The flags of `put` that choose the key of an item again.
+struct KeyFlags {
+    /// Of the items of a `put`.
+    shared: Vec<String>,
+    /// Of uploads of the journal, unless `put` chooses their keys without flags.
+    of_uploads: BTreeMap<usize, Vec<String>>,
+}
+
+impl KeyFlags {
+    fn of(items: &Items, first_item: usize, target: &Target, shared: &[String]) -> Self {
+        let backend = target.name();
+        let items = match items {
+            Items::Known(items) => items.as_slice(),
+            Items::Set(_) => &[],
+        };
+        let of_uploads = items.iter().enumerate().filter_map(|(index, item)| {
+            let Item::Resume(upload) = item else {
+                return None;
+            };
+            let intent = &upload.intent;
+            let flags = key_flags(&backend, &intent.path, intent.key.as_deref());
+            (!flags.is_empty()).then_some((first_item + index, flags))
+        });
+        Self {
+            shared: shared.to_vec(),
+            of_uploads: of_uploads.collect(),
+        }
+    }
+
+    fn of_item(&self, item: usize) -> &[String] {
+        self.of_uploads.get(&item).unwrap_or(&self.shared)
+    }
 }
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard

@@ -15,6 +15,7 @@ use crate::event;
 use crate::journal::{Journal, Part, Upload};
 use crate::transfer;
 use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::Limits;
 
 /// # Errors
 /// [`Kind::NotFound`] if the journal has no such upload; with `--remote`, errors of the backend.
@@ -66,14 +67,22 @@ async fn ask_backend(handle: &BackendHandle, upload: &Upload) -> Result<Remote> 
             handle.name().clone_into(&mut receipt.backend);
             Vec::new()
         }
-        None => backend.parts(id, plan(upload)?.count()).await?,
+        None => backend.parts(id, most_parts(upload)?).await?,
     };
     Ok(Remote { status, part_list })
 }
 
+/// The most parts that the store may list of an upload.
+fn most_parts(upload: &Upload) -> Result<u32> {
+    match upload.intent.stream {
+        None => Ok(plan(upload, &[])?.count()),
+        Some(_) => Ok(Limits::S3.max_parts),
+    }
+}
+
 /// Every part of the plan, with the journal's record of it.
 fn part_lines(upload: &Upload, parts: &[Part]) -> Result<Vec<PartLine>> {
-    let plan = plan(upload)?;
+    let plan = plan(upload, parts)?;
     let lines = plan.parts().map(|(number, range)| {
         let recorded = parts.iter().find(|part| part.number == number);
         PartLine {

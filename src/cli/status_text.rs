@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 
 use jiff::Timestamp;
 
-use super::upload_line::{PartLine, Remote, json_line, plan};
+use super::upload_line::{PartLine, Remote, json_line, plan, size, subject};
 use crate::journal::{Part, Upload};
 use crate::report::{escape, safe, text};
 use upload_types::error::Result;
@@ -23,29 +23,39 @@ pub fn status_text(
     remote: Option<&Remote>,
     now: Timestamp,
 ) -> Result<String> {
-    let plan = plan(upload)?;
+    let plan = plan(upload, parts)?;
     let line = json_line(upload, parts)?;
     let mut text = String::new();
     let mut add = |label: &str, value: &dyn Display| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{label:<10}{value}");
     };
-    let percent = text::percent(line.stored_bytes, plan.size());
-    let size = text::size(plan.size());
-    add("file", &escape(&upload.intent.path.display().to_string()));
+    let known = size(upload, &plan);
+    let stored = match known {
+        Some(size) => format!("{}% stored", text::percent(line.stored_bytes, size)),
+        None => format!("{} stored", text::size(line.stored_bytes)),
+    };
+    add("file", &escape(&subject(upload)));
     match &upload.id {
         Some(id) => add("upload", &safe(id.as_str())),
         None => add("upload", &"not begun"),
     }
-    add(
-        "state",
-        &format_args!("{}, {percent}% stored", upload.state.name()),
-    );
-    add("size", &format_args!("{size} ({} bytes)", plan.size()));
+    add("state", &format_args!("{}, {stored}", upload.state.name()));
+    match known {
+        Some(bytes) => add(
+            "size",
+            &format_args!("{} ({bytes} bytes)", text::size(bytes)),
+        ),
+        None => add("size", &"unknown: a stream that has not ended"),
+    }
+    let each = match plan.schedule().double_after() {
+        Some(_) => "and more",
+        None => "each",
+    };
     add(
         "parts",
         &format_args!(
-            "{} of {} stored, {} each",
+            "{} of {} stored, {} {each}",
             line.stored_parts,
             plan.count(),
             text::size(plan.part_size())
@@ -89,6 +99,8 @@ pub fn status_text(
             add("checksum", &safe(checksum.as_str()));
         }
         add("proof", &receipt.proof.name());
+    } else if let Some(key) = &upload.intent.key {
+        add("key", &escape(key));
     }
     if let Some(remote) = remote {
         add("remote", &remote_text(remote));

@@ -9,8 +9,9 @@ use crate::report::{escape, safe, text};
 use crate::transfer::plan_error;
 use upload_types::error::Result;
 use upload_types::plan::Plan;
+use upload_types::schedule::Schedule;
 use upload_types::wire::{Receipt, StoredPart, UploadStatus};
-use upload_types::{ETag, PartNumber, Sha256, UploadId};
+use upload_types::{ByteRange, ETag, PartNumber, Sha256, UploadId};
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -24,9 +25,17 @@ pub struct UploadLine<'a> {
     s3_service: Option<&'a S3Service>,
     path: String,
     name: &'a str,
-    size: u64,
+    /// The key that the client has chosen, below the prefix of the backend. Null if the backend
+    /// makes it.
+    key: Option<&'a str>,
+    /// Null for a stream that has not ended.
+    size: Option<u64>,
     part_size: u64,
+    /// Of a stream that has not ended: the number of parts that were read.
     parts: u32,
+    /// The upload of a stream.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
     /// Acknowledged by the store, according to the journal.
     pub stored_parts: u32,
     pub stored_bytes: u64,
@@ -55,12 +64,36 @@ pub struct Remote {
     pub part_list: Vec<StoredPart>,
 }
 
-pub fn plan(upload: &Upload) -> Result<Plan> {
-    Plan::pinned(upload.intent.version.size, upload.intent.part_size).map_err(plan_error)
+/// The plan of an upload. That of a stream which has not ended has the parts that were read so far.
+pub fn plan(upload: &Upload, parts: &[Part]) -> Result<Plan> {
+    let intent = &upload.intent;
+    let Some(terms) = intent.stream else {
+        return Plan::pinned(intent.version.size, intent.part_size).map_err(plan_error);
+    };
+    let schedule = Schedule::pinned(intent.part_size, terms.double_after).map_err(plan_error)?;
+    let size = upload.receipt.as_ref().map(|receipt| receipt.size);
+    let read = parts.iter().filter_map(|part| schedule.range(part.number));
+    let read = read.map(ByteRange::end).max().unwrap_or(0);
+    Plan::of_stream(size.unwrap_or(read), schedule).map_err(plan_error)
+}
+
+/// The size of an upload; `None` for a stream that has not ended.
+pub fn size(upload: &Upload, plan: &Plan) -> Option<u64> {
+    let is_known = upload.intent.stream.is_none() || upload.receipt.is_some();
+    is_known.then_some(plan.size())
+}
+
+/// The file of an upload, or the name of a stream.
+pub fn subject(upload: &Upload) -> String {
+    let path = upload.intent.path.display();
+    match upload.intent.stream {
+        None => path.to_string(),
+        Some(_) => format!("{path} ({})", upload.intent.name),
+    }
 }
 
 pub fn json_line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<UploadLine<'a>> {
-    let plan = plan(upload)?;
+    let plan = plan(upload, parts)?;
     let (stored_parts, stored_bytes) = stored(&plan, parts);
     Ok(UploadLine {
         kind: "upload",
@@ -70,9 +103,11 @@ pub fn json_line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<UploadLine<'a
         s3_service: upload.intent.s3_service.as_ref(),
         path: upload.intent.path.display().to_string(),
         name: &upload.intent.name,
-        size: plan.size(),
+        key: upload.intent.key.as_deref(),
+        size: size(upload, &plan),
         part_size: plan.part_size(),
         parts: plan.count(),
+        stream: upload.intent.stream.is_some(),
         stored_parts,
         stored_bytes,
         created_at: upload.created_at.to_string(),
@@ -83,12 +118,15 @@ pub fn json_line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<UploadLine<'a
 }
 
 pub fn text_line(upload: &Upload, parts: &[Part]) -> Result<String> {
-    let plan = plan(upload)?;
+    let plan = plan(upload, parts)?;
     let (_, stored_bytes) = stored(&plan, parts);
     let id = upload.id.as_ref().map_or("(not begun)", UploadId::as_str);
-    let percent = text::percent(stored_bytes, plan.size());
-    let (state, size) = (upload.state.name(), text::size(plan.size()));
-    let path = safe(&upload.intent.path.display().to_string());
+    let (percent, size) = match size(upload, &plan) {
+        Some(size) => (text::percent(stored_bytes, size).to_string(), size),
+        None => ("?".to_owned(), stored_bytes),
+    };
+    let (state, size) = (upload.state.name(), text::size(size));
+    let path = safe(&subject(upload));
     Ok(format!(
         "{id:<36}  {state:<10}  {percent:>3}%  {size:>10}  {path}\n"
     ))
@@ -96,22 +134,24 @@ pub fn text_line(upload: &Upload, parts: &[Part]) -> Result<String> {
 
 /// An upload in the table for a terminal.
 pub fn table_entry(upload: &Upload, parts: &[Part]) -> Result<Entry> {
-    let plan = plan(upload)?;
+    let plan = plan(upload, parts)?;
     let (_, stored_bytes) = stored(&plan, parts);
     let id = upload.id.as_ref().map_or("(not begun)", UploadId::as_str);
     let mut details = vec![
-        ("file", escape(&upload.intent.path.display().to_string())),
+        ("file", escape(&subject(upload))),
         ("backend", escape(&upload.intent.backend)),
     ];
     let receipt = upload.receipt.as_ref();
     if let Some(location) = receipt.and_then(|receipt| receipt.location.as_ref()) {
         details.push(("location", escape(location)));
+    } else if let Some(key) = &upload.intent.key {
+        details.push(("key", escape(key)));
     }
     Ok(Entry {
         id: id.to_owned(),
         state: upload.state.name(),
-        stored: Some(text::percent(stored_bytes, plan.size())),
-        size: Some(plan.size()),
+        stored: size(upload, &plan).map(|size| text::percent(stored_bytes, size)),
+        size: Some(size(upload, &plan).unwrap_or(stored_bytes)),
         begun_at: upload.created_at,
         details,
     })

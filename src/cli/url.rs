@@ -10,7 +10,7 @@ use super::output;
 use super::query_limit::within_limit;
 use super::settings::{Connection, Settings, Target};
 use crate::event;
-use crate::journal::{Journal, Upload};
+use crate::journal::{Journal, State, Upload};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::ReadUrl;
 
@@ -63,6 +63,12 @@ fn check_outlives_process(target: &Target, upload: &Upload) -> Result<()> {
         return Ok(());
     }
     let id = upload.begun_id()?;
+    if upload.state == State::Abandoned {
+        return Err(
+            Error::new(Kind::Gone, "the upload has ended without an object")
+                .with_hint("run `upload put FILE` to upload the file again"),
+        );
+    }
     if upload.state.is_unfinished() {
         let what = "the upload is not complete";
         let hint = format!("run `upload resume {id}` to complete it");

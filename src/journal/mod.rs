@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `schema`, `columns` | the tables; columns that hold JSON |
 //! | `s3_service` | [`S3Service`]: how the bucket of an `s3://` backend was reached |
+//! | `stream_terms` | [`StreamTerms`]: how a stream is cut into parts |
 //! | `state` | the states of an upload and their transitions |
 //! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
 //! | `database` | [`Journal`]: the file, its transactions, their durability |
@@ -24,6 +25,7 @@ mod record;
 mod s3_service;
 mod schema;
 mod state;
+mod stream_terms;
 mod uploads;
 
 #[cfg(test)]
@@ -33,4 +35,5 @@ pub use database::Journal;
 pub use record::Record;
 pub use s3_service::S3Service;
 pub use state::State;
+pub use stream_terms::StreamTerms;
 pub use uploads::{Intent, Part, Upload};

@@ -11,6 +11,7 @@ pub const SCHEMA: Schema = Schema {
         include_str!("add_s3_service.sql"),
         include_str!("add_may_be_mapped.sql"),
         include_str!("add_attributes.sql"),
+        include_str!("add_stream.sql"),
     ],
     incremental_vacuum: false,
     hint: "name another file for the journal with --journal FILE",

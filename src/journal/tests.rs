@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 use upload_types::error::Kind;
-use upload_types::wire::Attributes;
+use upload_types::wire::{Attributes, IfExists};
 use upload_types::{ETag, PartNumber, Sha256};
 
 use super::*;
@@ -30,6 +30,8 @@ fn intent() -> Intent {
             tags: [("team".to_owned(), "a".to_owned())].into(),
             ..Attributes::NONE
         }),
+        key: Some("a/\u{e9} b".into()),
+        if_exists: Some(IfExists::Overwrite),
         version: FileVersion {
             dev: u64::MAX,
             ino: 2,
@@ -38,6 +40,7 @@ fn intent() -> Intent {
             ctime_ns: 5,
         },
         part_size: 10,
+        stream: None,
     }
 }
 
@@ -500,7 +503,7 @@ fn state_changes_are_those_of_the_table() {
 fn receipt() -> upload_types::wire::Receipt {
     let now = jiff::Timestamp::UNIX_EPOCH;
     upload_types::wire::Receipt {
-        id: "id".parse().unwrap(),
+        id: Some("id".parse().unwrap()),
         backend: "embedded".into(),
         instance_id: "instance".into(),
         name: "n".into(),
@@ -511,6 +514,7 @@ fn receipt() -> upload_types::wire::Receipt {
         size: 20,
         parts: 2,
         part_size: 10,
+        double_after: None,
         etag: "etag".parse().unwrap(),
         checksum: None,
         proof: upload_types::wire::Proof::None,

@@ -12,7 +12,7 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::{Attributes, Receipt};
+use upload_types::wire::{Attributes, IfExists, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 use super::columns::{damaged, from_json, to_json};
@@ -21,6 +21,7 @@ use super::process_lock;
 use super::record::Record;
 use super::s3_service::S3Service;
 use super::state::State;
+use super::stream_terms::StreamTerms;
 use crate::source::FileVersion;
 
 /// The properties of an upload before the request to begin it.
@@ -37,9 +38,16 @@ pub struct Intent {
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
     pub attributes: Box<Attributes>,
+    /// The key that the client has chosen, below the prefix of the backend; normalised. `None` if
+    /// the backend makes it.
+    pub key: Option<String>,
+    /// What to do about an object at `key`; `None` without a key.
+    pub if_exists: Option<IfExists>,
     pub version: FileVersion,
     /// In bytes.
     pub part_size: u64,
+    /// For a stream. It has no file version: its fields are 0.
+    pub stream: Option<StreamTerms>,
 }
 
 /// An upload of one version of a source.
@@ -75,7 +83,7 @@ pub struct Part {
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
                        state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped, attributes";
+                       may_be_mapped, key, if_exists, stream, attributes";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -146,7 +154,7 @@ impl Journal {
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
     /// may continue, newest first. These are uploads with that name of the same path, and of the
     /// same file under another path; and unfinished and completed ones of the same file with
-    /// another path and name. Abandoned ones are left out.
+    /// another path and name. Abandoned ones are left out. Their keys may differ.
     pub fn candidates(
         &self,
         instance_id: &str,
@@ -247,7 +255,8 @@ impl Journal {
     }
 }
 
-/// Inserts an upload. Returns `None` if there is an unfinished one of the same source.
+/// Inserts an upload. Returns `None` if there is an unfinished one of the same source for the same
+/// key.
 fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Option<Upload>> {
     let mut upload = Upload {
         row: 0,
@@ -263,21 +272,23 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     };
     let intent = &upload.intent;
     let mut existing = db.prepare_cached(
-        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 \
+        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 AND key IS ?4 \
          AND state IN ('creating', 'uploading', 'completing')",
     )?;
     if existing.exists(params![
         intent.instance_id,
         intent.name,
-        intent.path.as_os_str().as_bytes()
+        intent.path.as_os_str().as_bytes(),
+        intent.key
     ])? {
         return Ok(None);
     }
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service, attributes) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+          created_at, process, s3_service, key, if_exists, stream, attributes) \
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+          ?19, ?20, ?21, ?22)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -298,6 +309,9 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         upload.created_at.to_string(),
         process,
         intent.s3_service.as_ref().map(to_json).transpose()?,
+        intent.key,
+        intent.if_exists.map(IfExists::name),
+        intent.stream.as_ref().map(to_json).transpose()?,
         to_json(&intent.attributes)?,
     ])?;
     upload.row = db.last_insert_rowid();
@@ -325,6 +339,7 @@ impl Upload {
         let path: Vec<u8> = row.get(6)?;
         let receipt: Option<String> = row.get(17)?;
         let s3_service: Option<String> = row.get(20)?;
+        let stream: Option<String> = row.get(24)?;
         Ok(Self {
             row: row.get(0)?,
             idempotency_key: row.get(1)?,
@@ -341,7 +356,9 @@ impl Upload {
                 name: row.get(7)?,
                 content_type: row.get(8)?,
                 metadata: from_json(row, 9)?,
-                attributes: from_json(row, 22)?,
+                attributes: from_json(row, 25)?,
+                key: row.get(22)?,
+                if_exists: if_exists(row, 23)?,
                 version: FileVersion {
                     dev: unsigned(10)?,
                     ino: unsigned(11)?,
@@ -350,6 +367,7 @@ impl Upload {
                     ctime_ns: row.get(14)?,
                 },
                 part_size: unsigned(15)?,
+                stream: stream.map(|_| from_json(row, 24)).transpose()?,
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,
@@ -360,6 +378,15 @@ impl Upload {
                 .map_err(|error: jiff::Error| damaged(18, error))?,
         })
     }
+}
+
+fn if_exists(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IfExists>> {
+    let name: Option<String> = row.get(column)?;
+    let found = name.map(|name| {
+        let rule = IfExists::from_name(&name);
+        rule.ok_or_else(|| damaged(column, FromSqlError::InvalidType))
+    });
+    found.transpose()
 }
 
 impl Part {

@@ -23,6 +23,8 @@ use crate::event::Event;
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// The most rows of sources; further sources count in the total only.
 const MAX_ROWS: usize = 6;
+/// The same if the sources are found in directories or lists.
+const MAX_ROWS_OF_SET: usize = 4;
 /// Columns for the name, if there are as many.
 const MIN_NAME_COLUMNS: usize = 16;
 /// Columns for the share (`100% of 1023 MiB`).
@@ -94,10 +96,16 @@ impl Bars {
         }
         let verbose = self.verbosity.verbose;
         let columns = stderr_columns();
+        let max_rows = if self.sources.is_set() {
+            MAX_ROWS_OF_SET
+        } else {
+            MAX_ROWS
+        };
         output.notices(wording::notice(event, &self.sources, verbose, columns));
         match (event, item) {
+            (Event::Selected { .. }, _) => self.has_rows = true,
             (Event::Plan { forecast: None, .. } | Event::Progress { .. }, Some(item))
-                if self.shown.len() < MAX_ROWS && !self.sources.name(item).is_empty() =>
+                if self.shown.len() < max_rows && !self.sources.name(item).is_empty() =>
             {
                 self.shown.insert(item);
                 self.has_rows = true;
@@ -113,6 +121,7 @@ impl Bars {
             }
             (Event::Exit { .. }, _) => {
                 self.clear();
+                output.notices(self.sources.warnings());
                 output.messages.extend(self.failures.groups());
                 let summary = summary::summary(event, &self.sources, now);
                 output.notices(summary.map(|summary| summary.line));
@@ -268,6 +277,9 @@ fn bar(source: &SourceState, columns: usize) -> String {
             usize::try_from(share).unwrap_or(columns)
         }
     };
+    if source.is_endless() {
+        return String::new();
+    }
     let confirmed = scale(source.confirmed);
     let sent = scale(source.sent).max(confirmed) - confirmed;
     format!(

@@ -122,13 +122,18 @@ impl Connection {
             Event::Waiting { item, .. }
             | Event::Blocked { item, .. }
             | Event::Completed { item, .. }
+            | Event::Kept { item, .. }
             | Event::Failed { item, .. } => {
                 self.by_item.remove(item);
             }
             Event::Sources { .. }
+            | Event::Selected { .. }
+            | Event::Skipped { .. }
+            | Event::Unmatched { .. }
             | Event::Plan { .. }
             | Event::Part { .. }
             | Event::Changed { .. }
+            | Event::Comparing { .. }
             | Event::Restarted { .. }
             | Event::Moved { .. }
             | Event::Renamed { .. }
@@ -136,7 +141,12 @@ impl Connection {
         }
         if matches!(
             event,
-            Event::Failed { .. } | Event::Exit { .. } | Event::Sources { .. }
+            Event::Failed { .. }
+                | Event::Exit { .. }
+                | Event::Sources { .. }
+                | Event::Selected { .. }
+                | Event::Skipped { .. }
+                | Event::Unmatched { .. }
         ) {
             return None;
         }

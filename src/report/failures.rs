@@ -26,7 +26,9 @@ struct Cause {
     message: String,
     /// `None` if each file has another hint.
     hint: Option<String>,
+    /// The first [`MAX_LISTED`], and the one that was reported.
     paths: Vec<String>,
+    count: usize,
     /// Messages since the first failure was reported.
     messages_since: usize,
 }
@@ -58,7 +60,10 @@ impl Failures {
         let cause = without_path(message, path);
         let known = self.causes.iter_mut().find(|known| known.message == cause);
         if let (Some(known), true) = (known, has_several) {
-            known.paths.push(safe(path));
+            known.count += 1;
+            if known.paths.len() <= MAX_LISTED {
+                known.paths.push(safe(path));
+            }
             if known.hint != *hint {
                 known.hint = None;
             }
@@ -70,6 +75,7 @@ impl Failures {
             message: cause,
             hint: hint.clone(),
             paths: vec![safe(path)],
+            count: 1,
             messages_since: 0,
         });
         messages
@@ -88,17 +94,17 @@ impl Failures {
         if let [only] = self.causes.as_slice()
             && only.is_recent()
         {
-            return more_of_the_same(&only.paths[1..]);
+            return more_of_the_same(&only.paths[1..], only.count - 1);
         }
         let mut messages = Vec::new();
         for cause in &self.causes {
-            let count = cause.paths.len();
+            let count = cause.count;
             if count == 1 && cause.is_recent() {
                 continue;
             }
             let text = safe(&cause.message);
             messages.push(Message::Error(format!("{}: {text}", files(count))));
-            messages.extend(listed(&cause.paths));
+            messages.extend(listed(&cause.paths, count));
             let hint = cause.hint.as_deref().map(escape);
             messages.extend(hint.map(Message::Hint));
         }
@@ -107,15 +113,15 @@ impl Failures {
 }
 
 /// The paths that have failed like the one that was reported just before.
-fn more_of_the_same(paths: &[String]) -> Vec<Message> {
-    if paths.is_empty() {
+fn more_of_the_same(paths: &[String], count: usize) -> Vec<Message> {
+    if count == 0 {
         return Vec::new();
     }
-    let noun = if paths.len() == 1 { "file" } else { "files" };
-    let text = format!("the same happened to {} more {noun}:", paths.len());
+    let noun = if count == 1 { "file" } else { "files" };
+    let text = format!("the same happened to {count} more {noun}:");
     [Message::Error(text)]
         .into_iter()
-        .chain(listed(paths))
+        .chain(listed(paths, count))
         .collect()
 }
 
@@ -124,15 +130,15 @@ fn files(count: usize) -> String {
     format!("{count} {files}")
 }
 
-/// The first paths, and how many more there are.
-fn listed(paths: &[String]) -> Vec<Message> {
+/// The first of `count` paths, and how many more there are.
+fn listed(paths: &[String], count: usize) -> Vec<Message> {
     let mut messages: Vec<_> = paths
         .iter()
         .take(MAX_LISTED)
         .cloned()
         .map(Message::Detail)
         .collect();
-    if let Some(more @ 1..) = paths.len().checked_sub(MAX_LISTED) {
+    if let Some(more @ 1..) = count.checked_sub(MAX_LISTED) {
         messages.push(Message::Detail(format!("… and {more} more")));
     }
     messages

@@ -32,7 +32,11 @@ impl Json {
         let mut lines = Vec::new();
         match &event {
             // Only for the other reporters: the `exit` line has the number of sources.
-            Event::Sources { .. } | Event::Connecting { .. } => return lines,
+            Event::Sources { .. }
+            | Event::Connecting { .. }
+            | Event::Selected {
+                is_complete: false, ..
+            } => return lines,
             Event::Progress { item, .. } if !self.planned.contains(item) => return lines,
             Event::Progress { item, .. } => {
                 let throttle = self.progress.entry(*item).or_default();
@@ -48,7 +52,10 @@ impl Json {
                     held: None,
                 };
             }
-            Event::Completed { item, .. } | Event::Failed { item, .. } => {
+            Event::Completed { item, .. }
+            | Event::Kept { item, .. }
+            | Event::Failed { item, .. } => {
+                self.planned.remove(item);
                 let held = self.progress.remove(item).and_then(|entry| entry.held);
                 lines.extend(held.iter().map(event::to_json_line));
             }
@@ -58,12 +65,24 @@ impl Json {
                     .filter_map(|entry| entry.held);
                 lines.extend(held.map(|event| event::to_json_line(&event)));
             }
-            Event::Plan { item, .. } => {
+            Event::Plan {
+                item,
+                forecast: None,
+                ..
+            } => {
                 self.planned.insert(*item);
             }
-            Event::Part { .. }
+            // Nothing follows the plan of a dry run.
+            Event::Plan {
+                forecast: Some(_), ..
+            }
+            | Event::Selected { .. }
+            | Event::Skipped { .. }
+            | Event::Unmatched { .. }
+            | Event::Part { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
+            | Event::Comparing { .. }
             | Event::Restarted { .. }
             | Event::Blocked { .. }
             | Event::Moved { .. }

@@ -74,6 +74,9 @@ impl Plain {
             }
         }
         if matches!(event, Event::Exit { .. }) {
+            if !self.verbosity.quiet {
+                output.notices(self.sources.warnings());
+            }
             output.messages.extend(self.failures.groups());
             let summary = summary::summary(event, &self.sources, now);
             let summary =

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::failures::INTERRUPTED;
 use super::pace::Pace;
-use super::text::safe;
+use super::text::{number, safe};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::UploadId;
 
@@ -22,6 +22,7 @@ pub struct SourceState {
     pub upload: Option<UploadId>,
     pub size: u64,
     pub parts: u32,
+    pub length: Length,
     /// Bytes that the store had before this run.
     pub resumed: u64,
     pub hashed: u64,
@@ -37,9 +38,32 @@ pub struct SourceState {
     pub pace: Pace,
     /// The result of a dry run.
     pub forecast: Option<Forecast>,
+    pub scope: Scope,
     /// The object is complete; the checks of the backend are running.
     pub waiting: bool,
     pub end: Option<End>,
+}
+
+/// How much is known about the size of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Length {
+    /// It is a file.
+    #[default]
+    Known,
+    /// It is a stream, and has the expected size, or the bytes that were read if these are more.
+    Expected,
+    /// It is a stream, and has the bytes that were read.
+    Unknown,
+}
+
+/// The sources that a state is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    One,
+    All,
+    /// All that were found so far.
+    Found,
 }
 
 /// How a source ended.
@@ -48,13 +72,60 @@ pub enum End {
     Uploaded,
     /// The upload was complete before this run.
     AlreadyStored,
+    /// It was left out, because an object is at its key.
+    Kept,
     Failed,
     Interrupted,
 }
 
 impl SourceState {
+    pub fn is_stream(&self) -> bool {
+        self.length != Length::Known
+    }
+
+    /// Whether the size is unknown before the end.
+    pub fn is_endless(&self) -> bool {
+        self.length == Length::Unknown && self.end.is_none()
+    }
+
+    /// The state after a plan; that of a source without a name after any other event.
+    fn planned(event: &Event, now: Instant) -> Self {
+        let Event::Plan {
+            upload,
+            path,
+            size,
+            parts,
+            resumed_bytes,
+            forecast,
+            stream,
+            ..
+        } = event
+        else {
+            return Self::default();
+        };
+        let mut plan = Self {
+            name: safe(path),
+            upload: upload.clone(),
+            size: *size,
+            parts: *parts,
+            length: match (*stream, *size) {
+                (false, _) => Length::Known,
+                (true, 0) => Length::Unknown,
+                (true, _) => Length::Expected,
+            },
+            resumed: *resumed_bytes,
+            forecast: *forecast,
+            ..Self::default()
+        };
+        plan.confirm(*resumed_bytes, now);
+        plan
+    }
+
     /// The time that is left at the recent pace.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
+        if self.is_endless() {
+            return None;
+        }
         let left = self.size.saturating_sub(self.confirmed);
         let in_flight = self.sent.saturating_sub(self.confirmed);
         self.pace.time_left(now, left, in_flight)
@@ -66,16 +137,46 @@ impl SourceState {
         self.confirmed.max(parts).min(self.size)
     }
 
+    /// The bytes that were left to send when the source was opened.
+    fn left_at_start(&self) -> u64 {
+        self.size.saturating_sub(self.resumed)
+    }
+
+    /// Adds another source to a sum.
+    fn add(&mut self, source: &Self) {
+        let add = |sum: &mut u64, bytes: u64| *sum = sum.saturating_add(bytes);
+        add(&mut self.size, source.size);
+        add(&mut self.resumed, source.resumed);
+        add(&mut self.hashed, source.hashed.max(source.confirmed));
+        add(&mut self.sent, source.sent.max(source.confirmed));
+        add(&mut self.confirmed, source.confirmed);
+        add(&mut self.rate, source.rate);
+        self.has_sent |= source.has_sent || source.end.is_some();
+    }
+
     fn confirm(&mut self, bytes: u64, now: Instant) {
         self.confirmed = bytes;
         self.pace.record(now, bytes.saturating_sub(self.resumed));
     }
 }
 
-/// All sources of the run, by item number.
+/// The number of sources from which on those that have ended are only counted.
+const MAX_KNOWN: usize = 1024;
+
+/// The sources of the run, by item number. Of a long run, those that have ended are only counted.
 #[derive(Debug)]
 pub struct Sources {
     known: BTreeMap<usize, SourceState>,
+    /// The sources that are only counted.
+    counted: Counted,
+    /// The number of known sources at which the ended ones are counted.
+    max_known: usize,
+    /// The search for the sources of a set.
+    search: Option<Search>,
+    /// The number of entries that were left out, by reason.
+    skipped: BTreeMap<&'static str, u64>,
+    /// The patterns that matched nothing.
+    unmatched: Vec<String>,
     /// Announced at the start: the paths and the bytes of all sources.
     paths: Vec<String>,
     bytes: u64,
@@ -87,6 +188,11 @@ impl Sources {
     pub fn new(now: Instant) -> Self {
         Self {
             known: BTreeMap::new(),
+            counted: Counted::default(),
+            max_known: MAX_KNOWN,
+            search: None,
+            skipped: BTreeMap::new(),
+            unmatched: Vec::new(),
             paths: Vec::new(),
             bytes: 0,
             started_at: now,
@@ -108,12 +214,33 @@ impl Sources {
     }
 
     pub fn has_several(&self) -> bool {
-        self.count() > 1
+        self.is_set() || self.count() > 1
+    }
+
+    /// Whether the sources are found in directories or lists.
+    pub fn is_set(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// Whether more sources are being found.
+    pub fn is_searching(&self) -> bool {
+        self.search.is_some_and(|search| !search.is_complete)
+    }
+
+    /// The warnings about patterns that matched nothing.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let unmatched = self.unmatched.iter();
+        unmatched.map(|rule| format!("warning: {rule} matched nothing"))
+    }
+
+    /// The number of entries that were left out, by reason.
+    pub fn skipped(&self) -> &BTreeMap<&'static str, u64> {
+        &self.skipped
     }
 
     /// Whether each source may have a line of its own without `-v`.
     pub fn has_short_report(&self) -> bool {
-        self.count() <= MAX_SHORT_REPORT
+        self.count() <= MAX_SHORT_REPORT && !self.is_searching()
     }
 
     pub fn elapsed(&self, now: Instant) -> Duration {
@@ -121,7 +248,9 @@ impl Sources {
     }
 
     pub fn count(&self) -> usize {
-        self.known.len().max(self.paths.len())
+        let found = self.search.map_or(0, |search| search.files);
+        let seen = self.known.len() + self.counted.count();
+        seen.max(self.paths.len()).max(found)
     }
 
     fn entry(&mut self, item: usize) -> &mut SourceState {
@@ -132,6 +261,14 @@ impl Sources {
         })
     }
 
+    fn named_entry(&mut self, item: usize, path: &str) -> &mut SourceState {
+        let source = self.entry(item);
+        if source.name.is_empty() {
+            source.name = safe(path);
+        }
+        source
+    }
+
     fn acknowledge(&mut self, item: usize, size: u64) -> usize {
         let source = self.entry(item);
         source.acknowledged = source.acknowledged.saturating_add(size);
@@ -140,32 +277,15 @@ impl Sources {
 
     /// Records an event; returns the item that it is about.
     pub fn record(&mut self, event: &Event, now: Instant) -> Option<usize> {
+        self.count_ended();
+        self.record_search(event);
         match event {
             Event::Sources { paths, bytes } => {
                 (self.paths, self.bytes) = (paths.clone(), *bytes);
                 None
             }
-            Event::Plan {
-                item,
-                upload,
-                path,
-                size,
-                parts,
-                resumed_bytes,
-                forecast,
-                ..
-            } => {
-                let mut plan = SourceState {
-                    name: safe(path),
-                    upload: upload.clone(),
-                    size: *size,
-                    parts: *parts,
-                    resumed: *resumed_bytes,
-                    forecast: *forecast,
-                    ..SourceState::default()
-                };
-                plan.confirm(*resumed_bytes, now);
-                self.known.insert(*item, plan);
+            Event::Plan { item, .. } => {
+                self.known.insert(*item, SourceState::planned(event, now));
                 Some(*item)
             }
             Event::Progress {
@@ -187,6 +307,45 @@ impl Sources {
                 source.confirm(*confirmed, now);
                 Some(*item)
             }
+            Event::Completed { item, .. }
+            | Event::Kept { item, .. }
+            | Event::Failed { item, .. } => {
+                self.record_end(event, now);
+                Some(*item)
+            }
+            Event::Waiting { item, .. } => {
+                self.entry(*item).waiting = true;
+                Some(*item)
+            }
+            Event::Part {
+                item,
+                size,
+                skipped: true,
+                ..
+            } if self.entry(*item).is_stream() => {
+                let source = self.entry(*item);
+                source.resumed = source.resumed.saturating_add(*size);
+                Some(*item)
+            }
+            Event::Part { item, size, .. } => Some(self.acknowledge(*item, *size)),
+            Event::Retry { item, .. }
+            | Event::Changed { item, .. }
+            | Event::Restarted { item, .. }
+            | Event::Blocked { item, .. }
+            | Event::Comparing { item, .. }
+            | Event::Moved { item, .. }
+            | Event::Renamed { item, .. } => Some(*item),
+            Event::Selected { .. }
+            | Event::Skipped { .. }
+            | Event::Unmatched { .. }
+            | Event::Connecting { .. }
+            | Event::Exit { .. } => None,
+        }
+    }
+
+    /// Records the end of a source.
+    fn record_end(&mut self, event: &Event, now: Instant) {
+        match event {
             Event::Completed {
                 item,
                 path,
@@ -194,10 +353,7 @@ impl Sources {
                 already_stored,
                 ..
             } => {
-                let source = self.entry(*item);
-                if source.name.is_empty() {
-                    source.name = safe(path);
-                }
+                let source = self.named_entry(*item, path);
                 (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
                 source.end = Some(End::Uploaded);
                 if *already_stored {
@@ -205,7 +361,11 @@ impl Sources {
                     source.end = Some(End::AlreadyStored);
                 }
                 source.confirm(receipt.size, now);
-                Some(*item)
+            }
+            Event::Kept { item, path, .. } => {
+                let source = self.named_entry(*item, path);
+                source.rate = 0;
+                source.end = Some(End::Kept);
             }
             Event::Failed {
                 item,
@@ -214,59 +374,175 @@ impl Sources {
                 kind,
                 ..
             } => {
-                let source = self.entry(*item);
-                if source.name.is_empty() {
-                    source.name = safe(path);
-                }
+                let source = self.named_entry(*item, path);
                 (source.rate, source.upload) = (0, upload.clone());
                 source.end = Some(match *kind {
                     INTERRUPTED => End::Interrupted,
                     _ => End::Failed,
                 });
-                Some(*item)
             }
-            Event::Waiting { item, .. } => {
-                self.entry(*item).waiting = true;
-                Some(*item)
-            }
-            Event::Part { item, size, .. } => Some(self.acknowledge(*item, *size)),
-            Event::Retry { item, .. }
-            | Event::Changed { item, .. }
-            | Event::Restarted { item, .. }
-            | Event::Blocked { item, .. }
-            | Event::Moved { item, .. }
-            | Event::Renamed { item, .. } => Some(*item),
-            Event::Connecting { .. } | Event::Exit { .. } => None,
+            _ => {}
         }
+    }
+
+    /// Records an event about the search for the sources of a set.
+    fn record_search(&mut self, event: &Event) {
+        match event {
+            Event::Selected {
+                files,
+                bytes,
+                is_complete,
+            } => {
+                self.bytes = *bytes;
+                self.search = Some(Search {
+                    files: usize::try_from(*files).unwrap_or(usize::MAX),
+                    is_complete: *is_complete,
+                });
+            }
+            Event::Unmatched { rule } => self.unmatched.push(safe(rule)),
+            Event::Skipped { reason, .. } => *self.skipped.entry(reason).or_default() += 1,
+            _ => {}
+        }
+    }
+
+    /// Keeps only the sum of the sources that have ended, once there are many. Interrupted ones are
+    /// kept for the summary.
+    fn count_ended(&mut self) {
+        if self.known.len() < self.max_known {
+            return;
+        }
+        let counted = &mut self.counted;
+        self.known.retain(|_, source| match source.end {
+            Some(End::Interrupted) => true,
+            None => source.forecast.is_none() || !counted.add(source, None),
+            Some(end) => !counted.add(source, Some(end)),
+        });
+        self.max_known = (self.known.len() * 2).max(MAX_KNOWN);
     }
 
     /// The number of sources that ended in this way.
     pub fn ended(&self, end: End) -> usize {
         let ended = self.known.values();
-        ended.filter(|source| source.end == Some(end)).count()
+        let known = ended.filter(|source| source.end == Some(end)).count();
+        known + self.counted.ended(end)
+    }
+
+    /// The number of sources that have not ended, or were interrupted.
+    pub fn not_ended(&self) -> usize {
+        let ends = [End::Uploaded, End::AlreadyStored, End::Failed];
+        let ended: usize = ends.map(|end| self.ended(end)).into_iter().sum();
+        self.count().saturating_sub(ended)
+    }
+
+    /// The number of sources with this result of a dry run, and the bytes that would be sent.
+    pub fn forecast(&self, forecast: Forecast) -> (usize, u64) {
+        let known = self.known.values();
+        let known = known.filter(|source| source.forecast == Some(forecast));
+        let start = self.counted.forecast(forecast);
+        known.fold(start, |(count, bytes), source| {
+            (count + 1, bytes.saturating_add(source.left_at_start()))
+        })
+    }
+
+    /// The bytes that the store had of the sources that were uploaded.
+    pub fn resumed(&self) -> u64 {
+        let uploaded = |source: &&SourceState| source.end == Some(End::Uploaded);
+        let known = self.known.values().filter(uploaded);
+        known.fold(self.counted.resumed_of_uploaded, |sum, source| {
+            sum.saturating_add(source.resumed)
+        })
     }
 
     /// The sum of all sources. Its name has the number of those that have ended.
     pub fn total(&mut self, now: Instant) -> SourceState {
-        let mut total = SourceState::default();
-        let mut ended = 0;
+        let mut total = self.counted.sum.clone();
+        let mut ended = self.counted.count();
         for source in self.known.values() {
-            total.size = total.size.saturating_add(source.size);
-            total.resumed = total.resumed.saturating_add(source.resumed);
-            total.hashed = total
-                .hashed
-                .saturating_add(source.hashed.max(source.confirmed));
-            total.sent = total.sent.saturating_add(source.sent.max(source.confirmed));
-            total.confirmed = total.confirmed.saturating_add(source.confirmed);
-            total.rate = total.rate.saturating_add(source.rate);
-            total.has_sent |= source.has_sent || source.end.is_some();
+            total.add(source);
             ended += usize::from(source.end.is_some());
         }
         total.size = total.size.max(self.bytes);
-        total.name = format!("{ended} of {} files", self.count());
+        total.scope = if self.is_searching() {
+            Scope::Found
+        } else {
+            Scope::All
+        };
+        let all = number(self.count());
+        total.name = if self.is_searching() {
+            format!("{} of {all} or more files", number(ended))
+        } else {
+            format!("{} of {all} files", number(ended))
+        };
         let confirmed = total.confirmed.saturating_sub(total.resumed);
         self.total_pace.record(now, confirmed);
         total.pace = self.total_pace.clone();
         total
+    }
+}
+
+/// How far the search for the sources of a set is.
+#[derive(Debug, Clone, Copy)]
+struct Search {
+    files: usize,
+    is_complete: bool,
+}
+
+/// The sources that are no longer known one by one.
+#[derive(Debug, Default)]
+struct Counted {
+    sum: SourceState,
+    uploaded: usize,
+    already_stored: usize,
+    kept: usize,
+    failed: usize,
+    would_send: usize,
+    bytes_to_send: u64,
+    /// Of a dry run.
+    stored_before: usize,
+    resumed_of_uploaded: u64,
+}
+
+impl Counted {
+    /// Adds a source that has ended. Returns true.
+    fn add(&mut self, source: &SourceState, end: Option<End>) -> bool {
+        self.sum.add(source);
+        match (end, source.forecast) {
+            (Some(End::Uploaded), _) => {
+                self.uploaded += 1;
+                self.resumed_of_uploaded = self.resumed_of_uploaded.saturating_add(source.resumed);
+            }
+            (Some(End::AlreadyStored), _) => self.already_stored += 1,
+            (Some(End::Kept), _) => self.kept += 1,
+            (Some(End::Failed | End::Interrupted), _) => self.failed += 1,
+            (None, Some(Forecast::WouldSend)) => {
+                self.would_send += 1;
+                self.bytes_to_send = self.bytes_to_send.saturating_add(source.left_at_start());
+            }
+            (None, Some(Forecast::AlreadyStored)) => self.stored_before += 1,
+            (None, None) => {}
+        }
+        true
+    }
+
+    fn count(&self) -> usize {
+        let ended = self.uploaded + self.already_stored + self.kept + self.failed;
+        ended + self.would_send + self.stored_before
+    }
+
+    fn ended(&self, end: End) -> usize {
+        match end {
+            End::Uploaded => self.uploaded,
+            End::AlreadyStored => self.already_stored,
+            End::Kept => self.kept,
+            End::Failed => self.failed,
+            End::Interrupted => 0,
+        }
+    }
+
+    fn forecast(&self, forecast: Forecast) -> (usize, u64) {
+        match forecast {
+            Forecast::WouldSend => (self.would_send, self.bytes_to_send),
+            Forecast::AlreadyStored => (self.stored_before, 0),
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::sources::{End, SourceState, Sources};
-use super::text::{duration, escape, rate, size};
-use super::wording::parts;
+use super::text::{duration, escape, number, rate, size};
+use super::wording::{KEPT, parts, skipped_reasons};
 use crate::event::{Event, Forecast};
 
 /// A duration below this is not shown, because it would read `0s`.
@@ -63,6 +63,8 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary
     } else if *is_dry_run {
         let has_failed = *uploads == 1 && *failed == 1;
         (!has_failed).then(|| dry_run(&exit, sources))
+    } else if sources.is_set() {
+        Some(set(&exit, sources))
     } else if *uploads == 1 {
         sources
             .all()
@@ -98,6 +100,9 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
             }
             Some(text)
         }
+        End::Kept => Some(format!("{name}{KEPT}; nothing was sent")),
+        // A stream is not completed without its end.
+        End::Failed if source.is_stream() => None,
         End::Failed if source.stored() > 0 && !source.waiting => Some(format!(
             "not uploaded: {name}; {} of {} are stored",
             size(source.stored()),
@@ -110,8 +115,10 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
 fn several(exit: &Exit<'_>, sources: &Sources) -> String {
     let already = sources.ended(End::AlreadyStored);
     let uploaded = exit.completed.saturating_sub(already);
-    let all = exit.completed + exit.failed;
+    let kept = sources.ended(End::Kept);
+    let all = exit.completed + exit.failed + kept;
     let mut text = match (uploaded, already) {
+        (0, 0) if kept > 0 && exit.failed == 0 => format!("uploaded none of {all} files"),
         (0, 1) => format!("1 of {all} files is already uploaded"),
         (0, already @ 2..) => format!("{already} of {all} files are already uploaded"),
         (_, 0) => format!("uploaded {uploaded} of {all} files"),
@@ -119,18 +126,18 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
             format!("uploaded {uploaded} of {all} files; {already} are already uploaded")
         }
     };
+    // Writing to a string cannot fail.
+    let _ = match kept {
+        0 => Ok(()),
+        1 => write!(text, "; 1 was left out: an object is at its key"),
+        _ => write!(text, "; {kept} were left out: objects are at their keys"),
+    };
     if exit.failed > 0 {
-        // Writing to a string cannot fail.
         let _ = write!(text, "; {} failed", exit.failed);
     }
     let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
-    let is_resumed = |source: &&SourceState| source.end == Some(End::Uploaded);
-    let resumed = sources
-        .all()
-        .filter(is_resumed)
-        .fold(0, |sum: u64, source| sum.saturating_add(source.resumed));
-    if resumed > 0 {
-        let _ = write!(text, "; resumed: {} were stored", size(resumed));
+    if sources.resumed() > 0 {
+        let _ = write!(text, "; resumed: {} were stored", size(sources.resumed()));
     }
     // A command at the end of a line is easy to copy.
     if exit.is_resumable {
@@ -138,6 +145,48 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
         let _ = write!(text, "; to continue the unfinished uploads: {command}");
     }
     text
+}
+
+/// The sources of directories and lists: `1,204 files: 14 uploaded, 1,190 already there`.
+fn set(exit: &Exit<'_>, sources: &Sources) -> String {
+    let already = sources.ended(End::AlreadyStored);
+    let kept = sources.ended(End::Kept);
+    let counts = [
+        (exit.completed.saturating_sub(already), "uploaded"),
+        (already, "already there"),
+        (kept, "left out because objects are at their keys"),
+        (exit.failed, "failed"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(count, what)| format!("{} {what}", number(count)))
+        .collect();
+    let all = exit.completed + exit.failed + kept;
+    let mut text = match all {
+        0 => "no files to upload".to_owned(),
+        _ => format!("{}: {}", files(all), counts.join(", ")),
+    };
+    add_skipped(&mut text, sources);
+    // Empty files have nothing to send.
+    if all > 0 && (exit.bytes_sent > 0 || exit.completed == already) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
+    }
+    if sources.resumed() > 0 {
+        let _ = write!(text, "; resumed: {} were stored", size(sources.resumed()));
+    }
+    if exit.is_resumable {
+        text.push_str("; to continue, run the command again");
+    }
+    text
+}
+
+fn add_skipped(text: &mut String, sources: &Sources) {
+    let reasons = skipped_reasons(sources.skipped());
+    if !reasons.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; skipped: {reasons}");
+    }
 }
 
 /// The summary after a signal: it is no failure that a user stops a run.
@@ -158,6 +207,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
         [source] if !sources.has_several() => {
             let stored = match source.stored() {
                 // The store was not asked yet.
+                bytes if source.is_stream() => format!(", {} of it are stored", size(bytes)),
                 _ if source.parts == 0 => String::new(),
                 0 => ", nothing is stored yet".to_owned(),
                 bytes => format!(", {} of {} are stored", size(bytes), size(source.size)),
@@ -166,24 +216,41 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
         }
         _ => {
             let (count, all) = (unfinished.len(), sources.count());
+            let count = if sources.is_set() {
+                sources.not_ended()
+            } else {
+                count
+            };
+            let (count, all) = (number(count), number(all));
             let stored = match stored {
                 0 => String::new(),
                 bytes => format!(", {} of them stored", size(bytes)),
             };
-            format!("stopped: {count} of {all} files unfinished{stored}")
+            let more = if sources.is_searching() {
+                " or more"
+            } else {
+                ""
+            };
+            format!("stopped: {count} of {all}{more} files unfinished{stored}")
         }
     };
     // Writing to a string cannot fail.
     let counts = [
         (sources.ended(End::Uploaded), "uploaded"),
         (sources.ended(End::AlreadyStored), "already uploaded"),
+        (sources.ended(End::Kept), "left out"),
         (sources.ended(End::Failed), "failed"),
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(text, "; {count} {what}");
     }
     let command = escape(exit.resume_command);
+    let has_begun = has_begun && !sources.is_set();
     let _ = match unfinished.as_slice() {
+        // No command can read a stream again.
+        [source] if source.is_stream() => {
+            write!(text, "; to continue, run the whole pipeline again")
+        }
         [source] if has_begun => match &source.upload {
             Some(id) => write!(text, "; to continue: {command} {id}"),
             None => Ok(()),
@@ -195,17 +262,10 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
 }
 
 fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
-    let would_send = |source: &&SourceState| source.forecast == Some(Forecast::WouldSend);
-    let new = sources.all().filter(would_send).count();
-    let bytes = sources
-        .all()
-        .filter(would_send)
-        .fold(0, |sum: u64, source| {
-            sum.saturating_add(source.size.saturating_sub(source.resumed))
-        });
-    let is_stored = |source: &&SourceState| source.forecast == Some(Forecast::AlreadyStored);
-    let stored = sources.all().filter(is_stored).count();
+    let (new, bytes) = sources.forecast(Forecast::WouldSend);
+    let (stored, _) = sources.forecast(Forecast::AlreadyStored);
     let mut text = match new {
+        _ if sources.all().any(SourceState::is_stream) => "would send the stream".to_owned(),
         0 => "would send nothing".to_owned(),
         new => format!("would send {}, {}", files(new), size(bytes)),
     };
@@ -213,8 +273,9 @@ fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
     let _ = match stored {
         0 => Ok(()),
         1 => write!(text, "; 1 file is already uploaded"),
-        stored => write!(text, "; {stored} files are already uploaded"),
+        stored => write!(text, "; {} files are already uploaded", number(stored)),
     };
+    add_skipped(&mut text, sources);
     if exit.failed > 0 {
         let _ = write!(text, "; {} failed", exit.failed);
     }
@@ -225,7 +286,7 @@ fn files(count: usize) -> String {
     if count == 1 {
         "1 file".to_owned()
     } else {
-        format!("{count} files")
+        format!("{} files", number(count))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The output of each reporter for streams of events.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::bars::Bars;
@@ -7,7 +8,7 @@ use super::json::Json;
 use super::options::{Colors, Verbosity};
 use super::output::{Message, Output};
 use super::plain::Plain;
-use super::sources::Sources;
+use super::sources::{Scope, Sources};
 use super::*;
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::{Proof, Receipt};
@@ -40,6 +41,8 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         parts: 256,
         resumed_bytes,
         already_stored: false,
+        key: None,
+        stream: false,
         forecast: None,
     }
 }
@@ -60,7 +63,7 @@ fn progress(item: usize, confirmed: u64) -> Event {
 }
 
 fn completed(item: usize) -> Event {
-    let (upload, receipt) = (id(), receipt(item));
+    let (upload, receipt) = (Some(id()), receipt(item));
     Event::Completed {
         item,
         upload,
@@ -71,7 +74,7 @@ fn completed(item: usize) -> Event {
 }
 
 fn already_completed(item: usize) -> Event {
-    let (upload, receipt) = (id(), receipt(item));
+    let (upload, receipt) = (Some(id()), receipt(item));
     Event::Completed {
         item,
         upload,
@@ -83,7 +86,7 @@ fn already_completed(item: usize) -> Event {
 
 fn receipt(item: usize) -> Receipt {
     Receipt {
-        id: id(),
+        id: Some(id()),
         backend: "embedded".into(),
         instance_id: "i".into(),
         name: "n".into(),
@@ -94,6 +97,7 @@ fn receipt(item: usize) -> Receipt {
         size: 2 * GIB,
         parts: 256,
         part_size: 8 << 20,
+        double_after: None,
         etag: "e".parse().unwrap(),
         checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,
@@ -129,6 +133,7 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         failed,
         bytes_sent,
         bytes_skipped,
+        skipped: BTreeMap::new(),
         resumable: failed > 0,
         resume_command: "upload --journal j.db resume".into(),
         is_dry_run: false,
@@ -204,6 +209,72 @@ fn plain_reports_several_sources_in_one_progress_line() {
              to continue the unfinished uploads: upload --journal j.db resume",
         ]
     );
+}
+
+fn selected(files: u64, is_complete: bool) -> Event {
+    let bytes = files * 2 * GIB;
+    Event::Selected {
+        files,
+        bytes,
+        is_complete,
+    }
+}
+
+#[test]
+fn set_is_summed_up_and_its_ended_sources_are_only_counted() {
+    const FILES: usize = 5000;
+    let mut now = Instant::now();
+    let mut sources = Sources::new(now);
+    let mut events = vec![selected(4000, false)];
+    for item in 0..FILES {
+        events.extend([plan(item, "f", GIB), progress(item, GIB)]);
+        events.push(match item % 10 {
+            0 => failed(item, "f"),
+            _ => completed(item),
+        });
+    }
+    for event in &events {
+        now += Duration::from_millis(1);
+        sources.record(event, now);
+        assert!(sources.all().count() < 3000);
+    }
+    let total = sources.total(now);
+    assert_eq!(total.name, "5,000 of 5,000 or more files");
+    assert_eq!(total.scope, Scope::Found);
+    sources.record(&selected(5001, true), now);
+    assert_eq!(sources.total(now).name, "5,000 of 5,001 files");
+    assert_eq!((sources.not_ended(), sources.resumed()), (1, 4500 * GIB));
+}
+
+#[test]
+fn plain_reports_a_set_by_its_numbers() {
+    let skipped = |path: &str, reason| Event::Skipped {
+        path: path.into(),
+        reason,
+        rule: None,
+    };
+    let mut events = vec![
+        selected(0, false),
+        skipped("l", "link"),
+        skipped("m", "link"),
+    ];
+    events.extend([skipped("p", "fifo"), skipped("e", "empty_directory")]);
+    events.push(Event::Unmatched {
+        rule: "--exclude '*.x'".into(),
+    });
+    events.push(selected(30, true));
+    for item in 0..30 {
+        events.extend([plan(item, "f", 0), completed(item)]);
+    }
+    events.push(exit(30, 30, GIB, 0));
+    let (_, err) = report(NORMAL, Progress::Plain, &events);
+    let lines: Vec<&str> = err.lines().collect();
+    let [warning, summary] = lines.as_slice() else {
+        panic!("{err}")
+    };
+    assert_eq!(*warning, "warning: --exclude '*.x' matched nothing");
+    let expected = "30 files: 30 uploaded; skipped: 1 fifo, 2 links; sent 1.0 GiB";
+    assert!(summary.starts_with(expected), "{summary}");
 }
 
 #[test]

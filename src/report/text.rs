@@ -54,6 +54,20 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A number with a comma before each three digits: `1,204`.
+#[must_use]
+pub fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// The longest beginning of a text that fits into `columns`, with `…` in place of the rest.
 #[must_use]
 pub fn cut(text: &str, columns: usize) -> String {

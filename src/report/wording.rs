@@ -3,13 +3,14 @@
 //! Not here: when and where a sentence is shown (`plain`, `bars`), failures (`failures`), and the
 //! end of the run (`summary`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::fitting::{shorten, width};
 use super::options::{Locations, Verbosity};
-use super::sources::{End, SourceState, Sources};
-use super::text::{duration, escape, percent, rate, safe, size};
+use super::sources::{End, Scope, SourceState, Sources};
+use super::text::{duration, escape, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::Receipt;
 
@@ -20,6 +21,9 @@ const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
 /// Columns that a name keeps on the narrowest screen.
 const MIN_NAME_COLUMNS: usize = 12;
 
+/// Follows the name of a source that was left out.
+pub const KEPT: &str = " was left out: an object is at its key";
+
 /// Whether bytes are moving. While they are not, a rate and a time left mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Motion {
@@ -27,8 +31,16 @@ pub enum Motion {
     Standing,
 }
 
-/// How much of a source the store has: `81% of 2.0 GiB`.
+/// How much of a source the store has: `81% of 2.0 GiB`, or `12 GiB` of a stream.
 pub fn share(source: &SourceState) -> String {
+    match source.scope {
+        Scope::Found => return "scanning…".to_owned(),
+        Scope::All if source.size == 0 => return size(0),
+        Scope::All | Scope::One => {}
+    }
+    if source.is_endless() {
+        return size(source.confirmed);
+    }
     format!(
         "{}% of {}",
         percent(source.confirmed, source.size),
@@ -59,6 +71,7 @@ pub fn short_motion(source: &SourceState, motion: Motion) -> String {
     match source.phase {
         _ if source.waiting => "waiting".to_owned(),
         Phase::Hashing | Phase::Checking(_) => "hashing".to_owned(),
+        Phase::Comparing(_) => "comparing".to_owned(),
         Phase::Completing => "completing".to_owned(),
         Phase::Asking | Phase::Sending if source.rate > 0 && motion == Motion::Moving => {
             rate(source.rate)
@@ -77,8 +90,13 @@ fn work(source: &SourceState) -> Option<String> {
             "the file was touched, {}",
             hashing(bytes.min(source.size))
         )),
+        Phase::Comparing(bytes) => Some(format!(
+            "comparing with the object in the store, {}",
+            hashing(bytes.min(source.size))
+        )),
         Phase::Completing => Some("completing the upload".to_owned()),
         // The first parts are hashed before they are sent.
+        Phase::Sending if source.is_stream() => None,
         Phase::Sending if !source.has_sent && (1..source.size).contains(&source.hashed) => {
             Some(hashing(source.hashed))
         }
@@ -141,6 +159,7 @@ pub fn outcome(
             ("uploaded ", format!(", {whole}, resumed {resumed}"))
         }
         End::Uploaded => ("uploaded ", format!(", {whole}")),
+        End::Kept => ("", KEPT.to_owned()),
         End::Failed | End::Interrupted => return None,
     };
     Some(in_columns(before, &source.name, &after, columns))
@@ -193,6 +212,17 @@ pub fn notice(
         } if verbose > 0 || *is_first => {
             Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
         }
+        Event::Comparing { path, parts: 0, .. } => Some(format!(
+            "continuing: {}the store has no part of the earlier run",
+            prefix(&safe(path))
+        )),
+        Event::Comparing {
+            path, parts: count, ..
+        } => Some(format!(
+            "continuing: {}comparing with {} stored",
+            prefix(&safe(path)),
+            parts(*count)
+        )),
         Event::Moved { old_path, path, .. } => Some(format!(
             "moved: {} is now {}; its upload continues",
             safe(old_path),
@@ -202,11 +232,51 @@ pub fn notice(
         Event::Waiting { item, .. } if verbose > 0 || !sources.has_several() => {
             Some(format!("{}{WAITING}", prefix(sources.name(*item))))
         }
+        Event::Skipped { path, reason, rule } if verbose > 0 => {
+            let why = rule
+                .as_deref()
+                .map_or_else(String::new, |rule| format!(", {}", safe(rule)));
+            Some(format!(
+                "skipped: {}: {}{why}",
+                safe(path),
+                reason_words(reason, 1)
+            ))
+        }
+        Event::Plan { .. } => plan_notice(event, sources, verbose, columns),
+        Event::Part {
+            number,
+            size: bytes,
+            skipped,
+            ..
+        } if verbose > 1 => {
+            let how = if *skipped { "already stored" } else { "stored" };
+            Some(format!("part {number}, {}: {how}", size(*bytes)))
+        }
+        _ => None,
+    }
+}
+
+/// The line for the plan of a source.
+fn plan_notice(
+    event: &Event,
+    sources: &Sources,
+    verbose: u8,
+    columns: Option<usize>,
+) -> Option<String> {
+    match event {
+        Event::Plan {
+            forecast: Some(_), ..
+        } if sources.is_set() && !sources.has_short_report() && verbose == 0 => None,
         Event::Plan {
             item,
+            key,
             forecast: Some(forecast),
             ..
-        } => sources.get(*item).map(|source| preview(source, *forecast)),
+        } => {
+            let key = key.as_deref();
+            let source = sources.get(*item);
+            source.map(|source| preview(source, *forecast) + &to_key(key))
+        }
         // A source that is already stored completely is reported at its end.
         Event::Plan {
             item,
@@ -224,33 +294,42 @@ pub fn notice(
             ))
         }
         Event::Plan {
+            item, stream: true, ..
+        } if verbose > 0 => sources
+            .get(*item)
+            .map(|source| format!("{}a stream", prefix(&source.name))),
+        Event::Plan {
             item,
             size: whole,
             parts: count,
+            key,
             ..
         } if verbose > 0 => Some(format!(
-            "{}{} in {}",
+            "{}{} in {}{}",
             prefix(sources.name(*item)),
             size(*whole),
-            parts(*count)
+            parts(*count),
+            to_key(key.as_deref())
         )),
-        Event::Part {
-            number,
-            size: bytes,
-            skipped,
-            ..
-        } if verbose > 1 => {
-            let how = if *skipped { "already stored" } else { "stored" };
-            Some(format!("part {number}, {}: {how}", size(*bytes)))
-        }
         _ => None,
     }
+}
+
+/// The key that the client chooses, at the end of a line.
+fn to_key(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!(", key {}", safe(key)))
 }
 
 /// The line of a dry run for one source.
 fn preview(source: &SourceState, forecast: Forecast) -> String {
     let (name, whole) = (prefix(&source.name), size(source.size));
     match forecast {
+        Forecast::WouldSend if source.is_endless() => {
+            format!("{name}a stream of unknown size, which was not read")
+        }
+        Forecast::WouldSend if source.is_stream() => {
+            format!("{name}a stream of about {whole}, which was not read")
+        }
         Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),
         Forecast::WouldSend if source.resumed > 0 => format!(
             "{name}{whole} in {}, {} already stored",
@@ -297,6 +376,41 @@ fn retry(event: &Event, sources: &Sources) -> Option<String> {
         "retry: {}{reason}; {next} (attempt {attempt} failed)",
         prefix(&about)
     ))
+}
+
+/// The reasons for which entries were left out, with their numbers: `3 links, 1 fifo`.
+pub fn skipped_reasons(skipped: &BTreeMap<&'static str, u64>) -> String {
+    // An empty directory has nothing to upload.
+    let counted = skipped
+        .iter()
+        .filter(|(reason, _)| **reason != "empty_directory");
+    let reasons = counted.map(|(reason, count)| {
+        let count = usize::try_from(*count).unwrap_or(usize::MAX);
+        format!("{} {}", number(count), reason_words(reason, count))
+    });
+    reasons.collect::<Vec<_>>().join(", ")
+}
+
+/// The reason for which `count` entries were left out.
+fn reason_words(reason: &'static str, count: usize) -> &'static str {
+    match (reason, count) {
+        ("link", 1) => "link",
+        ("link", _) => "links",
+        ("fifo", 1) => "fifo",
+        ("fifo", _) => "fifos",
+        ("socket", 1) => "socket",
+        ("socket", _) => "sockets",
+        ("device", 1) => "device",
+        ("device", _) => "devices",
+        ("not_included", _) => "not included",
+        ("size", _) => "by size",
+        ("age", _) => "by age",
+        ("empty_directory", _) => "empty directory",
+        ("other_file_system", _) => "on another file system",
+        ("repeated", _) => "reached before",
+        ("own", _) => "written by this program",
+        (reason, _) => reason,
+    }
 }
 
 pub fn parts(count: u32) -> String {

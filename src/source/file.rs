@@ -76,7 +76,7 @@ impl SourceFile {
         if metadata.is_dir() {
             return Err(
                 Error::new(Kind::NoSource, format!("{shown} is a directory"))
-                    .with_hint("name the files in it"),
+                    .with_hint("add -r to upload the files in it"),
             );
         }
         if !metadata.is_file() {

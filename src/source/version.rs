@@ -18,6 +18,15 @@ pub struct FileVersion {
 }
 
 impl FileVersion {
+    /// The version of a source that is no file.
+    pub const NONE: Self = Self {
+        dev: 0,
+        ino: 0,
+        size: 0,
+        mtime_ns: 0,
+        ctime_ns: 0,
+    };
+
     /// The version of the file at a path. Returns `None` if the path has no file.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {

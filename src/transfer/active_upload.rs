@@ -6,11 +6,12 @@
 //! | confirming | start, rehashing | ask for the status of a completed upload | end; another upload if the object is gone |
 //! | aborting | start, any stage that finds the source changed | abort the upload of the old file version | another upload |
 //! | preparing | start, rehashing | hash the part of a single-part upload, so that the response to begin can contain its URL | beginning, aborting |
-//! | beginning | preparing, rehashing | begin | sending, rejoining |
+//! | beginning | preparing, rehashing | begin | sending, rejoining, comparing |
 //! | rejoining | start, and every stage with an id whose outcome is unknown | claim the lease, list the stored parts | sending; end if verified |
 //! | sending | beginning, rejoining | hash, sign and send parts | final check, completing, aborting, rejoining |
 //! | final check | sending, itself | hash every part again, since the source was touched or may be mapped, or for `--sha256` | completing, aborting, itself |
-//! | completing | sending, final check | complete | end; rejoining if parts are missing |
+//! | completing | sending, final check | complete | end; rejoining if parts are missing; comparing |
+//! | comparing | beginning, completing, if an object is at the key | hash the source as the parts of the object were cut | end |
 //!
 //! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a
 //! failure. The state in the journal is [`crate::journal::State`]; the state at the gateway is
@@ -25,7 +26,7 @@ use std::time::Instant;
 use tokio::task::AbortHandle;
 use upload_types::error::{Kind, Result};
 use upload_types::plan::Plan;
-use upload_types::wire::PartSpec;
+use upload_types::wire::{ExistingObject, PartSpec};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::options::PutRequest;
@@ -55,6 +56,7 @@ pub enum Stage {
     Sending,
     FinalCheck,
     Completing,
+    Comparing,
 }
 
 impl Stage {
@@ -62,8 +64,8 @@ impl Stage {
     #[must_use]
     pub fn can_become(self, next: Self) -> bool {
         use Stage::{
-            Aborting, Beginning, Completing, Confirming, FinalCheck, Preparing, Rehashing,
-            Rejoining, Sending,
+            Aborting, Beginning, Comparing, Completing, Confirming, FinalCheck, Preparing,
+            Rehashing, Rejoining, Sending,
         };
         match next {
             Rehashing => false,
@@ -76,6 +78,7 @@ impl Stage {
             Sending => matches!(self, Beginning | Rejoining),
             FinalCheck => matches!(self, Sending | FinalCheck),
             Completing => matches!(self, Sending | FinalCheck),
+            Comparing => matches!(self, Beginning | Completing),
         }
     }
 }
@@ -119,6 +122,8 @@ pub struct ActiveUpload {
     /// The backend has signed other bytes for this idempotency key: begin is repeated without
     /// parts, to learn the id.
     pub begins_without_parts: bool,
+    /// The object at the key of this upload, once the backend has described it.
+    pub existing: Option<Box<ExistingObject>>,
     /// How many uploads of this source came before it in this run.
     pub restarts: u32,
     rejoins: u32,
@@ -182,6 +187,7 @@ impl ActiveUpload {
             call_failures: Failures::default(),
             last_failure: None,
             begins_without_parts: false,
+            existing: None,
             restarts: 0,
             rejoins: 0,
             was_found_verified: false,
@@ -376,6 +382,7 @@ impl ActiveUpload {
             Stage::Rehashing | Stage::FinalCheck => {
                 Phase::Checking(self.rehashed_bytes.load(Ordering::Relaxed))
             }
+            Stage::Comparing => Phase::Comparing(self.rehashed_bytes.load(Ordering::Relaxed)),
             Stage::Confirming | Stage::Aborting | Stage::Beginning | Stage::Rejoining => {
                 Phase::Asking
             }
@@ -388,8 +395,8 @@ impl ActiveUpload {
 #[cfg(test)]
 mod tests {
     use super::Stage::{
-        Aborting, Beginning, Completing, Confirming, FinalCheck, Preparing, Rehashing, Rejoining,
-        Sending,
+        Aborting, Beginning, Comparing, Completing, Confirming, FinalCheck, Preparing, Rehashing,
+        Rejoining, Sending,
     };
     use super::*;
 
@@ -403,11 +410,12 @@ mod tests {
             (Confirming, vec![]),
             (Aborting, vec![]),
             (Preparing, vec![Preparing, Beginning, Aborting]),
-            (Beginning, vec![Sending, Rejoining]),
+            (Beginning, vec![Sending, Rejoining, Comparing]),
             (Rejoining, vec![Sending]),
             (Sending, vec![FinalCheck, Completing, Aborting, Rejoining]),
             (FinalCheck, vec![FinalCheck, Completing, Aborting]),
-            (Completing, vec![Rejoining]),
+            (Completing, vec![Rejoining, Comparing]),
+            (Comparing, vec![]),
         ];
         let all: Vec<Stage> = table.iter().map(|(stage, _)| *stage).collect();
         for (stage, allowed) in table {

@@ -28,12 +28,17 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
         idempotency_key: upload.idempotency_key.clone(),
         request: BeginRequest {
             name: intent.name,
-            size: Some(intent.version.size),
+            size: intent.stream.is_none().then_some(intent.version.size),
+            expected_size: intent.stream.and_then(|stream| stream.expected_size),
             content_type: intent.content_type,
             part_size: Some(intent.part_size),
             metadata: intent.metadata,
             attributes: intent.attributes,
-            modified: Timestamp::from_nanosecond(intent.version.mtime_ns.into()).ok(),
+            modified: Timestamp::from_nanosecond(intent.version.mtime_ns.into())
+                .ok()
+                .filter(|_| intent.stream.is_none()),
+            key: intent.key,
+            if_exists: intent.if_exists,
             holder: Some(upload.holder.clone()),
             parts,
         },

@@ -41,7 +41,7 @@ pub struct Deferred {
 /// A completed item whose record could not be written.
 pub struct Undone {
     pub item: usize,
-    pub upload: UploadId,
+    pub upload: Option<UploadId>,
     pub path: String,
 }
 

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use upload_types::PartNumber;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::{BackendInfo, ClaimRequest, Receipt};
+use upload_types::wire::{BackendInfo, ClaimRequest, ExistingObject, Receipt};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls;
@@ -21,6 +21,8 @@ use super::batcher::CallBatcher;
 use super::blocked::Blocked;
 use super::committer::{Committer, wait_until};
 use super::deadline::WaitingFor;
+use super::incoming::IncomingItems;
+use super::items::Items;
 use super::load::{self, Load};
 use super::moved_source::MovedSources;
 use super::options::{Item, Options, Summary};
@@ -36,12 +38,12 @@ use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
 
 /// How often progress is reported and retries are started.
-const TICK_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the lease of an upload is renewed without other calls. A gateway's lease lasts 60 s by
 /// default.
-const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(20);
+pub(super) const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(20);
 /// How long parts may still be sent after a signal.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The most threads that hash at the same time.
 const MAX_HASHERS: usize = 8;
 
@@ -52,10 +54,10 @@ pub async fn run(
     info: BackendInfo,
     events: &EventSender,
     options: Options,
-    items: Vec<Item>,
+    items: impl Into<Items>,
     mut stop: watch::Receiver<Option<u8>>,
 ) -> Summary {
-    let mut engine = Engine::new(journal, backend, info, events, options, items);
+    let mut engine = Engine::new(journal, backend, info, events, options, items.into());
     let mut tick = tokio::time::interval(TICK_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut suspended = suspend::watch_suspension();
@@ -70,6 +72,10 @@ pub async fn run(
             Some(result) = engine.tasks.join_next() => {
                 engine.on_event(since);
                 engine.on_tasks(result);
+            }
+            incoming = engine.incoming.next(), if engine.wants_items() => {
+                engine.on_event(since);
+                engine.on_incoming(incoming);
             }
             _ = tick.tick() => {
                 engine.on_event(since);
@@ -96,6 +102,8 @@ pub(super) struct Engine<'a> {
     pub(super) info: BackendInfo,
     pub(super) options: Options,
     pub(super) throttle: Throttle,
+    /// Items that are still being found.
+    pub(super) incoming: IncomingItems,
     /// Items that have not started, in order.
     pub(super) pending: VecDeque<(usize, Item)>,
     /// Uploads under way, in the order in which they are served.
@@ -134,6 +142,10 @@ pub(super) enum Next {
     Verified(Box<Receipt>),
     /// It was verified before this run.
     AlreadyThere(Box<Receipt>),
+    /// The object at its key has the content of the source.
+    SameContent(Box<Receipt>),
+    /// An object is at its key, and the source is left out.
+    Skip(Box<ExistingObject>),
     /// A new upload of the same source replaces it.
     Restart,
 }
@@ -145,7 +157,7 @@ impl<'a> Engine<'a> {
         info: BackendInfo,
         events: &'a EventSender,
         options: Options,
-        items: Vec<Item>,
+        items: Items,
     ) -> Self {
         let now = Instant::now();
         let committer = Committer::new(journal, events);
@@ -154,7 +166,7 @@ impl<'a> Engine<'a> {
             Ok(known) => (known, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let numbered = items.into_iter().enumerate();
+        let (pending, incoming) = IncomingItems::split(items, options.first_item);
         let waits = Waits::new(options.wait.at(&info));
         let hashers = std::thread::available_parallelism();
         let mut engine = Self {
@@ -163,9 +175,8 @@ impl<'a> Engine<'a> {
             backend,
             info,
             throttle: Throttle::new(options.jobs, options.max_open, now),
-            pending: numbered
-                .map(|(index, item)| (options.first_item + index, item))
-                .collect(),
+            pending,
+            incoming,
             moved: MovedSources::default(),
             waits,
             blocked: Blocked::default(),
@@ -197,8 +208,10 @@ impl<'a> Engine<'a> {
 
     fn is_done(&self) -> bool {
         let Some(stopping) = self.stopping else {
-            let has_started =
-                self.pending.is_empty() && self.blocked.is_empty() && self.moved.is_empty();
+            let has_started = !self.incoming.is_open()
+                && self.pending.is_empty()
+                && self.blocked.is_empty()
+                && self.moved.is_empty();
             return has_started && self.uploads.is_empty() && self.waits.is_empty();
         };
         let is_needed = |upload: &ActiveUpload| {
@@ -408,6 +421,8 @@ impl<'a> Engine<'a> {
             Ok(Next::Continue) => self.uploads.insert(index.min(self.uploads.len()), upload),
             Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
             Ok(Next::AlreadyThere(receipt)) => self.on_verified(&upload, receipt, true),
+            Ok(Next::SameContent(receipt)) => self.on_same_content(&upload, receipt),
+            Ok(Next::Skip(existing)) => self.kept(&upload, &existing),
             // Handled above.
             Ok(Next::Restart) => {}
             Err(error) => self.fail(&upload, &error),
@@ -463,6 +478,11 @@ impl<'a> Engine<'a> {
                 self.renew_lease(index);
             }
         }
+        // A search for moved sources needs no backend.
+        if self.uploads.is_empty() && !self.moved.is_empty() {
+            self.last_success = now;
+        }
+        self.report_selection();
         self.look_at_sources(now);
         self.measure_throughput(now);
         self.fail_late_waits(now);
@@ -470,6 +490,9 @@ impl<'a> Engine<'a> {
             let what = format!("could not write to the disk of this machine: {cause}");
             let hint = "free disk space; then run the command again";
             self.fail_all(&Error::new(Kind::Io, what).with_hint(hint));
+        }
+        if self.waits_for_items() {
+            self.last_success = now;
         }
         let give_up = self.options.give_up;
         if self.stopping.is_none() && give_up.is_due(now, self.last_success, WaitingFor::Progress) {
@@ -509,43 +532,6 @@ impl<'a> Engine<'a> {
         upload.keep_task(task);
     }
 
-    /// After the process was suspended: opens new connections, and continues every upload as after
-    /// a crash. The store lists the parts that were sent before. Interrupted attempts do not count
-    /// as failures, and URLs from before are not used.
-    fn on_suspended(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        tracing::info!("the process was suspended: connecting again");
-        match self.backend.with_new_connections() {
-            Ok(backend) => self.backend = backend.into(),
-            Err(error) => {
-                tracing::warn!(%error, "could not open new connections: keeping the old ones");
-            }
-        }
-        // Results that were not handled yet are dropped too: the calls are repeated.
-        self.tasks = JoinSet::new();
-        self.pending.extend(self.moved.take_all());
-        self.committer.cancel_shared();
-        self.batcher = CallBatcher::default();
-        self.last_success = Instant::now();
-        self.throttle.reset_budget();
-        self.waits.poll_all_again();
-        for mut upload in std::mem::take(&mut self.uploads) {
-            let next = match upload.stage() {
-                Stage::Sending => self.move_to(&mut upload, Stage::Rejoining),
-                Stage::Preparing => {
-                    self.cancel_tasks(&mut upload);
-                    upload.stop_parts();
-                    self.prepare(&mut upload)
-                }
-                stage => self.move_to(&mut upload, stage),
-            };
-            let last = self.uploads.len();
-            self.apply(last, upload, next);
-        }
-    }
-
     /// Judges a failed call about an upload. Returns how long to wait before it is repeated.
     ///
     /// # Errors
@@ -556,7 +542,7 @@ impl<'a> Engine<'a> {
         error: Error,
     ) -> Result<Duration> {
         let attempt = match upload.stage() {
-            Stage::Rehashing | Stage::FinalCheck => Attempt::Bytes,
+            Stage::Rehashing | Stage::FinalCheck | Stage::Comparing => Attempt::Bytes,
             _ => Attempt::Call,
         };
         let failures = &mut upload.call_failures;

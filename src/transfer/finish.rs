@@ -38,7 +38,7 @@ impl Engine<'_> {
         self.summary.already_stored += u64::from(upload.already);
         self.committer.emit(Event::Completed {
             item: upload.item,
-            upload: upload.id,
+            upload: Some(upload.id),
             path: upload.path,
             already_stored: upload.already,
             receipt: upload.receipt,
@@ -163,6 +163,7 @@ impl Engine<'_> {
             kind,
             Kind::SourceChanged
                 | Kind::NotAcceptable
+                | Kind::Exists
                 | Kind::CheckFailed
                 | Kind::Unconfirmed
                 | Kind::Gone
@@ -219,6 +220,13 @@ impl Engine<'_> {
         for (item, request) in pending.chain(waiting) {
             self.failed(item, None, request.path(), error);
         }
+        // The files that were not found yet fail together.
+        self.report_selection();
+        if let Some(name) = self.incoming.close() {
+            let number = self.incoming.number();
+            self.summary.found += 1;
+            self.failed(number, None, name, error);
+        }
     }
 
     /// The journal could not be written. Parts and uploads that it has not recorded are not
@@ -227,7 +235,7 @@ impl Engine<'_> {
     pub(super) fn on_commit_failed(&mut self, error: &Error) {
         for undone in self.committer.undo() {
             self.summary.completed -= 1;
-            self.failed(undone.item, Some(undone.upload), undone.path, error);
+            self.failed(undone.item, undone.upload, undone.path, error);
         }
         self.fail_all(error);
         self.committer.drop_records();

@@ -15,7 +15,9 @@
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
-//! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
+//! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
+//! | `items`, `incoming`, `set_items` | items that are found while others are uploaded |
+//! | `wait_ready`, `suspend`, `after_suspend` | `--wait ready`; suspended and stopped processes |
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
 //! | `task`, `backend_calls`, `hashing` | the tasks |
@@ -23,23 +25,29 @@
 //! | `preview` | a dry run, by the same decisions |
 //! | `handshake` | the first call to the backend |
 //! | `options`, `signal`, `plan_error`, `ended_upload` | arguments and summary; stop signals; errors of plans and of ended uploads |
+//! | `stream` | sources of unknown size, which are read once |
 //! | `throttle`, `store_pinning` | how many parts are sent; which stores parts may go to |
 //!
 //! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look
 //! (`report`).
 
 mod active_upload;
+mod after_suspend;
 mod backend_calls;
 mod batcher;
 mod blocked;
 mod committer;
+mod comparison;
 mod concurrency;
 mod deadline;
 mod ended_upload;
 mod engine;
+mod existing;
 mod finish;
 mod handshake;
 mod hashing;
+mod incoming;
+mod items;
 mod load;
 mod moved_source;
 mod moved_source_search;
@@ -54,6 +62,7 @@ mod rejoined;
 mod resume;
 mod retry;
 mod retry_budget;
+mod set_items;
 mod signal;
 mod source_looks;
 mod source_watch;
@@ -61,6 +70,7 @@ mod stage_calls;
 mod start;
 mod start_resume;
 mod store_pinning;
+mod stream;
 mod suspend;
 mod task;
 mod throttle;
@@ -73,7 +83,14 @@ pub use concurrency::Jobs;
 pub use deadline::GiveUp;
 pub use engine::run;
 pub use handshake::handshake;
-pub use options::{Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
+pub use items::{Incoming, ItemSet, Items, SetCount};
+pub use options::{
+    IfGone, Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor,
+};
 pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};
+pub use set_items::vanished;
+pub use stream::{
+    RUN_PIPELINE_AGAIN, StreamInput, StreamPut, preview_stream, run_stream, stream_needs_a_gateway,
+};

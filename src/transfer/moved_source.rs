@@ -10,12 +10,14 @@ use super::resume;
 use crate::journal::{State, Upload};
 use crate::source::{FileVersion, MovedFiles, SourceFile};
 
-/// The candidates that a `put` of this source may continue.
+/// The candidates that a `put` of this source may continue: with the same key.
 #[must_use]
 pub fn usable(candidates: &[Upload], put: &PutRequest, source: &SourceFile) -> Vec<Upload> {
     let is_usable = |upload: &&Upload| {
         let holds_source = || holds(&upload.intent.path, source);
-        upload.intent.path == source.path() || resume::follows(upload, put, holds_source())
+        let has_key = upload.intent.key == put.key;
+        has_key
+            && (upload.intent.path == source.path() || resume::follows(upload, put, holds_source()))
     };
     candidates.iter().filter(is_usable).cloned().collect()
 }

@@ -10,7 +10,7 @@ use super::deadline::GiveUp;
 use crate::backend::Limiter;
 use crate::journal::{Intent, S3Service, Upload};
 use upload_types::DiskFailure;
-use upload_types::wire::{Attributes, BackendInfo};
+use upload_types::wire::{Attributes, BackendInfo, IfExists};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -66,22 +66,32 @@ pub struct PutRequest {
     pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
     pub attributes: Box<Attributes>,
+    /// The key of the object below the prefix of the backend, normalised. `None` lets the backend
+    /// make it.
+    pub key: Option<String>,
+    /// What to do about an object at `key`.
+    pub if_exists: IfExists,
     /// In bytes.
     pub part_size: Option<u64>,
     /// Make a new object even if this version of the source is already stored.
     pub force: bool,
     pub on_change: OnChange,
+    pub if_gone: IfGone,
 }
 
 impl PutRequest {
     /// Whether an upload with this intent has the content type, the metadata and the attributes
-    /// that the user requested, if any.
+    /// that the user requested, if any, and replaces an object only if the user requests that.
     pub(super) fn accepts_attributes_of(&self, intent: &Intent) -> bool {
         let has_type = match self.type_origin {
             TypeOrigin::Requested => intent.content_type == self.content_type,
             TypeOrigin::Guessed => true,
         };
-        has_type
+        // The other rules differ only in what follows if an object is there.
+        let may_replace = intent.if_exists == Some(IfExists::Overwrite);
+        let has_rule = !may_replace || self.if_exists == IfExists::Overwrite;
+        has_rule
+            && has_type
             && (self.metadata.is_empty() || intent.metadata == self.metadata)
             && (self.attributes.is_empty() || intent.attributes == self.attributes)
     }
@@ -125,6 +135,18 @@ pub enum OnChange {
     Restart,
 }
 
+/// What to do about a source that does not exist when it is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfGone {
+    /// The user named it: fail.
+    #[default]
+    Fail,
+    /// It was found in a directory and has been deleted since: fail.
+    FailAsVanished,
+    /// It was found in a directory and has been deleted since: leave it out.
+    Skip,
+}
+
 /// When an upload counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitFor {
@@ -151,6 +173,8 @@ impl WaitFor {
 /// The result of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
+    /// The items that were found during the run.
+    pub found: u64,
     pub completed: u64,
     /// The completed ones whose object existed before the run.
     pub already_stored: u64,

@@ -18,7 +18,7 @@ use super::part_states::LastPiece;
 use super::retry::{self, Attempt, Failures, Verdict};
 use super::task::PartResult;
 use super::transitions::Noticed;
-use crate::backend::{PartUpload, PutOutcome, SignReason};
+use crate::backend::{PartSource, PartUpload, PutOutcome, SignReason};
 use crate::event::Event;
 use crate::journal::Record;
 use crate::source::{Digests, WithMd5};
@@ -202,7 +202,7 @@ impl Engine<'_> {
         let part = PartUpload {
             signed: entry.put,
             signed_at: entry.signed_at,
-            source: upload.source.clone(),
+            source: PartSource::File(upload.source.clone()),
             range,
             sha256,
             sent: upload.parts.start_sending(number, Instant::now()),

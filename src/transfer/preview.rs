@@ -11,6 +11,7 @@ use upload_types::plan::Plan;
 use upload_types::wire::BackendInfo;
 
 use super::backend_calls::restore_state;
+use super::comparison::check_key;
 use super::deadline::{GiveUp, WaitingFor};
 use super::handshake::{elapsed, gave_up};
 use super::hashing;
@@ -37,6 +38,7 @@ pub async fn preview(
     put: &PutRequest,
 ) -> Result<Event> {
     let source = SourceFile::open(&put.path)?;
+    check_key(put, info)?;
     let version = source.version();
     let wanted = [(put.name.as_str(), source.path(), version)];
     let candidates = journal.candidates(&info.instance_id, &wanted)?.concat();
@@ -81,7 +83,8 @@ pub async fn preview(
         Stored::Object => Forecast::AlreadyStored,
         Stored::Bytes(_) => Forecast::WouldSend,
     };
-    Ok(Event::plan(item, id, &put.path, &plan, stored).as_forecast(forecast))
+    let event = Event::plan(item, id, &put.path, &plan, stored);
+    Ok(event.with_key(put.key.clone()).as_forecast(forecast))
 }
 
 struct Preview<'a> {

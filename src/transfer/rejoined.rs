@@ -20,7 +20,7 @@ use crate::journal::Record;
 use crate::source::WithMd5;
 
 impl Engine<'_> {
-    /// What the backend knows about an upload that has begun.
+    /// The backend has sent the state of an upload that has begun.
     pub(super) fn on_rejoined(
         &mut self,
         upload: &mut ActiveUpload,

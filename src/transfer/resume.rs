@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::wire::{
-    CompletePart, ObjectState, Receipt, StoredPart, UploadState, UploadStatus,
+    CompletePart, IfExists, ObjectState, Receipt, StoredPart, UploadState, UploadStatus,
 };
 use upload_types::{Checksum, ETag, PartNumber, Sha256};
 
@@ -41,6 +41,8 @@ pub enum Choice {
 pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) -> Choice {
     let has_size = |upload: &Upload| upload.intent.version.size == version.size;
     let has_attributes = |upload: &Upload| put.accepts_attributes_of(&upload.intent);
+    // An object of an earlier upload is at the key, too.
+    let must_be_new = put.force || (put.key.is_some() && put.if_exists == IfExists::Fail);
     let unfinished = |test: &dyn Fn(&Upload) -> bool| {
         candidates
             .iter()
@@ -60,7 +62,7 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
     let completed = |test: &dyn Fn(&Upload) -> bool| {
         candidates.iter().position(|upload| {
             let may_be_there = upload.state.is_finished() && has_attributes(upload);
-            may_be_there && !put.force && test(upload)
+            may_be_there && !must_be_new && test(upload)
         })
     };
     if let Some(index) = completed(&|upload| upload.intent.version == *version) {
@@ -231,7 +233,10 @@ pub fn take_location(receipt: &mut Receipt, status: &UploadStatus) -> bool {
 pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
     let is_same = receipt.size == plan.size()
         && receipt.parts == plan.count()
-        && receipt.checksum.as_ref() == Some(checksum);
+        && receipt
+            .checksum
+            .as_ref()
+            .is_some_and(|sent| sent.has_content_of(checksum));
     if is_same {
         return Ok(());
     }
@@ -252,7 +257,7 @@ pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Res
 mod tests {
     use super::*;
     use crate::journal::Intent;
-    use crate::transfer::options::{OnChange, TypeOrigin};
+    use crate::transfer::options::{IfGone, OnChange, TypeOrigin};
 
     fn number(n: u32) -> PartNumber {
         n.try_into().unwrap()
@@ -297,8 +302,11 @@ mod tests {
             content_type: "a/b".into(),
             metadata: BTreeMap::new(),
             attributes: Box::default(),
+            key: None,
+            if_exists: None,
             version,
             part_size: 10,
+            stream: None,
         };
         Upload {
             row: 1,
@@ -323,9 +331,12 @@ mod tests {
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
             attributes: Box::default(),
+            key: None,
+            if_exists: IfExists::Same,
             part_size: None,
             force: false,
             on_change: OnChange::Fail,
+            if_gone: IfGone::Fail,
         }
     }
 
@@ -385,6 +396,49 @@ mod tests {
         assert!(!follows(&unfinished, &named, false), "another name");
         let completed = upload(State::Completed, VERSION);
         assert!(follows(&completed, &put(), true));
+    }
+
+    #[test]
+    fn begun_upload_that_may_replace_an_object_is_continued_only_by_one_that_may() {
+        let begun = |if_exists| {
+            let mut upload = upload(State::Uploading, VERSION);
+            upload.intent.key = Some("k".into());
+            upload.intent.if_exists = Some(if_exists);
+            upload
+        };
+        let put = |if_exists| PutRequest {
+            key: Some("k".into()),
+            if_exists,
+            ..put()
+        };
+        let choose = |earlier, now| choose(&[begun(earlier)], &VERSION, &put(now));
+        for rule in IfExists::ALL {
+            let expected = match rule {
+                IfExists::Overwrite => Choice::Continue(0),
+                _ => Choice::Replace(0),
+            };
+            assert_eq!(choose(IfExists::Overwrite, rule), expected, "{rule:?}");
+            assert_eq!(choose(IfExists::Same, rule), Choice::Continue(0));
+        }
+    }
+
+    #[test]
+    fn completed_upload_does_not_count_if_no_object_may_be_at_the_key() {
+        let mut completed = upload(State::Completed, VERSION);
+        completed.intent.key = Some("k".into());
+        for rule in IfExists::ALL {
+            let put = PutRequest {
+                key: Some("k".into()),
+                if_exists: rule,
+                ..put()
+            };
+            let expected = match rule {
+                IfExists::Fail => Choice::New,
+                _ => Choice::Completed(0),
+            };
+            let chosen = choose(std::slice::from_ref(&completed), &VERSION, &put);
+            assert_eq!(chosen, expected, "{rule:?}");
+        }
     }
 
     #[test]

@@ -86,6 +86,11 @@ pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64)
             let longest = own + MAX_RETRY_AFTER_EXTRA;
             Verdict::Retry(retry_after.map_or(own, |wait| wait.clamp(own, longest)))
         }
+        Kind::KeyInUse(retry_after) => {
+            let own = delay(BACKOFF);
+            let longest = own + MAX_RETRY_AFTER_EXTRA;
+            Verdict::Retry(retry_after.map_or(own, |wait| wait.clamp(own, longest)))
+        }
         Kind::UrlExpired => {
             failures.expired += 1;
             if failures.expired <= MAX_FREE_EXPIRED {

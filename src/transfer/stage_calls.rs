@@ -66,6 +66,13 @@ impl Engine<'_> {
                     UploadResult::Rehashed(hashing::is_unchanged(source, parts, read).await)
                 });
             }
+            Stage::Comparing => {
+                let compared = self.hash_for_comparison(upload);
+                self.defer(upload, async move {
+                    sleep(wait).await;
+                    compared.await
+                });
+            }
             Stage::Confirming if self.backend.capabilities().durable => {
                 self.batcher.add(upload.row(), Instant::now() + wait);
             }

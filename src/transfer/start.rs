@@ -15,6 +15,7 @@ use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
 use super::blocked::Earlier;
 use super::committer::same_error;
+use super::comparison::check_key;
 use super::deadline::WaitingFor;
 use super::engine::Engine;
 use super::moved_source;
@@ -40,7 +41,7 @@ const MIN_LARGE_UPLOADS: usize = 8;
 pub(super) enum Started {
     Upload(Box<ActiveUpload>),
     /// A new upload, to be recorded first.
-    New(PutRequest, SourceFile),
+    New(Box<PutRequest>, SourceFile),
     /// The journal has its receipt.
     Completed(Box<VerifiedUpload>),
 }
@@ -69,7 +70,6 @@ impl Engine<'_> {
             let Some((item, request)) = self.pending.pop_front() else {
                 break;
             };
-            let path = request.path();
             let Some(request) = self.unless_moved(item, request) else {
                 continue;
             };
@@ -81,7 +81,7 @@ impl Engine<'_> {
                         size
                     }
                     Err(error) => {
-                        self.failed(item, None, path, &error);
+                        self.not_opened(item, &put, &error);
                         continue;
                     }
                 },
@@ -108,7 +108,7 @@ impl Engine<'_> {
         for (item, one) in started {
             match one {
                 Started::Upload(upload) => self.launch(upload),
-                Started::New(put, source) => new.push((item, put, source)),
+                Started::New(put, source) => new.push((item, *put, source)),
                 // A record in the journal is no proof that the store still has the object.
                 Started::Completed(upload) => self.waits.add(*upload),
             }
@@ -158,7 +158,7 @@ impl Engine<'_> {
         let upload = match resume::choose(candidates, &version, &put) {
             Choice::New => {
                 self.tell_renamed(item, all, &put, &source);
-                return Ok(Started::New(put, source));
+                return Ok(Started::New(Box::new(put), source));
             }
             Choice::Discard(index) => {
                 return self.with_taken(&candidates[index], |engine, upload| {
@@ -167,7 +167,7 @@ impl Engine<'_> {
                     }
                     let row = upload.row;
                     engine.committer.record(Record::Abandoned { row });
-                    Ok(Started::New(put, source))
+                    Ok(Started::New(Box::new(put), source))
                 });
             }
             Choice::Completed(index)
@@ -235,7 +235,10 @@ impl Engine<'_> {
             return self.choose_again(item, put, source);
         }
         if upload.intent.version.size == source.version().size {
-            tracing::info!("content type, metadata or attributes differ: beginning a new upload");
+            tracing::info!(
+                "content type, metadata, attributes or the rule for an existing object differ: \
+                 beginning a new upload"
+            );
         } else {
             let changed = self.emit_changed(item, &upload, "its size has changed");
             tracing::info!(%changed, "beginning a new upload");
@@ -323,6 +326,7 @@ impl Engine<'_> {
     }
 
     fn intent(&self, put: &PutRequest, source: &SourceFile) -> Result<Intent> {
+        check_key(put, &self.info)?;
         let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)
             .map_err(plan_error)?;
         Ok(Intent {
@@ -334,8 +338,11 @@ impl Engine<'_> {
             content_type: put.content_type.clone(),
             metadata: put.metadata.clone(),
             attributes: put.attributes.clone(),
+            key: put.key.clone(),
+            if_exists: put.key.as_ref().map(|_| put.if_exists),
             version: source.version(),
             part_size: plan.part_size(),
+            stream: None,
         })
     }
 
@@ -483,7 +490,8 @@ impl Engine<'_> {
     fn emit_plan_with(&mut self, upload: &ActiveUpload, stored: Stored) {
         let id = upload.upload.id.clone();
         let event = Event::plan(upload.item, id, &upload.put.path, &upload.plan, stored);
-        self.committer.emit(event);
+        let key = upload.upload.intent.key.clone();
+        self.committer.emit(event.with_key(key));
     }
 
     /// Reports that a source has changed. Returns the error to use if this ends the upload.

@@ -10,7 +10,7 @@ use upload_types::plan::Plan;
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
 use super::engine::Engine;
-use super::options::{NameOrigin, OnChange, PutRequest, TypeOrigin};
+use super::options::{IfGone, NameOrigin, OnChange, PutRequest, TypeOrigin};
 use super::resume;
 use super::start::Started;
 use super::wait_ready::VerifiedUpload;
@@ -90,14 +90,24 @@ fn request_of(upload: &Upload) -> PutRequest {
         type_origin: TypeOrigin::Requested,
         metadata: intent.metadata,
         attributes: intent.attributes,
+        key: intent.key,
+        if_exists: intent.if_exists.unwrap_or_default(),
         part_size: Some(intent.part_size),
         force: false,
         on_change: OnChange::Fail,
+        if_gone: IfGone::Fail,
     }
 }
 
 /// Returns `None` if the journal has no receipt of the upload.
 fn completed(item: usize, upload: &Upload) -> Option<Started> {
+    let plan = Event::plan(
+        item,
+        upload.id.clone(),
+        &upload.intent.path,
+        &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
+        Stored::Object,
+    );
     let verified = VerifiedUpload {
         item,
         row: upload.row,
@@ -105,13 +115,7 @@ fn completed(item: usize, upload: &Upload) -> Option<Started> {
         id: upload.id.clone()?,
         receipt: Box::new(upload.receipt.clone()?),
         already: true,
-        plan: Some(Event::plan(
-            item,
-            upload.id.clone(),
-            &upload.intent.path,
-            &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
-            Stored::Object,
-        )),
+        plan: Some(plan.with_key(upload.intent.key.clone())),
     };
     Some(Started::Completed(Box::new(verified)))
 }

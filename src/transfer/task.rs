@@ -57,6 +57,8 @@ pub enum UploadResult {
     /// The digests of the whole source; `None` if it is not the one that was sent. With the receipt
     /// of an upload that is verified.
     WholeHashed(Option<Box<Receipt>>, Result<Option<WholeFile>>),
+    /// The digests of the source, to compare it with the object at its key.
+    Compared(Result<SourceDigests>),
     /// The epoch of the renewed lease.
     LeaseRenewed(Result<u64>),
     Completed(Result<Completion>),
@@ -69,6 +71,15 @@ pub enum UploadResult {
 pub struct WholeFile {
     pub sha256: Sha256,
     pub parts: Vec<(PartNumber, Sha256)>,
+}
+
+/// The digests of a source that is compared with an object.
+#[derive(Debug)]
+pub struct SourceDigests {
+    /// Of each part of the object, in order.
+    pub parts: Vec<Sha256>,
+    /// Of the whole source, if it was read from its start to its end for it.
+    pub whole: Option<Sha256>,
 }
 
 /// The result of a task about parts.

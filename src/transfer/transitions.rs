@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginResponse, Receipt, SignedPart, UploadState, UploadStatus};
+use upload_types::wire::{
+    BeginResponse, ObjectState, Receipt, SignedPart, UploadState, UploadStatus,
+};
 
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
+use super::comparison::check_begun_key;
 use super::ended_upload::terminal_error;
 use super::engine::{Engine, Next};
 use super::options::OnChange;
@@ -57,6 +60,7 @@ impl Engine<'_> {
             UploadResult::WholeHashed(Some(receipt), whole) => {
                 self.on_whole_hashed(upload, Some(receipt), whole?)
             }
+            UploadResult::Compared(Ok(digests)) => self.on_compared_content(upload, &digests),
             UploadResult::WholeHashed(None, Ok(whole)) => self.on_whole_hashed(upload, None, whole),
             UploadResult::Completed(Ok(Completion::Verified(receipt))) => {
                 self.on_receipt(upload, *receipt)
@@ -77,6 +81,7 @@ impl Engine<'_> {
                 Ok(Next::Restart)
             }
             UploadResult::Rehashed(Err(error))
+            | UploadResult::Compared(Err(error))
             | UploadResult::WholeHashed(None, Err(error))
             | UploadResult::Aborted(Err(error))
             | UploadResult::Confirmed(Err(error))
@@ -124,6 +129,8 @@ impl Engine<'_> {
                 self.committer.record(Record::Abandoned { row });
                 Err(error)
             }
+            Kind::Exists => self.on_exists(upload, error),
+            Kind::KeyInUse(_) => self.on_key_in_use(upload, error),
             // It has begun before, with other bytes. Without parts, begin returns its id, so that
             // it can be aborted.
             Kind::SourceChanged if !upload.begins_without_parts => {
@@ -143,6 +150,7 @@ impl Engine<'_> {
                 self.emit_upload_retry(upload, &error);
                 self.move_to(upload, Stage::Rejoining)
             }
+            Kind::Exists => self.on_exists(upload, error),
             // Its status has the reason: an object that a hook rejected is not sent again.
             Kind::Gone if is_durable && upload.take_rejoin() => {
                 self.move_to(upload, Stage::Rejoining)
@@ -276,7 +284,7 @@ impl Engine<'_> {
         // is not recorded.
         let is_ours = resume::object_checksum(&upload.plan, &upload.parts.to_journal())
             .and_then(|checksum| resume::check_receipt(&receipt, &upload.plan, &checksum));
-        if is_ours.is_ok() && upload.upload.id.as_ref() == Some(&receipt.id) {
+        if is_ours.is_ok() && upload.upload.id == receipt.id {
             let location = &receipt.location;
             tracing::info!(
                 ?location,
@@ -307,9 +315,14 @@ impl Engine<'_> {
                 let finished = receipt.map_or_else(String::new, |receipt| {
                     format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
                 });
-                let reason = format!(
-                    "uploaded{finished}, but the store no longer has this object; uploading it again"
-                );
+                let has_other = status.object == Some(ObjectState::Replaced);
+                let reason = if has_other && upload.upload.intent.key.is_some() {
+                    format!("uploaded{finished}, but the store has another object in its place")
+                } else {
+                    format!(
+                        "uploaded{finished}, but the store no longer has this object; uploading it again"
+                    )
+                };
                 self.emit_restarted(upload, reason);
                 return Ok(Next::Restart);
             }
@@ -359,6 +372,7 @@ impl Engine<'_> {
         });
         self.committer.commit_soon();
         self.last_success = Instant::now();
+        check_begun_key(upload.upload.intent.key.as_deref(), &response.key)?;
         if plan != upload.plan {
             upload.parts.clear();
         }
@@ -441,7 +455,7 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let checksum = resume::object_checksum(&upload.plan, &upload.parts.to_journal())?;
         resume::check_receipt(&receipt, &upload.plan, &checksum)?;
-        if upload.upload.id.as_ref() != Some(&receipt.id) {
+        if upload.upload.id != receipt.id {
             let what = "the backend's receipt is for another upload";
             let hint =
                 "do not use the object; upload the file again with `upload put FILE --force`";

@@ -63,7 +63,7 @@ pub fn lacks_whole_sha256(upload: &Upload) -> bool {
 fn has_digests(receipt: &Receipt, plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<bool> {
     let checksum = resume::object_checksum(plan, parts)?;
     let sent = receipt.checksum.as_ref();
-    Ok(sent.is_none_or(|sent| *sent == checksum))
+    Ok(sent.is_none_or(|sent| sent.has_content_of(&checksum)))
 }
 
 /// Whether a source is that of a finished upload, of which the journal has these parts.

@@ -49,12 +49,13 @@ impl World {
         format!("aws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n")
     }
 
-    /// `put`, with the fake services in place of AWS's.
+    /// `put` of another object each time, with the fake services in place of AWS's.
     fn put(&self, envs: &[(&str, &str)]) -> Command {
         let put = self
             .sandbox
             .upload(["put", "film.bin", "--force", "--backend", "s3://embedded"])
             .args(["--s3-endpoint", &self.keeper.url(), "--give-up-after", "1s"])
+            .args(["--key-style", "uuid"])
             .env("AWS_ENDPOINT_URL_STS", self.services.url())
             .env("AWS_ENDPOINT_URL_SSO", self.services.url())
             .env("AWS_ENDPOINT_URL_SSO_OIDC", self.services.url())

@@ -37,11 +37,12 @@ impl World {
         fs::write(self.sandbox.path("home/.aws/config"), text).unwrap();
     }
 
+    /// `put` of another object each time.
     fn put(&self, bucket: &str) -> Command {
         let put = self
             .sandbox
             .upload(["put", "film.bin", "--force", "--backend", bucket])
-            .args(["--give-up-after", "1s"])
+            .args(["--give-up-after", "1s", "--key-style", "uuid"])
             .env("AWS_EC2_METADATA_DISABLED", "true");
         let envs = self.store.envs();
         envs.iter()

@@ -6,59 +6,17 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::support::bucket::Bucket;
 use crate::support::command::{Command, Output};
 use crate::support::events::{parts_so_far, upload_id};
-use crate::support::gateway::Gateway;
-use crate::support::proxy::Proxy;
-use crate::support::s3::S3;
 use crate::support::sandbox::Sandbox;
 use crate::support::{PART, files};
 
-/// A bucket at an endpoint of its own. All of them have the same name.
-struct Bucket {
-    _keeper: Gateway,
-    store: S3,
-    proxy: Proxy,
-}
-
 impl Bucket {
-    fn new() -> Self {
-        let keeper = Gateway::start(&[], &[]);
-        let (store, proxy) = (keeper.store(), Proxy::start());
-        proxy.forward_to(store.addr());
-        Self {
-            _keeper: keeper,
-            store,
-            proxy,
-        }
-    }
-
-    /// Adds the keys of this bucket, as the configuration of a machine has them.
-    fn with_keys(&self, command: Command) -> Command {
-        let envs = self.store.envs();
-        let keys = envs.iter().filter(|(name, _)| *name != "AWS_REGION");
-        keys.fold(command, |command, (name, value)| command.env(name, value))
-    }
-
-    fn endpoint(&self) -> [String; 3] {
-        let path_style = "--s3-path-style".to_owned();
-        ["--s3-endpoint".to_owned(), self.proxy.url(), path_style]
-    }
-
     /// `upload put` to this bucket, below the prefix `in`.
-    fn put(&self, sandbox: &Sandbox, file: &Path) -> Command {
-        let put = ["put", "--part-size", "5MiB", "--jobs", "2", "--backend"];
-        let put = sandbox.upload(put).arg(self.backend("in"));
-        self.with_keys(put.args(self.endpoint()).arg(file))
-    }
-
-    fn backend(&self, prefix: &str) -> String {
-        format!("s3://{}/{prefix}", self.store.bucket())
-    }
-
-    /// A command without any S3 flag.
-    fn upload(&self, sandbox: &Sandbox, args: &[&str]) -> Command {
-        self.with_keys(sandbox.upload(args))
+    fn put_in(&self, sandbox: &Sandbox, file: &Path) -> Command {
+        let file = file.to_str().unwrap();
+        self.put(sandbox, &["--backend", &self.url("in"), file])
     }
 
     /// Runs `put --json` until two parts are stored, and ends it. Returns the output and the id.
@@ -69,7 +27,7 @@ impl Bucket {
         end: impl FnOnce(crate::support::command::Running) -> Output,
     ) -> (Output, String) {
         self.proxy.block_after(4 * PART - 1);
-        let mut running = self.put(sandbox, file).arg("--json").spawn();
+        let mut running = self.put_in(sandbox, file).arg("--json").spawn();
         running.wait_for("`part` events", |running| {
             (parts_so_far(&running.stdout()) >= 2).then_some(())
         });
@@ -83,10 +41,6 @@ impl Bucket {
         let kill = crate::support::command::Running::kill9;
         self.put_until_two_parts_are_stored(sandbox, file, kill).1
     }
-
-    fn bytes_put(&self) -> u64 {
-        self.proxy.traffic().bytes("PUT")
-    }
 }
 
 #[test]
@@ -94,13 +48,13 @@ fn file_that_one_endpoint_has_is_uploaded_to_another() {
     let (here, there) = (Bucket::new(), Bucket::new());
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 3000);
-    here.put(&sandbox, &file).run().succeeds();
-    there.put(&sandbox, &file).run().succeeds();
+    here.put_in(&sandbox, &file).run().succeeds();
+    there.put_in(&sandbox, &file).run().succeeds();
     there.store.assert_holds_only(&file);
     // The endpoint of the environment counts like that of the flag.
     let sent = here.bytes_put();
     let put = here.upload(&sandbox, &["put", "--s3-path-style", "--json", "--backend"]);
-    let put = put.arg(here.backend("in")).arg(&file);
+    let put = put.arg(here.url("in")).arg(&file);
     let output = put.env("AWS_ENDPOINT_URL", format!("{}/", here.proxy.url()));
     let output = output.run().succeeds();
     assert!(output.stdout().contains(r#""already_stored":true"#));
@@ -114,7 +68,7 @@ fn file_below_one_prefix_is_uploaded_below_another() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 3000);
     for prefix in ["a", "b"] {
-        let put = bucket.upload(&sandbox, &["put", "--backend", &bucket.backend(prefix)]);
+        let put = bucket.upload(&sandbox, &["put", "--backend", &bucket.url(prefix)]);
         put.args(bucket.endpoint()).arg(&file).run().succeeds();
     }
     let keys = bucket.store.objects();
@@ -128,7 +82,7 @@ fn put_to_another_endpoint_leaves_the_begun_upload_alone() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 8 * PART);
     let id = here.put_and_kill(&sandbox, &file);
-    there.put(&sandbox, &file).run().succeeds();
+    there.put_in(&sandbox, &file).run().succeeds();
     there.store.assert_holds_only(&file);
     assert_eq!(here.store.open_uploads().len(), 1);
     let sent = here.bytes_put();
@@ -163,7 +117,7 @@ fn verbs_of_a_finished_upload_need_no_flags() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 3000);
     let put = bucket
-        .put(&sandbox, &file)
+        .put_in(&sandbox, &file)
         .args(["--s3-region", "us-east-1"]);
     put.run().succeeds();
     let run = |verb: &[&str]| {
@@ -172,7 +126,7 @@ fn verbs_of_a_finished_upload_need_no_flags() {
     };
     assert_eq!(run(&["cat"]).stdout_bytes(), fs::read(&file).unwrap());
     assert!(run(&["url"]).line().contains("us-east-1"));
-    let backend = bucket.backend("in");
+    let backend = bucket.url("in");
     assert!(
         run(&["url", "--backend", &backend])
             .line()
@@ -221,7 +175,7 @@ fn hints_of_an_interrupted_put_can_be_run_as_they_are() {
             .collect()
     };
     bucket.proxy.block_after(4 * PART - 1);
-    let running = bucket.put(&sandbox, &file).spawn();
+    let running = bucket.put_in(&sandbox, &file).spawn();
     bucket.proxy.wait_until_blocked();
     running.signal(Signal::TERM);
     let output = running.wait().exits(143);

@@ -65,10 +65,16 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/completions.rs", &["list"]),
     ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
+    ("src/cli/man/gateway_lines.rs", &[]),
     ("src/cli/man/json_lines.rs", &[]),
+    ("src/cli/man/set_lines.rs", &[]),
+    ("src/cli/man/owner_lines.rs", &[]),
     ("src/cli/hint_commands.rs", UPLOADERS),
+    ("src/cli/keys.rs", &["put"]),
     ("src/cli/local_gateway.rs", UPLOADERS),
     ("src/cli/put.rs", &["put"]),
+    ("src/cli/selection.rs", &["put"]),
+    ("src/cli/put_stream.rs", &["put"]),
     (
         "src/cli/query_limit.rs",
         &["list", "status", "abort", "rm", "prune", "cat", "url"],
@@ -81,7 +87,12 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/session.rs", UPLOADERS),
     ("src/cli/status.rs", &["status"]),
     ("src/cli/url.rs", &["url"]),
+    ("src/selection/", &["put"]),
+    ("src/source/producer.rs", &["put"]),
+    ("src/source/stream.rs", &["put"]),
     ("src/transfer/", UPLOADERS),
+    ("src/transfer/set_items.rs", &["put"]),
+    ("src/transfer/stream/", &["put"]),
 ];
 
 /// Files and flags that their texts name although a verb that prints them has no such flag, with
@@ -91,6 +102,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/cli/settings/resolve.rs", "--ledger"),
     // Words of the command in a hint.
     ("src/cli/cat.rs", "--force"),
+    ("src/cli/hint_commands.rs", "--key"),
+    ("src/cli/hint_commands.rs", "--key-style"),
+    ("src/cli/hint_commands.rs", "--prefix"),
     ("src/cli/cat.rs", "--backend"),
     // Only a gateway that is configured for it encrypts objects.
     ("crates/s3/src/multipart.rs", "--sse"),

@@ -268,6 +268,40 @@ fn full_disk_of_the_embedded_store_ends_with_74_and_its_cause() {
 
 /// When the disk has space again, the upload is resumed.
 #[test]
+fn full_disk_amid_a_directory_ends_with_74_and_the_same_put_sends_the_rest() {
+    const FILES: u64 = 600;
+    let script = r#"
+        dir=$1; upload=$2
+        mount -t tmpfs -o mode=700,size=640k none "$dir" || exit 99
+        "$upload" --journal "$dir/journal.db" put -r card >"$dir/../first"; code=$?
+        mount -o remount,size=16m "$dir" || exit 99
+        "$upload" --journal "$dir/journal.db" put -r card >/dev/null || exit 97
+        exit "$code""#;
+    let world = World::new();
+    let Some(command) = with_tmpfs(&world.sandbox, script) else {
+        return;
+    };
+    fs::create_dir(world.sandbox.path("card")).unwrap();
+    for number in 0..FILES {
+        world.sandbox.file(&format!("card/{number}"), 100 + number);
+    }
+    let output = command
+        .env("UPLOAD_BACKEND", world.proxy.url())
+        .run()
+        .exits(74);
+    let first = fs::read_to_string(world.sandbox.path("first")).unwrap();
+    assert!(
+        (1..FILES).contains(&(first.lines().count() as u64)),
+        "{output}"
+    );
+    let objects = world.store().objects();
+    assert_eq!(objects.len() as u64, FILES, "{output}");
+    let is_stored = |line: &str| objects.iter().any(|key| line.ends_with(key));
+    assert!(first.lines().all(is_stored));
+    world.store().assert_no_open_uploads();
+}
+
+#[test]
 fn full_disk_ends_with_74_and_upload_is_resumed() {
     // Exit code 73 if not even an empty journal fits.
     let script = r#"

@@ -5,8 +5,8 @@ use std::fs;
 
 use crate::support::world::World;
 
-/// Each file costs a begin and a complete: together 1,200 calls, and the burst is 1,000. The rate is
-/// so low that a put of less than four seconds has to wait.
+/// Each file costs a begin and a complete: together 1,200 calls, and the burst is 1,000. The rate
+/// is so low that a put of less than four seconds has to wait.
 #[test]
 fn puts_beyond_the_rate_wait_and_succeed() {
     const FILES: usize = 600;

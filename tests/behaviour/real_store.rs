@@ -97,3 +97,38 @@ fn put_stores_files_of_any_size() {
     }
     store.assert_no_open_uploads();
 }
+
+#[test]
+fn stream_is_stored_whole() {
+    let store = bucket("stream");
+    let world = World::on_store(&store);
+    for (name, size) in [("film.bin", 2 * PART + 7), ("note.txt", 3), ("empty", 0)] {
+        let file = world.sandbox.file(name, size);
+        let receipt = world.sandbox.path(format!("{name}.receipt"));
+        world
+            .upload(&[
+                "put",
+                "-",
+                "--name",
+                name,
+                "--part-size",
+                "5MiB",
+                "--allow-empty",
+            ])
+            .arg("--receipt")
+            .arg(&receipt)
+            .stdin_from(std::fs::File::open(&file).unwrap())
+            .run()
+            .succeeds();
+        let receipt = receipts(&receipt).remove(0);
+        assert_eq!(receipt.sha256, Some(files::sha256(&file)), "{name}");
+        assert_eq!(store.sha256(&receipt.key), files::sha256(&file), "{name}");
+        let head = store.head(&receipt.key);
+        assert_eq!(
+            head.header("x-amz-checksum-sha256"),
+            Some(receipt.checksum.as_str()).filter(|_| !lacks("composite")),
+            "{name}"
+        );
+    }
+    store.assert_no_open_uploads();
+}

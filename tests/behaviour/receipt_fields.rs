@@ -47,12 +47,24 @@ fn receipt_of_a_bucket_names_the_full_key() {
         let receipt = receipt_of(&world.sandbox, put_directly(&world.sandbox, &store, &file));
         assert_eq!(receipt.bucket.as_deref(), Some("embedded"));
         assert_eq!(receipt.name, name);
-        assert!(receipt.key.starts_with("ct/in/uploads/"), "{receipt:?}");
+        assert_eq!(receipt.key, format!("ct/in/{name}"));
         assert!(receipt.location.ends_with(&receipt.key), "{receipt:?}");
         let head = store.head(&receipt.key);
         assert_eq!(head.header("content-length"), Some(&*size.to_string()));
         assert_eq!(head.header("etag"), Some(&*format!("\"{}\"", receipt.etag)));
     }
+}
+
+#[test]
+fn key_of_a_bucket_with_style_uuid_is_made_by_the_backend() {
+    let world = World::new();
+    let store = world.store();
+    let file = world.sandbox.file("small.bin", 10);
+    let put = put_directly(&world.sandbox, &store, &file).args(["--key-style", "uuid"]);
+    let receipt = receipt_of(&world.sandbox, put);
+    assert!(receipt.key.starts_with("ct/in/uploads/"), "{receipt:?}");
+    assert!(receipt.key.ends_with(&format!("{}.bin", receipt.id)));
+    assert_eq!(store.objects(), [receipt.key.as_str()]);
 }
 
 #[test]

@@ -18,6 +18,15 @@ const JOBS: u64 = 2;
 /// The total size of the files of one part, which are sent at the same time.
 const SMALL_FILES_BYTES: u64 = 4000;
 
+/// Points, with the number of the pass, between the creation of a multipart upload and its record.
+/// At a chosen key, the gateway does not abort one that it has not recorded: it may be that of
+/// another program.
+const UNRECORDED_MULTIPART_POINTS: [&str; 3] = [
+    "gateway.begin.created:",
+    "store.draft.created:",
+    "store.publish.durable:2",
+];
+
 /// The command that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
@@ -83,10 +92,19 @@ impl Sources {
         self.sandbox.upload(args).env("UPLOAD_TOKEN", TOKEN)
     }
 
+    /// `put` of some of the files. To `embedded` with chosen keys, to a gateway with keys that it
+    /// makes.
+    fn put_of(&self, files: &[PathBuf]) -> Command {
+        let put = self.upload("put").args(["--part-size", "5MiB"]);
+        let put = match self.backend.as_str() {
+            "embedded" => put.args(["--prefix", "in"]),
+            _ => put,
+        };
+        put.args(files)
+    }
+
     fn put(&self) -> Command {
-        self.upload("put")
-            .args(["--part-size", "5MiB"])
-            .args(&self.files)
+        self.put_of(&self.files)
     }
 
     /// The command of the scenario.
@@ -101,10 +119,7 @@ impl Sources {
     /// Puts one of the files with a kill at this point.
     #[track_caller]
     fn begin_with_kill(&self, file: usize, crash_point: &str) {
-        let put = self
-            .upload("put")
-            .args(["--part-size", "5MiB"])
-            .arg(&self.files[file]);
+        let put = self.put_of(&self.files[file..=file]);
         let output = put.env("UPLOAD_CRASH", crash_point).run();
         assert_eq!(output.code(), None, "{output}");
     }
@@ -289,11 +304,7 @@ fn assert_sent_at_most(traffic: &Traffic, bound: u64) {
 fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool) -> bool {
     let sources = Sources::of(scenario, "embedded".to_owned());
     if scenario != Scenario::FirstPut {
-        sources
-            .upload("put")
-            .arg(&sources.files[0])
-            .run()
-            .succeeds();
+        sources.put_of(&sources.files[..1]).run().succeeds();
         // The first kill leaves parts with a row, the second one a part file without a row.
         sources.begin_with_kill(2, "transfer.stored:1");
         sources.begin_with_kill(1, "store.publish.durable:2");
@@ -304,7 +315,12 @@ fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool)
     // The assertions use the S3 API of the same store.
     let Sources { sandbox, files, .. } = sources;
     let gateway = Gateway::start_in(sandbox, &[], &[]);
-    assertions::assert_stored(&gateway.store(), &[], &files);
+    let is_unrecorded = |point: &&str| crash_env.1.starts_with(*point);
+    if UNRECORDED_MULTIPART_POINTS.iter().any(is_unrecorded) {
+        assertions::assert_objects(&gateway.store(), &[], &files);
+    } else {
+        assertions::assert_stored(&gateway.store(), &[], &files);
+    }
     killed
 }
 

@@ -107,7 +107,7 @@ async fn small_files_need_two_batch_calls_and_one_put_each() {
             };
             assert_eq!(
                 (receipt.id, receipt.sha256),
-                (id, Some(Sha256::of(name.as_bytes())))
+                (Some(id), Some(Sha256::of(name.as_bytes())))
             );
         }
     }

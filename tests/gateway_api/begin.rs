@@ -139,7 +139,7 @@ async fn rejected_begin_names_its_reason_by_code() {
         (400, "invalid_request".into())
     );
     assert_eq!(
-        rejection(|r| r.size = None).await,
+        rejection(|r| r.expected_size = Some(1)).await,
         (400, "invalid_request".into())
     );
     assert_eq!(

@@ -62,7 +62,7 @@ async fn content_type_is_stored_and_told_in_one_form() {
         let upload = gateway.create_upload(&with_type(content_type)).await;
         let parts = gateway.put_parts(&upload, &[b"bytes".to_vec()]).await;
         let receipt: Receipt = expect_json(gateway.complete(&upload, &parts).await, 200).await;
-        let path = format!("/v1/uploads/{}", receipt.id);
+        let path = format!("/v1/uploads/{}", receipt.id.as_ref().unwrap());
         let status: UploadStatus = expect_json(gateway.get(&path).await, 200).await;
         assert_eq!(status.content_type, stored);
         let head = gateway.store().head(&receipt.key).await.unwrap().unwrap();

@@ -80,6 +80,32 @@ async fn authenticated_event_confirms_an_upload_without_its_client() {
 }
 
 #[tokio::test]
+async fn event_about_a_chosen_key_is_understood_in_every_encoding() {
+    let gateway = TestGateway::with_config(|config| {
+        config.events = Some(EventSource::Webhook(Token::new(SECRET.into())));
+        config.client_keys = ClientKeys::All;
+    })
+    .await;
+    for (key, named) in [
+        ("app/a b+c", "app/a b+c"),
+        ("app/a b+c%2Fé 2", "app/a+b%2Bc%252F%C3%A9+2"),
+        ("app/é", "app/%C3%A9"),
+    ] {
+        let request = BeginRequest {
+            key: Some(key.to_owned()),
+            ..begin_request(13)
+        };
+        let upload = gateway.create_upload(&request).await;
+        gateway
+            .put_parts(&upload, &[b"seventy-seven".to_vec()])
+            .await;
+        let pushed = push(&gateway, Some(SECRET), event(named)).await;
+        assert_eq!(pushed.status(), 200);
+        wait_until_ready(&gateway, &upload).await;
+    }
+}
+
+#[tokio::test]
 async fn unauthenticated_event_is_rejected_without_effect() {
     let gateway = start_gateway().await;
     let upload = put_without_complete(&gateway).await;

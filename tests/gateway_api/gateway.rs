@@ -11,10 +11,10 @@ pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
 pub use upload_embedded_store::{BUCKET, REGION};
 pub use upload_gateway::{
-    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, LimitRule, OnReject, OwnerLimits,
-    ProbePolicy, Quota, Rate, RateLimit, Running, StoreConfig, SubjectUse,
+    Auth, ClientKeys, Config, Hook, HookKind, Ledger, LedgerConfig, LimitRule, OnReject,
+    OwnerLimits, ProbePolicy, Quota, Rate, RateLimit, Running, StoreConfig, SubjectUse,
 };
-pub use upload_s3::{NewObject, Settings, Store};
+pub use upload_s3::{NewObject, Settings, Store, WriteCondition};
 pub use upload_types::error::Kind;
 pub use upload_types::wire::{
     Attributes, BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest,
@@ -69,6 +69,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         subjects: SubjectUse::default(),
         allow_types: vec!["*/*".to_owned()],
         allow_attributes: BTreeSet::new(),
+        client_keys: ClientKeys::None,
         max_size: None,
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
@@ -260,11 +261,14 @@ pub fn begin_request(size: u64) -> BeginRequest {
     BeginRequest {
         name: "Holiday.MOV".into(),
         size: Some(size),
+        expected_size: None,
         content_type: "video/quicktime".into(),
         part_size: Some(5 * MIB),
         metadata: BTreeMap::new(),
         attributes: Box::default(),
         modified: None,
+        key: None,
+        if_exists: None,
         holder: Some("holder-a".into()),
         parts: None,
     }

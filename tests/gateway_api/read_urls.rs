@@ -18,7 +18,10 @@ async fn read_url_expires_and_serves_an_attachment() {
     let gateway = TestGateway::new().await;
     let receipt = create_ready_upload(&gateway, "r\u{e9}sum\u{e9} 1.html").await;
     let url = async |seconds: u64| {
-        let path = format!("/v1/uploads/{}/url?expires={seconds}", receipt.id);
+        let path = format!(
+            "/v1/uploads/{}/url?expires={seconds}",
+            receipt.id.as_ref().unwrap()
+        );
         let read: ReadUrl = expect_json(gateway.get(&path).await, 200).await;
         assert_eq!(read.expires_in, Some(seconds));
         gateway.client.get(read.url.expose()).send().await.unwrap()
@@ -38,7 +41,7 @@ async fn read_url_expires_and_serves_an_attachment() {
     );
     assert_eq!(object.bytes().await.unwrap(), "bytes");
 
-    let path = format!("/v1/uploads/{}/url?expires=1", receipt.id);
+    let path = format!("/v1/uploads/{}/url?expires=1", receipt.id.as_ref().unwrap());
     let read: ReadUrl = expect_json(gateway.get(&path).await, 200).await;
     for _ in 0..2000 {
         let response = gateway.client.get(read.url.expose()).send().await.unwrap();
@@ -60,7 +63,7 @@ async fn cdn_urls_replace_location_and_read_url() {
     assert_eq!(receipt.location, Some(format!("{base}{}", receipt.key)));
     let read: ReadUrl = expect_json(
         gateway
-            .get(&format!("/v1/uploads/{}/url", receipt.id))
+            .get(&format!("/v1/uploads/{}/url", receipt.id.as_ref().unwrap()))
             .await,
         200,
     )
@@ -72,7 +75,9 @@ async fn cdn_urls_replace_location_and_read_url() {
     // The receipt keeps its location when the configuration changes.
     let gateway = gateway.restart().await;
     let status: UploadStatus = expect_json(
-        gateway.get(&format!("/v1/uploads/{}", receipt.id)).await,
+        gateway
+            .get(&format!("/v1/uploads/{}", receipt.id.as_ref().unwrap()))
+            .await,
         200,
     )
     .await;

@@ -82,7 +82,13 @@ async fn complete_with_lost_response_is_found_done() {
         let open = gateway.store().find(&upload.key).await.unwrap();
         gateway
             .store()
-            .complete(&upload.key, &open[0], &parts, TWO_PARTS)
+            .complete(
+                &upload.key,
+                &open[0],
+                &parts,
+                TWO_PARTS,
+                WriteCondition::Absent,
+            )
             .await
             .unwrap();
         gateway.execute_sql(&format!(

@@ -173,7 +173,8 @@ async fn ready_upload_is_removed_only_where_the_operator_permits_it() {
     }
 }
 
-/// The bytes of rejected objects that stay in the bucket are counted.
+/// The bytes of rejected objects that stay in the bucket are counted, and only the operator removes
+/// these objects.
 #[tokio::test]
 async fn rejected_object_counts_towards_the_quota_while_it_is_kept() {
     for (on_reject, counts) in [
@@ -184,6 +185,7 @@ async fn rejected_object_counts_towards_the_quota_while_it_is_kept() {
         let gateway = TestGateway::with_config(|config| {
             config.hooks = vec![hook("exit 10")];
             config.on_reject = on_reject.clone();
+            config.client_delete = true;
             config.quota.total = Some(3);
         })
         .await;
@@ -193,6 +195,14 @@ async fn rejected_object_counts_towards_the_quota_while_it_is_kept() {
             (status.state == UploadState::Rejected).then_some(())
         })
         .await;
+        let removed = delete(&gateway, &upload, "").await.status();
+        assert_eq!(
+            removed.as_u16(),
+            if counts { 409 } else { 204 },
+            "{on_reject:?}"
+        );
+        let ended = delete(&gateway, &upload, "?unfinished=true").await;
+        assert_eq!(ended.status(), 204, "{on_reject:?}");
         gateway.execute_sql("UPDATE upload SET may_land_until = NULL");
         let next = BeginRequest {
             name: "next".into(),

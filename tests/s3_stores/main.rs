@@ -7,6 +7,7 @@
 #![cfg(feature = "gateway")]
 
 mod bucket;
+mod conditions;
 mod faults;
 mod multipart;
 mod probe;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::task::JoinSet;
-use upload_s3::Fault;
+use upload_s3::{Fault, WriteCondition};
 use upload_types::wire::{CompletePart, PartSpec, Proof};
 use upload_types::{Checksum, PartNumber, Sha256};
 
 use crate::bucket::{Bucket, CONTENT_TYPE, MIB, URL_TTL, key, object, part_spec, sign_part};
+
+const ABSENT: WriteCondition<'static> = WriteCondition::Absent;
 
 #[tokio::test]
 async fn multipart_upload_from_create_to_delete() {
@@ -53,13 +55,13 @@ async fn multipart_upload_from_create_to_delete() {
     reversed.reverse();
     for wrong in [wrong_etag, reversed] {
         assert!(matches!(
-            store.complete(&key, &upload_id, &wrong, size).await,
+            store.complete(&key, &upload_id, &wrong, size, ABSENT).await,
             Err(Fault::InvalidPart(_))
         ));
     }
 
     store
-        .complete(&key, &upload_id, &parts, size)
+        .complete(&key, &upload_id, &parts, size, ABSENT)
         .await
         .unwrap();
     let head = store.head(&key).await.unwrap().unwrap();
@@ -75,7 +77,7 @@ async fn multipart_upload_from_create_to_delete() {
         Err(Fault::NoSuchUpload)
     ));
     assert!(matches!(
-        store.complete(&key, &upload_id, &parts, size).await,
+        store.complete(&key, &upload_id, &parts, size, ABSENT).await,
         Err(Fault::NoSuchUpload)
     ));
     store.abort(&key, &upload_id).await.unwrap();
@@ -154,7 +156,10 @@ async fn part_with_other_bytes_than_its_md5_is_rejected() {
         etag: etag.unwrap(),
         sha256: part.sha256,
     };
-    store.complete(&key, &upload_id, &[part], 11).await.unwrap();
+    store
+        .complete(&key, &upload_id, &[part], 11, ABSENT)
+        .await
+        .unwrap();
     assert_eq!(store.head(&key).await.unwrap().unwrap().size, 11);
 }
 

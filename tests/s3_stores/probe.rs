@@ -14,7 +14,7 @@ async fn full_probe_finds_the_capabilities_and_leaves_nothing() {
         "payload" if lacks("payload") => Support::No,
         "payload" if lacks("if-none-match") => Support::Refused,
         name if lacks(name) => Support::No,
-        "put-once" | "complete-once" if lacks("if-none-match") => Support::No,
+        "put-once" | "complete-once" | "complete-match" if lacks("if-none-match") => Support::No,
         // The gateway requests neither here.
         "encryption" | "required-headers" => Support::Untried,
         // Every store keeps them, as S3 does; HeadObject is compared.

@@ -1,6 +1,7 @@
 //! Objects of a single PUT, and headers that the configuration adds.
 
 use http::StatusCode;
+use upload_s3::WriteCondition;
 use upload_types::Checksum;
 
 use crate::bucket::{Bucket, CONTENT_TYPE, URL_TTL, key, lacks, object, part_spec, sign_part};
@@ -58,7 +59,13 @@ async fn create_headers_are_sent_by_create_and_bound_into_single_put() {
         .put_part(&store, &many_parts, &upload_id, 1, b"x")
         .await;
     store
-        .complete(&many_parts, &upload_id, &[stored], 1)
+        .complete(
+            &many_parts,
+            &upload_id,
+            &[stored],
+            1,
+            WriteCondition::Absent,
+        )
         .await
         .unwrap();
 

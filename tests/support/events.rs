@@ -3,6 +3,8 @@
 //! The types follow the documented contract. They are not the program's own types, so that a change
 //! of the program's types fails here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de};
 
 use super::command::Output;
@@ -14,6 +16,32 @@ use super::command::Output;
     reason = "there is one receipt for each upload of a test"
 )]
 pub enum Event {
+    Selected {
+        v: Version,
+        files: u64,
+        bytes: u64,
+    },
+    Skipped {
+        v: Version,
+        path: String,
+        reason: String,
+        /// Missing if there is none.
+        #[serde(default)]
+        rule: Option<String>,
+        /// This and the following are missing unless an object is at the key of the source.
+        #[serde(default)]
+        source: Option<usize>,
+        #[serde(default)]
+        key: Option<String>,
+        #[serde(default)]
+        location: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+    },
+    Unmatched {
+        v: Version,
+        rule: String,
+    },
     Plan {
         v: Version,
         source: usize,
@@ -27,6 +55,11 @@ pub enum Event {
         parts: u32,
         resumed_bytes: u64,
         already_stored: bool,
+        #[serde(deserialize_with = "nullable")]
+        key: Option<String>,
+        /// Missing if it is false.
+        #[serde(default)]
+        stream: bool,
     },
     Progress {
         v: Version,
@@ -74,6 +107,13 @@ pub enum Event {
         path: String,
         message: String,
     },
+    Comparing {
+        v: Version,
+        source: usize,
+        upload: String,
+        path: String,
+        parts: u32,
+    },
     Blocked {
         v: Version,
         source: usize,
@@ -117,6 +157,8 @@ pub enum Event {
     Completed {
         v: Version,
         source: usize,
+        /// Empty if it is null.
+        #[serde(deserialize_with = "null_as_empty")]
         upload: String,
         path: String,
         already_stored: bool,
@@ -142,6 +184,7 @@ pub enum Event {
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,
+        skipped: BTreeMap<String, u64>,
         resumable: bool,
     },
 }
@@ -149,6 +192,8 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
+    /// Empty if it is null.
+    #[serde(deserialize_with = "null_as_empty")]
     pub id: String,
     pub backend: String,
     pub instance_id: String,
@@ -162,6 +207,9 @@ pub struct Receipt {
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,
+    /// Only of a stream.
+    #[serde(default)]
+    pub double_after: Option<u32>,
     pub etag: String,
     pub checksum: String,
     pub proof: String,
@@ -192,6 +240,10 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     Option::deserialize(from)
+}
+
+fn null_as_empty<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// The events of a `--json` run.

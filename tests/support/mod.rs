@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod aws;
+pub mod bucket;
 pub mod command;
 pub mod commit_proxy;
 pub mod companion;

@@ -146,9 +146,19 @@ impl S3 {
             contents: Vec<Item>,
             is_truncated: bool,
         }
-        let listing: Listing = self.list("list-type=2");
-        assert!(!listing.is_truncated, "the list of objects is truncated");
-        listing.contents.into_iter().map(|item| item.key).collect()
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let after = keys.last().map_or_else(String::new, |key| {
+                format!("&start-after={}", key.replace('/', "%2F"))
+            });
+            let listing: Listing = self.list(&format!("list-type=2{after}"));
+            let count = keys.len();
+            keys.extend(listing.contents.into_iter().map(|item| item.key));
+            if !listing.is_truncated {
+                return keys;
+            }
+            assert!(keys.len() > count, "the list of objects does not advance");
+        }
     }
 
     /// Keys of all open multipart uploads.
@@ -195,6 +205,19 @@ impl S3 {
             response.text()
         );
         response.body
+    }
+
+    /// An object with any key.
+    #[track_caller]
+    pub fn get_encoded(&self, key: &str) -> Vec<u8> {
+        let encoded: String = key.bytes().fold(String::new(), |encoded, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                format!("{encoded}{}", char::from(byte))
+            } else {
+                format!("{encoded}%{byte:02X}")
+            }
+        });
+        self.get(&encoded)
     }
 
     #[track_caller]

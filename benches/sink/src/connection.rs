@@ -212,6 +212,8 @@ impl Connection<'_> {
     fn serve_stats(&mut self, request: &Request<'_>) -> io::Result<()> {
         if request.key == "reset" {
             self.sink.memory.reset();
+        }
+        if matches!(request.key, "reset" | "clear-counts") {
             self.sink.stats.reset();
         }
         let body = self.sink.stats.json();

@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS]
-//!      [--throttle N] [--throttle-rate N]
+//!      [--throttle N] [--throttle-rate N] [--list yes]
 //! ```
 //!
 //! It prints the address it listens on. `--rate` limits the bytes per second of each connection,
 //! `--total-rate` those of all connections together (`10M` is ten million). `--delay` is the time
 //! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second,
 //! the response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON; `POST
-//! /__sink/reset` clears the counts and the objects. With `--tls`, a directory with `server.pem`
+//! /__sink/reset` clears the counts and the objects, `/__sink/clear-counts` the counts. With `--list
+//! yes`, objects are listed; otherwise lists are empty. With `--tls`, a directory with `server.pem`
 //! and `server.key`, the same port also accepts TLS; this process then decrypts the bodies.
 //!
 //! Not here: verification. No signature is checked, no body is kept, no checksum is computed. For
@@ -50,7 +51,7 @@ pub struct Sink {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut listen = "127.0.0.1:0".to_owned();
     let mut limits = Limits::default();
-    let mut tls = None;
+    let (mut tls, mut lists_objects) = (None, false);
     let mut words = env::args().skip(1);
     while let Some(option) = words.next() {
         let value = words
@@ -59,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match option.as_str() {
             "--listen" => listen = value,
             "--tls" => tls = Some(wire::load(value.as_ref())?),
+            "--list" => lists_objects = value == "yes",
             "--rate" => limits.rate = Some(number(&value)?),
             "--total-rate" => limits.set_total_rate(number(&value)?),
             "--delay" => limits.delay = Duration::from_millis(number(&value)?),
@@ -78,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     stdout.flush()?;
     let sink = Arc::new(Sink {
         limits,
-        memory: Memory::default(),
+        memory: Memory::new(lists_objects),
         stats: Stats::default(),
         tls,
     });

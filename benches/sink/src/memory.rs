@@ -2,22 +2,32 @@
 //!
 //! Not here: bytes of objects. ETags have a dash, so that no client mistakes one for an MD5.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::request::Request;
 
 const DATE: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
+/// After every key of the benchmarks that begins with a prefix; as text, and in a query.
+const PAST_PREFIX: &str = "~";
+const PAST_PREFIX_ENCODED: &str = "%7E";
 const ISO_DATE: &str = "2000-01-01T00:00:00.000Z";
 
 #[derive(Default)]
-pub struct Memory(Mutex<Stored>);
+pub struct Memory {
+    stored: Mutex<Stored>,
+    /// Otherwise lists of objects are empty, so that clients send files instead of comparing them.
+    lists_objects: bool,
+}
 
 #[derive(Default)]
 struct Stored {
     /// By `bucket/key`.
-    objects: HashMap<String, Object>,
+    objects: BTreeMap<String, Object>,
     /// By upload id.
     uploads: BTreeMap<u64, Upload>,
     last_upload_id: u64,
@@ -86,13 +96,20 @@ impl Response {
 }
 
 impl Memory {
+    pub fn new(lists_objects: bool) -> Self {
+        Self {
+            lists_objects,
+            ..Self::default()
+        }
+    }
+
     pub fn reset(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Stored::default();
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Stored::default();
     }
 
     /// The response to a request after its body has arrived.
     pub fn respond(&self, request: &Request<'_>) -> Response {
-        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let path = format!("{}/{}", request.bucket, request.key);
         let upload = request
             .query("uploadId")
@@ -183,7 +200,7 @@ impl Memory {
             "HeadBucket" | "CreateBucket" => Response::new("200 OK"),
             "GetBucketLocation" => Response::xml("LocationConstraint", ""),
             "ListBuckets" => Response::xml("ListAllMyBucketsResult", "<Buckets/>"),
-            // Always empty: otherwise a client would compare files instead of sending them.
+            "ListObjects" if self.lists_objects => list_objects(&stored, request),
             "ListObjects" => Response::xml(
                 "ListBucketResult",
                 "<Name>sink</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
@@ -261,4 +278,85 @@ fn list_uploads(stored: &Stored, request: &Request<'_>) -> Response {
         );
     }
     Response::xml("ListMultipartUploadsResult", &inner)
+}
+
+/// A page of `ListObjects`, version 1 or 2, whose continuation token is the last key, or the last common prefix
+/// and a character after all others. Keys and prefixes need no encoding, except for slashes.
+fn list_objects(stored: &Stored, request: &Request<'_>) -> Response {
+    let text = |name| {
+        let value = request.query(name).unwrap_or_default();
+        value.replace("%2F", "/").replace("%2f", "/")
+    };
+    let bucket = format!("{}/", request.bucket);
+    let (prefix, delimiter) = (bucket.clone() + &text("prefix"), text("delimiter"));
+    // Version 1 has a marker instead of a continuation token.
+    let mut starts = ["continuation-token", "marker", "start-after"]
+        .into_iter()
+        .map(text);
+    let after = starts.find(|after| !after.is_empty()).unwrap_or_default();
+    let after = bucket.clone() + &after.replace(PAST_PREFIX_ENCODED, PAST_PREFIX);
+    let most = text("max-keys").parse().unwrap_or(1000_usize).min(1000);
+    // After the time of every file, so that clients which compare times do not send it again.
+    let modified =
+        (Timestamp::now() - SignedDuration::from_secs(1)).strftime("%Y-%m-%dT%H:%M:%S.000Z");
+    let (mut inner, mut prefixes) = (String::new(), BTreeSet::new());
+    let (mut count, mut last, mut is_truncated) = (0, String::new(), false);
+    // No key is an empty text, so that the first page excludes nothing.
+    let from = if after < prefix {
+        Bound::Included(prefix.clone())
+    } else {
+        Bound::Excluded(after)
+    };
+    for (path, object) in stored.objects.range((from, Bound::Unbounded)) {
+        let Some(rest) = path.strip_prefix(&prefix) else {
+            break;
+        };
+        let key = &path[bucket.len()..];
+        let common = (!delimiter.is_empty())
+            .then(|| rest.split_once(delimiter.as_str()))
+            .flatten()
+            .map(|(folder, _)| format!("{}{folder}{delimiter}", &prefix[bucket.len()..]));
+        if common
+            .as_ref()
+            .is_some_and(|common| prefixes.contains(common))
+        {
+            continue;
+        }
+        if count == most {
+            is_truncated = true;
+            break;
+        }
+        count += 1;
+        if let Some(common) = common {
+            last = common.clone() + PAST_PREFIX;
+            prefixes.insert(common);
+        } else {
+            key.clone_into(&mut last);
+            let size = object.size;
+            let _ = write!(
+                inner,
+                "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified>\
+                 <ETag>&quot;sink-1&quot;</ETag><Size>{size}</Size></Contents>"
+            );
+        }
+    }
+    for common in prefixes {
+        let _ = write!(
+            inner,
+            "<CommonPrefixes><Prefix>{common}</Prefix></CommonPrefixes>"
+        );
+    }
+    let next = if is_truncated {
+        format!(
+            "<NextContinuationToken>{last}</NextContinuationToken><NextMarker>{last}</NextMarker>"
+        )
+    } else {
+        String::new()
+    };
+    let _ = write!(
+        inner,
+        "<Name>{}</Name><KeyCount>{count}</KeyCount><MaxKeys>{most}</MaxKeys><IsTruncated>{is_truncated}</IsTruncated>{next}",
+        request.bucket
+    );
+    Response::xml("ListBucketResult", &inner)
 }

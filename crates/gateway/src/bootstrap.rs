@@ -170,6 +170,7 @@ pub fn service_config(
         limits,
         allow_types: config.allow_types.clone(),
         allow_attributes: config.allow_attributes.clone(),
+        client_keys: config.client_keys,
         rate: config.rate,
         quota: config.quota,
         log_subjects: config.subjects == SubjectUse::LogsAndHooks,

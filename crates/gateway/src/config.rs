@@ -12,6 +12,7 @@ use url::Url;
 use crate::auth::{Auth, Issuer, LimitRule};
 use crate::cors;
 use crate::hooks::{Hook, OnReject};
+use crate::key_patterns::{self, ClientKeys};
 use crate::ledger::LedgerConfig;
 use crate::limits::{Quota, Rate};
 use crate::validation;
@@ -64,6 +65,8 @@ pub struct Config {
     pub allow_types: Vec<String>,
     /// The attributes that clients may choose for their objects.
     pub allow_attributes: BTreeSet<Attribute>,
+    /// The keys that clients may choose.
+    pub client_keys: ClientKeys,
     /// Maximum size of an upload in bytes. By default the limit of the store.
     pub max_size: Option<u64>,
     /// Minimum lifetime of a signed URL.
@@ -183,6 +186,14 @@ impl Config {
             return Err(
                 config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
                     .with_hint("name one content type in each glob, such as video/mp4 or video/*"),
+            );
+        }
+        let own = self.limit_rules.iter();
+        let mut patterns = own.flat_map(|rule| rule.limits.keys.iter().flatten());
+        if let Some(pattern) = patterns.find(|pattern| !key_patterns::is_key_pattern(pattern)) {
+            return Err(
+                config_error(format!("{pattern:?} is not a pattern of keys"))
+                    .with_hint(key_patterns::PATTERN_HINT),
             );
         }
         let path = self.companion_path.as_ref();

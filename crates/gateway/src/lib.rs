@@ -31,8 +31,8 @@
 //! 3. operations: `events`, `service`
 //! 4. requests: `auth`, `cors`, `json_body`, `request_body`, `validation`, `problem`
 //! 5. state: `ledger`
-//! 6. base: `hooks`, `lease`, `limits`, `listener`, `connection_limiter`, `metrics`,
-//!    `tracked_stream`, `transfer_progress`, `background_task`, `time`
+//! 6. base: `hooks`, `key_patterns`, `lease`, `limits`, `listener`, `connection_limiter`,
+//!    `metrics`, `tracked_stream`, `transfer_progress`, `background_task`, `time`
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -46,6 +46,7 @@ mod cors;
 mod events;
 mod hooks;
 mod json_body;
+mod key_patterns;
 mod lease;
 mod ledger;
 mod limits;
@@ -70,6 +71,7 @@ pub mod validation;
 pub use auth::{Algorithm, Auth, Issuer, LimitRule};
 pub use config::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 pub use hooks::{Hook, HookKind, OnReject};
+pub use key_patterns::ClientKeys;
 pub use ledger::{
     AddressOrigin, Amount, ApiToken, Ledger, LedgerConfig, ListedUpload, OwnerUsage,
     PostgresAddress, PruneScope, PrunedUploads, Upload, UploadFilter, write_log_into_file,

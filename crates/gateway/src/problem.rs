@@ -11,7 +11,7 @@ use crate::ledger::LedgerError;
 use crate::limits::{Excess, Limit, RateExceeded};
 use crate::metrics::metrics;
 use upload_s3::Fault;
-use upload_types::wire::{BatchBody, BatchOutcome, Code, Problem};
+use upload_types::wire::{BatchBody, BatchOutcome, Code, ExistingObject, Problem};
 
 /// Seconds until a client may repeat a request after a failure of the ledger or the store.
 const FAILURE_RETRY_SECONDS: u64 = 2;
@@ -26,6 +26,8 @@ pub struct Refusal {
     pub detail: Option<String>,
     /// The same request may succeed after this many seconds.
     pub retry_after: Option<u64>,
+    /// With the code `exists`: the object at the key.
+    pub existing: Option<Box<ExistingObject>>,
 }
 
 impl Refusal {
@@ -35,6 +37,7 @@ impl Refusal {
             code,
             detail: None,
             retry_after: None,
+            existing: None,
         }
     }
 
@@ -44,6 +47,7 @@ impl Refusal {
             code,
             detail: Some(detail.into()),
             retry_after: None,
+            existing: None,
         }
     }
 
@@ -53,6 +57,16 @@ impl Refusal {
             code,
             detail: None,
             retry_after: Some(seconds),
+            existing: None,
+        }
+    }
+
+    /// [`Code::Exists`] with the object at the key.
+    #[must_use]
+    pub fn exists(existing: ExistingObject) -> Self {
+        Self {
+            existing: Some(Box::new(existing)),
+            ..Self::new(Code::Exists)
         }
     }
 }
@@ -75,6 +89,7 @@ impl From<Excess> for Refusal {
             code: Code::QuotaExceeded,
             detail: Some(detail),
             retry_after,
+            existing: None,
         }
     }
 }
@@ -174,6 +189,7 @@ fn problem(refusal: &Refusal, status: u16) -> Problem {
         title: refusal.code.title().to_owned(),
         status,
         detail: refusal.detail.clone(),
+        existing: refusal.existing.clone(),
     }
 }
 

@@ -207,12 +207,14 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
 }
 
 /// Checks a request to complete: it must have every part once and in order, with the SHA-256 to
-/// which it is pinned (`pinned`), and the checksum of these parts.
+/// which it is pinned (`pinned`), and the checksum of these parts. `is_single`: for its client, its
+/// only part is the object of a single PUT.
 ///
 /// # Errors
 /// `source_mismatch` with a detail.
 pub fn check_complete(
     plan: &Plan,
+    is_single: bool,
     pinned: &BTreeMap<PartNumber, Sha256>,
     request: &CompleteRequest,
 ) -> Result<(), Refusal> {
@@ -232,22 +234,23 @@ pub fn check_complete(
             return mismatch(format!("part {expected} was signed with another SHA-256"));
         }
     }
-    let expected = object_checksum(plan, request.parts.iter().map(|part| &part.sha256));
+    let expected = object_checksum(is_single, request.parts.iter().map(|part| &part.sha256));
     if expected.as_ref() == Some(&request.checksum) {
         return Ok(());
     }
     mismatch("the checksum is not that of these parts".to_owned())
 }
 
-/// The checksum that the store reports for an object of these parts. Returns `None` without parts.
+/// The checksum that the store reports for an object of these parts, or of the only part if it
+/// `is_single`: sent by one PUT. Returns `None` without parts.
 #[must_use]
 pub fn object_checksum<'a>(
-    plan: &Plan,
+    is_single: bool,
     part_sha256: impl IntoIterator<Item = &'a Sha256>,
 ) -> Option<Checksum> {
     let mut part_sha256 = part_sha256.into_iter().peekable();
     let first = *part_sha256.peek()?;
-    Some(if plan.is_single() {
+    Some(if is_single {
         Checksum::whole(first)
     } else {
         Checksum::composite(part_sha256)
@@ -267,7 +270,10 @@ mod tests {
             part_size: None,
             metadata: BTreeMap::new(),
             attributes: Box::default(),
+            expected_size: None,
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         }
@@ -438,7 +444,7 @@ mod tests {
         let pinned = |sha256| BTreeMap::from([(PartNumber::FIRST, sha256)]);
         let signed = pinned(sums[0]);
         let code = |request: &CompleteRequest, signed: &BTreeMap<PartNumber, Sha256>| {
-            check_complete(&plan, signed, request)
+            check_complete(&plan, false, signed, request)
                 .err()
                 .map(|refusal| refusal.code)
         };

@@ -6,7 +6,7 @@
 use http::{Method, StatusCode};
 use tracing::warn;
 
-use upload_types::Key;
+use upload_types::{ETag, Key};
 
 use crate::client::Call;
 use crate::fault::Fault;
@@ -16,6 +16,15 @@ use crate::store::Store;
 
 /// Versions of one key that one call deletes. Each needs a PUT or a form of its own.
 const MAX_VERSIONS: usize = 100;
+
+/// Whether a deletion names the object that was looked at, in a bucket without versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteCondition {
+    /// No other object can come to the key in between.
+    None,
+    /// `If-Match` with the `ETag` of the object, unless the store does not implement it.
+    Unchanged,
+}
 
 /// Whether anything was deleted, and whether it is gone for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +41,16 @@ impl Store {
     /// Deletes the object at `key` if it `is_own`, and each earlier version that appears in its
     /// place and `is_own`. Repeatable.
     ///
+    /// In a bucket with versions, the deletion names the version, so that no other object is
+    /// deleted. In other buckets the `condition` decides.
+    ///
     /// # Errors
     /// [`Fault`] if the store does not respond, or permits no deletion.
     pub async fn delete_versions(
         &self,
         key: &Key,
         is_own: impl Fn(&Head) -> bool,
+        condition: DeleteCondition,
     ) -> Result<Deletion, Fault> {
         let mut deletion = Deletion::Nothing;
         for _ in 0..MAX_VERSIONS {
@@ -45,7 +58,16 @@ impl Store {
                 return Ok(deletion);
             };
             let Some(version) = &head.version_id else {
-                self.delete(key).await?;
+                match condition {
+                    DeleteCondition::None => self.delete(key).await?,
+                    // Another object is at the key now.
+                    DeleteCondition::Unchanged
+                        if !self.delete_matching(key, &head.etag).await? =>
+                    {
+                        continue;
+                    }
+                    DeleteCondition::Unchanged => {}
+                }
                 return Ok(Deletion::Done);
             };
             if self.delete_version(key, version).await? {
@@ -62,6 +84,22 @@ impl Store {
         Err(Fault::Unavailable(
             "DeleteObject: there are too many versions of the object".into(),
         ))
+    }
+
+    /// `DeleteObject` with `If-Match`. Returns false if the object has another `ETag`.
+    async fn delete_matching(&self, key: &Key, etag: &ETag) -> Result<bool, Fault> {
+        let call = Call::new("DeleteObject", Method::DELETE, self.object_url(key, &[])?)
+            .header("if-match", &etag.quoted())?;
+        let response = self.client().send(call).await?;
+        match response.status {
+            StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Ok(false),
+            StatusCode::NOT_FOUND => Ok(true),
+            // A store without conditional deletions.
+            StatusCode::NOT_IMPLEMENTED | StatusCode::BAD_REQUEST => {
+                self.delete(key).await.map(|()| true)
+            }
+            _ => response::check("DeleteObject", response).map(|_| true),
+        }
     }
 
     /// Whether the version of an object is still there.

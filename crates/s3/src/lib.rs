@@ -22,7 +22,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
 //! use upload_net::Network;
-//! use upload_s3::{NewObject, Settings, Store, unobserved};
+//! use upload_s3::{NewObject, Settings, Store, WriteCondition, unobserved};
 //! use upload_types::wire::Attributes;
 //!
 //! let store = Store::new(Settings {
@@ -54,7 +54,9 @@
 //! // A client sends the parts; then:
 //! let etags = []; // the number, ETag and SHA-256 of each part
 //! let size = 0;
-//! let completed = store.complete(&key, &upload_id, &etags, size).await;
+//! let completed = store
+//!     .complete(&key, &upload_id, &etags, size, WriteCondition::Absent)
+//!     .await;
 //! let head = store.head(&key).await;
 //! # Ok(())
 //! # }
@@ -68,6 +70,7 @@
 //! |---|---|
 //! | `fault`, `settings`, `observer` | the error; the settings; the callback for metrics |
 //! | `profile` | capabilities of a store, and their meaning |
+//! | `condition` | the condition of a write |
 //! | `size_limits` | sizes that stores allow, by host |
 //! | `uri` | percent-encoding |
 //! | `attribute_headers`, `object_headers`, `header_comparison` | the headers of an object, and their comparison with the requested ones |
@@ -80,7 +83,7 @@
 //! | `client` | signed control calls |
 //! | `sqs` | a queue with the store's events |
 //! | `store` | [`Store`]: one bucket |
-//! | `multipart`, `objects`, `copy`, `deletion` | the operations of [`Store`] |
+//! | `multipart`, `objects`, `object_parts`, `copy`, `deletion` | the operations of [`Store`] |
 //! | `preflight` | checks permissions, and the endpoint for clients |
 //! | `probe` | finds out the capabilities of a store |
 
@@ -91,6 +94,7 @@ mod aws;
 mod bucket_url;
 mod client;
 mod clock;
+mod condition;
 mod content_disposition;
 mod copy;
 mod deletion;
@@ -100,6 +104,7 @@ mod listing;
 mod multipart;
 mod multipart_responses;
 mod object_headers;
+mod object_parts;
 mod objects;
 mod observer;
 mod preflight;
@@ -117,8 +122,9 @@ mod uri;
 mod xml;
 
 pub use aws::{ConfiguredEndpoint, SharedConfig};
+pub use condition::WriteCondition;
 pub use content_disposition::attachment;
-pub use deletion::Deletion;
+pub use deletion::{DeleteCondition, Deletion};
 pub use fault::{Fault, Place, Rejection};
 pub use header_comparison::HeaderDifferences;
 pub use listing::{ListedObject, ObjectPage};

@@ -15,6 +15,7 @@ use upload_types::{Key, PartNumber};
 
 use crate::attribute_headers::ENCRYPTION_HEADER;
 use crate::client::Call;
+use crate::condition::WriteCondition;
 use crate::fault::Fault;
 use crate::multipart_responses::{parse_complete, parse_create, parse_list};
 use crate::object_headers::NewObject;
@@ -43,9 +44,9 @@ pub struct Marker {
 
 /// The checks that `CompleteMultipartUpload` requests of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct CompleteConditions {
-    /// `If-None-Match: *`
-    pub(crate) if_absent: bool,
+pub(crate) struct CompleteConditions<'a> {
+    /// `If-None-Match: *` or `If-Match`
+    pub(crate) object: Option<WriteCondition<'a>>,
     /// `x-amz-mp-object-size`
     pub(crate) size: Option<u64>,
 }
@@ -248,20 +249,23 @@ impl Store {
     }
 
     /// `CompleteMultipartUpload` with part checksums (for the proof `sha256`), the total size and
-    /// `If-None-Match: *`, the last two unless the store refuses or does not implement them. `Ok`
-    /// means only that the store reported success: verify with [`Store::head`].
+    /// the condition, the last two unless the store refuses or does not implement them. `Ok` means
+    /// only that the store reported success: verify with [`Store::head`].
     pub async fn complete(
         &self,
         key: &Key,
         upload_id: &str,
         parts: &[CompletePart],
         size: u64,
+        condition: WriteCondition<'_>,
     ) -> Result<(), Fault> {
-        self.complete_with_body(key, upload_id, &self.complete_body(parts), size)
+        let body = self.complete_body(parts);
+        self.complete_with_body(key, upload_id, &body, size, condition)
             .await
     }
 
-    /// Like [`Store::complete`], for parts with an unknown SHA-256.
+    /// Like [`Store::complete`], for parts with an unknown SHA-256, on condition that there is no
+    /// object at the key.
     pub async fn complete_without_checksums(
         &self,
         key: &Key,
@@ -270,7 +274,8 @@ impl Store {
         size: u64,
     ) -> Result<(), Fault> {
         let parts = parts.iter().map(|part| (part.number, &part.etag, None));
-        self.complete_with_body(key, upload_id, &xml::complete_body(parts), size)
+        let body = xml::complete_body(parts);
+        self.complete_with_body(key, upload_id, &body, size, WriteCondition::Absent)
             .await
     }
 
@@ -280,10 +285,11 @@ impl Store {
         upload_id: &str,
         body: &str,
         size: u64,
+        condition: WriteCondition<'_>,
     ) -> Result<(), Fault> {
         let is_accepted = |capability| self.profile().support(capability) != Support::Refused;
         let conditions = CompleteConditions {
-            if_absent: is_accepted(Capability::CompleteOnce),
+            object: Some(condition).filter(|condition| is_accepted(condition.capability())),
             size: Some(size).filter(|_| is_accepted(Capability::ObjectSize)),
         };
         let mut response = self.send_complete(key, upload_id, body, conditions).await?;
@@ -322,15 +328,16 @@ impl Store {
         key: &Key,
         upload_id: &str,
         body: &str,
-        conditions: CompleteConditions,
+        conditions: CompleteConditions<'_>,
     ) -> Result<Response, Fault> {
         let url = self.object_url(key, &[("uploadId", upload_id)])?;
         let mut call = Call::new("CompleteMultipartUpload", Method::POST, url)
             .header("content-type", "application/xml")?
             .body(body)
             .timeout(COMPLETE_TIMEOUT);
-        if conditions.if_absent {
-            call = call.header("if-none-match", "*")?;
+        if let Some(condition) = conditions.object {
+            let (name, value) = condition.header();
+            call = call.header(name, &value)?;
         }
         if let Some(size) = conditions.size {
             call = call.header("x-amz-mp-object-size", &size.to_string())?;

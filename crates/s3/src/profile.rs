@@ -14,7 +14,7 @@ use upload_types::wire::Proof;
 
 /// Must be incremented when the meaning of a check changes: saved profiles of another version are
 /// not used.
-pub(crate) const PROFILE_VERSION: u32 = 3;
+pub(crate) const PROFILE_VERSION: u32 = 4;
 
 /// A feature that a store may enforce or support, in the order in which tables show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ pub enum Capability {
     Composite,
     PutOnce,
     CompleteOnce,
+    CompleteMatch,
     ObjectSize,
     CompleteAgain,
     Listing,
@@ -42,9 +43,9 @@ pub enum Capability {
 }
 
 use Capability::{
-    CompleteAgain, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart, Encryption, Expiry,
-    Length, Listing, Md5, ObjectSize, Payload, PutOnce, RequiredHeaders, Sha256, Smuggling,
-    UnequalParts, UnsignedHeaders,
+    CompleteAgain, CompleteMatch, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart,
+    Encryption, Expiry, Length, Listing, Md5, ObjectSize, Payload, PutOnce, RequiredHeaders,
+    Sha256, Smuggling, UnequalParts, UnsignedHeaders,
 };
 
 /// The support of a store for a capability.
@@ -92,7 +93,7 @@ impl Finding {
 }
 
 impl Capability {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Sha256,
         Payload,
         Md5,
@@ -105,6 +106,7 @@ impl Capability {
         Composite,
         PutOnce,
         CompleteOnce,
+        CompleteMatch,
         ObjectSize,
         CompleteAgain,
         Listing,
@@ -181,6 +183,10 @@ impl Capability {
                 "complete-once",
                 "a complete with If-None-Match: * at the key of an object",
             ),
+            CompleteMatch => (
+                "complete-match",
+                "a complete with the If-Match of another ETag at the key of an object",
+            ),
             ObjectSize => (
                 "object-size",
                 "a complete whose x-amz-mp-object-size is not the size of its parts",
@@ -253,6 +259,15 @@ impl Capability {
             }
             (CompleteOnce, Refused) => {
                 "a complete is sent without the condition; only the unguessable key keeps it from replacing an object"
+            }
+            (CompleteMatch, Yes) => {
+                "an overwrite replaces only the object that was there at the beginning"
+            }
+            (CompleteMatch, No) => {
+                "the object is compared directly before an overwrite, which may replace one that comes in between"
+            }
+            (CompleteMatch, Refused) => {
+                "an overwrite is sent without the condition; the object is compared directly before"
             }
             (ObjectSize, Yes) => "a complete with another size is rejected",
             (ObjectSize, No) => "the size is compared only after the complete",

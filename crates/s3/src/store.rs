@@ -1,7 +1,8 @@
 //! One bucket: its checked settings, and the URLs of its objects.
 //!
 //! Not here: the requests. [`crate::listing`], [`crate::multipart`], [`crate::objects`],
-//! [`crate::copy`] and [`crate::probe`] add them to [`Store`], one group of operations each.
+//! [`crate::object_parts`], [`crate::copy`] and [`crate::probe`] add them to [`Store`], one group
+//! of operations each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::attribute_headers;
 use crate::aws::{SharedConfig, Variant};
 use crate::bucket_url::BucketUrl;
 use crate::client::Client;
+use crate::condition::WriteCondition;
 use crate::fault::Fault;
 use crate::header_comparison::{HeaderDifferences, differences};
 use crate::object_headers::{Head, NewObject, check_create_headers};
@@ -35,6 +37,9 @@ use crate::uri::{check_key, encode_path};
 
 /// The shortest time between two searches for credentials that clients cause.
 const CREDENTIALS_PAUSE: Duration = Duration::from_millis(500);
+
+/// The name of an unproven condition in receipts.
+const CONDITION: &str = "condition";
 
 /// One bucket that is used by the S3 protocol. Every operation fails with a [`Fault`].
 #[derive(Debug, Clone)]
@@ -194,6 +199,12 @@ impl Store {
         self.prefixed(key.as_str())
     }
 
+    /// The length of the prefix of every key, with its slash.
+    #[must_use]
+    pub fn prefix_bytes(&self) -> usize {
+        self.prefixed("").len()
+    }
+
     /// [`Store::full_key`] as a key, for receipts and statuses.
     #[must_use]
     pub fn key_in_bucket(&self, key: &Key) -> Key {
@@ -255,9 +266,16 @@ impl Store {
 
     /// The names of the capabilities that matter for this object and that the store does not have:
     /// those of [`Profile::unproven`], and requested headers that the object lacks. Also the names
-    /// of attributes of the client that it lacks.
+    /// of attributes of the client that it lacks. `chosen` is the condition under which the object
+    /// took a key that its client has chosen: it counts as `condition`.
     #[must_use]
-    pub fn unproven(&self, object: &Head, new: &NewObject<'_>, single_put: bool) -> Vec<String> {
+    pub fn unproven(
+        &self,
+        object: &Head,
+        new: &NewObject<'_>,
+        single_put: bool,
+        chosen: Option<WriteCondition<'_>>,
+    ) -> Vec<String> {
         let missing = self.header_differences(object, new);
         let lacking = [
             (Capability::Encryption, missing.encryption),
@@ -270,6 +288,12 @@ impl Store {
         let mut unproven = self.profile.unproven(single_put);
         unproven.extend(lacking);
         unproven.extend(missing.attributes);
+        if let Some(condition) = chosen.filter(|_| !single_put) {
+            unproven.retain(|name| name != Capability::CompleteOnce.name());
+            if !self.enforces(condition) {
+                unproven.push(CONDITION.to_owned());
+            }
+        }
         unproven
     }
 
@@ -290,6 +314,20 @@ impl Store {
             }
         }
         attribute_headers::conflict(attributes, &self.create_headers)
+    }
+
+    /// Whether a probe has found that the store enforces the condition on
+    /// `CompleteMultipartUpload`.
+    #[must_use]
+    pub fn enforces(&self, condition: WriteCondition<'_>) -> bool {
+        self.profile().support(condition.capability()) == Support::Yes
+    }
+
+    /// Whether a probe has found that the store accepts a single PUT only if there is no object at
+    /// its key.
+    #[must_use]
+    pub fn puts_once(&self) -> bool {
+        self.profile().support(Capability::PutOnce) == Support::Yes
     }
 
     /// The SQS queue at `url`, called with the store's credentials.

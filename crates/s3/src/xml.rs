@@ -46,6 +46,31 @@ pub(crate) struct Part {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(crate) struct GetObjectAttributesResponse {
+    /// Absent for an object of a single PUT.
+    #[serde(default)]
+    pub(crate) object_parts: Option<ObjectParts>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ObjectParts {
+    #[serde(default)]
+    pub(crate) is_truncated: bool,
+    #[serde(default, rename = "Part")]
+    pub(crate) parts: Vec<ObjectPart>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ObjectPart {
+    #[serde(rename = "PartNumber")]
+    pub(crate) number: u32,
+    pub(crate) size: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct ListBucketResult {
     #[serde(default)]
     pub(crate) is_truncated: bool,

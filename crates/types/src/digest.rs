@@ -117,6 +117,14 @@ checked_text! {
 }
 
 impl Checksum {
+    /// The number of parts that a composite checksum covers. `None` for the checksum of a whole
+    /// object.
+    #[must_use]
+    pub fn part_count(&self) -> Option<u32> {
+        let (_, parts) = self.0.rsplit_once('-')?;
+        parts.parse().ok()
+    }
+
     /// The checksum of an object that was sent in one PUT.
     #[must_use]
     pub fn whole(part: &Sha256) -> Self {
@@ -136,6 +144,19 @@ impl Checksum {
             count += 1;
         }
         Self(format!("{}-{count}", BASE64.encode(all.finalize())))
+    }
+
+    /// Whether the object has the same bytes as one with the checksum `other`. An object of one
+    /// part has another checksum if it was sent in one PUT than as a multipart upload.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        let only_part = |checksum: &Self| {
+            let part = Sha256::from_base64(checksum.as_str()).ok();
+            part.map(|part| Self::composite([&part]))
+        };
+        self == other
+            || only_part(other).as_ref() == Some(self)
+            || only_part(self).as_ref() == Some(other)
     }
 }
 
@@ -212,6 +233,8 @@ mod tests {
             checksum.as_str(),
             "Zhie15keHg/OBlOZxcoF/BXCgYZaeimRvdZnwUZqkaQ=-2"
         );
+        assert_eq!(checksum.part_count(), Some(2));
+        assert_eq!(Checksum::whole(&parts[0]).part_count(), None);
         assert_eq!(checksum.as_str().parse(), Ok(checksum));
         assert!("abc-2".parse::<Checksum>().is_err());
     }

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::wire::ExistingObject;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an error. Kinds differ in exit code, in name, or in whether an attempt is repeated.
@@ -19,6 +21,10 @@ pub enum Kind {
     SourceChanged,
     /// The store received, or sent, bytes that are not those of the source.
     Corrupt,
+    /// The command that produces a stream has failed.
+    CommandFailed,
+    /// A stream has fewer bytes than the user permits.
+    StreamTooSmall,
     /// There is no such source, or it cannot be opened.
     NoSource,
     /// The backend or the store cannot be used: another protocol, no TLS, a forbidden URL.
@@ -57,6 +63,11 @@ pub enum Kind {
     CredentialsRejected,
     /// The backend does not accept this name, type or size.
     NotAcceptable,
+    /// An object is at the key of the upload.
+    Exists,
+    /// Another unfinished upload has the key. The delay before the next attempt, if the backend
+    /// named one.
+    KeyInUse(Option<Duration>),
     /// A hook of the backend has rejected the object.
     CheckFailed,
     /// A setting is missing or wrong.
@@ -83,7 +94,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 2,
-            Self::SourceChanged | Self::Corrupt => 65,
+            Self::SourceChanged | Self::Corrupt | Self::CommandFailed | Self::StreamTooSmall => 65,
             Self::NoSource => 66,
             Self::Incompatible
             | Self::UnexpectedServer
@@ -99,10 +110,12 @@ impl Kind {
             | Self::Busy
             | Self::Locked
             | Self::LeaseLost
+            | Self::KeyInUse(_)
             | Self::PartsMismatch => 75,
             Self::Unauthorized
             | Self::CredentialsRejected
             | Self::NotAcceptable
+            | Self::Exists
             | Self::CheckFailed => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
@@ -117,6 +130,8 @@ impl Kind {
             Self::Usage => "usage",
             Self::SourceChanged => "source_changed",
             Self::Corrupt => "corrupt",
+            Self::CommandFailed => "command_failed",
+            Self::StreamTooSmall => "stream_too_small",
             Self::NoSource => "no_source",
             Self::Incompatible => "incompatible",
             Self::DatabaseUnusable => "database_unusable",
@@ -135,6 +150,8 @@ impl Kind {
             Self::Unauthorized => "unauthorized",
             Self::CredentialsRejected => "credentials_rejected",
             Self::NotAcceptable => "not_acceptable",
+            Self::Exists => "exists",
+            Self::KeyInUse(_) => "key_in_use",
             Self::CheckFailed => "check_failed",
             Self::Config => "config",
             Self::NotFound => "not_found",
@@ -152,10 +169,12 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     what: String,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The host that did not answer.
-    unreached: Option<String>,
+    unreached: Option<Box<str>>,
+    /// The object at the key of the upload.
+    existing: Option<Box<ExistingObject>>,
 }
 
 impl Error {
@@ -166,6 +185,7 @@ impl Error {
             hint: None,
             source: None,
             unreached: None,
+            existing: None,
         }
     }
 
@@ -187,7 +207,7 @@ impl Error {
     /// Adds an instruction for the user, in the imperative.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 
@@ -201,6 +221,7 @@ impl Error {
             hint: self.hint.clone(),
             source: None,
             unreached: self.unreached.clone(),
+            existing: self.existing.clone(),
         }
     }
 
@@ -208,7 +229,7 @@ impl Error {
     /// not name it.
     #[must_use]
     pub fn with_unreached(mut self, host: impl Into<String>) -> Self {
-        self.unreached = Some(host.into());
+        self.unreached = Some(host.into().into_boxed_str());
         self
     }
 
@@ -217,6 +238,20 @@ impl Error {
     #[must_use]
     pub fn unreached(&self) -> Option<&str> {
         self.unreached.as_deref()
+    }
+
+    /// Adds the object that is at the key of the upload. The text of the error does not describe
+    /// it.
+    #[must_use]
+    pub fn with_existing(mut self, existing: Box<ExistingObject>) -> Self {
+        self.existing = Some(existing);
+        self
+    }
+
+    /// The object that is at the key of the upload, if the backend described it.
+    #[must_use]
+    pub fn existing(&self) -> Option<&ExistingObject> {
+        self.existing.as_deref()
     }
 
     #[must_use]

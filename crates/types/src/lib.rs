@@ -8,7 +8,7 @@
 //! | [`wire`] | the JSON of the HTTP API, version 1, and its table of errors |
 //! | [`attributes`] | the headers and tags that a client may choose for an object |
 //! | [`metadata`] | the size of user metadata |
-//! | [`plan`] | how a file is cut into parts |
+//! | [`plan`], [`schedule`] | how a file, or a stream of unknown size, is cut into parts |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
 //! | [`fair_share`] | a limited resource that several owners share |
@@ -23,6 +23,7 @@
 mod checked_text;
 pub mod attributes;
 pub mod backoff;
+mod chosen_key;
 pub mod crash;
 mod digest;
 mod disk_failure;
@@ -33,7 +34,9 @@ pub mod fair_share;
 mod ids;
 mod media_type;
 pub mod metadata;
+mod part_size;
 pub mod plan;
+pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;
 mod secrets;
@@ -41,6 +44,7 @@ pub mod sync;
 pub mod wire;
 
 pub use checked_text::Invalid;
+pub use chosen_key::{MAX_KEY_BYTES, normalised_key};
 pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
 pub use encoded_words::{decode_words, encode_words};

@@ -4,76 +4,20 @@
 //! Not here: the limits of a store, which are an argument ([`Limits`]), and which parts are still
 //! to be sent.
 
-use std::fmt;
-
 use crate::ids::PartNumber;
+pub use crate::part_size::{ByteRange, DEFAULT_PART_SIZE, PlanError};
+use crate::schedule::Schedule;
 use crate::wire::Limits;
 
-/// The part size if the caller requests none, in bytes.
-pub const DEFAULT_PART_SIZE: u64 = 8 << 20;
-
-/// The bytes of a part in its source: `start..start + len`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ByteRange {
-    pub start: u64,
-    pub len: u64,
-}
-
-impl ByteRange {
-    #[must_use]
-    pub fn end(self) -> u64 {
-        self.start + self.len
-    }
-}
-
-/// How a source of `size` bytes is cut: all parts have `part_size` bytes, except that the last part
-/// has the rest. A source of zero bytes has one part of zero bytes.
+/// How a source of `size` bytes is cut: all parts have the size of the schedule, which is the same
+/// for all parts of a file; the last part has the rest. A source of zero bytes has one part of zero
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     size: u64,
-    part_size: u64,
+    schedule: Schedule,
     count: u32,
 }
-
-/// The reason why there is no plan. All sizes are in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlanError {
-    /// The source is larger than any object in the store may be.
-    TooLarge { size: u64, max_size: u64 },
-    /// The requested part size is zero, or outside the range of the store.
-    PartSizeOutOfRange { part_size: u64, min: u64, max: u64 },
-    /// A part size of zero, or more parts than a `u32` can count.
-    Indivisible { size: u64, part_size: u64 },
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { size, max_size } => {
-                write!(
-                    f,
-                    "{size} bytes exceed the limit of {max_size} bytes for one upload"
-                )
-            }
-            Self::PartSizeOutOfRange {
-                part_size,
-                min,
-                max,
-            } => write!(
-                f,
-                "a part size of {part_size} bytes is outside the range of the store ({min} to {max} bytes)"
-            ),
-            Self::Indivisible { size, part_size } => {
-                write!(
-                    f,
-                    "{size} bytes cannot be cut into parts of {part_size} bytes"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for PlanError {}
 
 impl Plan {
     /// Cuts `size` bytes into parts of `requested` bytes (default [`DEFAULT_PART_SIZE`]). The part
@@ -113,18 +57,26 @@ impl Plan {
     /// # Errors
     /// [`PlanError::Indivisible`].
     pub fn pinned(size: u64, part_size: u64) -> Result<Self, PlanError> {
-        let count = if part_size == 0 {
-            None
-        } else {
-            u32::try_from(size.div_ceil(part_size).max(1)).ok()
-        };
-        match count {
+        let indivisible = PlanError::Indivisible { size, part_size };
+        let schedule = Schedule::pinned(part_size, None).map_err(|_| indivisible)?;
+        Self::of_stream(size, schedule)
+    }
+
+    /// The plan of a stream that has `size` bytes.
+    ///
+    /// # Errors
+    /// [`PlanError::Indivisible`].
+    pub fn of_stream(size: u64, schedule: Schedule) -> Result<Self, PlanError> {
+        match schedule.count(size) {
             Some(count) => Ok(Self {
                 size,
-                part_size,
+                schedule,
                 count,
             }),
-            None => Err(PlanError::Indivisible { size, part_size }),
+            None => Err(PlanError::Indivisible {
+                size,
+                part_size: schedule.part_size(),
+            }),
         }
     }
 
@@ -133,9 +85,23 @@ impl Plan {
         self.size
     }
 
+    /// The size of the first part, unless that is the last one too.
     #[must_use]
     pub fn part_size(&self) -> u64 {
-        self.part_size
+        self.schedule.part_size()
+    }
+
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    /// The size of the largest part, in bytes, or that of a whole part if the only part is smaller.
+    #[must_use]
+    pub fn largest_part(&self) -> u64 {
+        let last = PartNumber::try_from(self.count).ok();
+        let largest = last.and_then(|last| self.schedule.start_and_len(last));
+        largest.map_or(self.part_size(), |(_, len)| len)
     }
 
     #[must_use]
@@ -156,10 +122,10 @@ impl Plan {
         if number.get() > self.count {
             return None;
         }
-        let start = u64::from(number.get() - 1) * self.part_size;
+        let (start, len) = self.schedule.start_and_len(number)?;
         Some(ByteRange {
             start,
-            len: self.part_size.min(self.size - start),
+            len: len.min(self.size.checked_sub(start)?),
         })
     }
 
@@ -273,6 +239,21 @@ mod tests {
             }
             prop_assert_eq!(end, size);
             prop_assert_eq!(Plan::pinned(size, plan.part_size()).unwrap(), plan);
+        }
+
+        #[test]
+        fn number_and_size_of_the_last_part_of_a_stream_give_its_size(
+            size in prop_oneof![0..64 * MIB, 0..7_u64 << 40],
+            double_after in prop_oneof![Just(None), (1..3000_u32).prop_map(Some)],
+            part_size in AWS.min_part..64 * MIB,
+        ) {
+            let schedule = Schedule::pinned(part_size, double_after).unwrap();
+            let plan = Plan::of_stream(size, schedule).unwrap();
+            let last = plan.count().try_into().unwrap();
+            let (range, scheduled) = (plan.range(last).unwrap(), schedule.range(last).unwrap());
+            prop_assert_eq!(range.start, scheduled.start);
+            prop_assert!(range.len <= scheduled.len && (range.len > 0 || size == 0));
+            prop_assert_eq!(range.end(), size);
         }
     }
 }

@@ -74,7 +74,7 @@ pub fn gateway_json(bytes: &[u8]) {
             (PartNumber::FIRST, Sha256::of(b"1")),
             (third, Sha256::of(b"3")),
         ]);
-        if validation::check_complete(&plan, &pinned, &complete).is_ok() {
+        if validation::check_complete(&plan, plan.is_single(), &pinned, &complete).is_ok() {
             let sums: Vec<_> = complete.parts.iter().map(|part| part.sha256).collect();
             assert_eq!(sums.len(), 3);
             assert_eq!((sums[0], sums[2]), (Sha256::of(b"1"), Sha256::of(b"3")));

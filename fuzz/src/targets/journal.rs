@@ -10,6 +10,7 @@ use upload::source::FileVersion;
 use upload::transfer;
 use upload_types::error::Kind;
 use upload_types::plan::Plan;
+use upload_types::wire::IfExists;
 use upload_types::{PartNumber, Sha256, UploadId};
 
 use super::common::{PART_BYTES, assert_printable, assert_reportable, split_byte};
@@ -31,8 +32,11 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
         content_type: "a/b".into(),
         metadata: BTreeMap::from([("a".into(), "b".into())]),
         attributes: Box::default(),
+        key: Some("a/b".into()),
+        if_exists: Some(IfExists::Same),
         version: FILE_VERSION,
         part_size: PART_BYTES,
+        stream: None,
     };
     let uploads = journal
         .intend(&[], vec![intent("film"), intent("song")])
@@ -121,9 +125,12 @@ pub fn journal(bytes: &[u8]) {
             type_origin: transfer::TypeOrigin::Requested,
             metadata: BTreeMap::new(),
             attributes: Box::default(),
+            key: Some("a/b".into()),
+            if_exists: IfExists::Same,
             part_size: None,
             force: false,
             on_change: transfer::OnChange::Fail,
+            if_gone: transfer::IfGone::Fail,
         };
         let _ = transfer::choose(&candidates.concat(), &FILE_VERSION, &put);
     }

@@ -138,6 +138,8 @@ impl Companion {
             proof: Proof::None,
             capabilities: BTreeMap::new(),
             hooks: false,
+            client_keys: false,
+            key_patterns: Vec::new(),
         })
     }
 
@@ -187,6 +189,7 @@ impl Companion {
             state: UploadState::Uploading,
             key: created.key,
             part_size,
+            double_after: None,
             part_count,
             expires_at: Timestamp::MAX,
             parts: None,
@@ -212,6 +215,7 @@ impl Companion {
             metadata: BTreeMap::new(),
             attributes: Box::default(),
             part_size: saved.part_size,
+            double_after: None,
             part_count: saved.part_count(),
             created_at: saved.started,
             expires_at: Timestamp::MAX,
@@ -386,7 +390,7 @@ impl Companion {
             _ => None,
         };
         Ok(Completion::Verified(Box::new(Receipt {
-            id: id.clone(),
+            id: Some(id.clone()),
             backend: self.name.clone(),
             instance_id: self.name.clone(),
             name: String::new(),
@@ -397,6 +401,7 @@ impl Companion {
             size: saved.size,
             parts: saved.part_count(),
             part_size: saved.part_size,
+            double_after: None,
             etag: completed.etag,
             checksum: Some(request.checksum.clone()),
             proof: Proof::None,

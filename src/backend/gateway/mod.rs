@@ -6,4 +6,4 @@ mod response;
 mod response_tests;
 
 pub use client::{Gateway, SignReason};
-pub use response::{gateway_error, problem_error};
+pub use response::{EXISTS_HINT, gateway_error, problem_error};

@@ -12,6 +12,9 @@ use upload_types::wire::{Code, Problem};
 const TOKEN_HINT: &str = "check the token (--token-file FILE or UPLOAD_TOKEN), or ask the operator of the backend what \
      it permits";
 
+/// How to upload although an object is at the key.
+pub const EXISTS_HINT: &str = "to replace the object, run `upload put FILE --if-exists overwrite`";
+
 const FIREWALL_HINT: &str = "log in to the network if it requires a login; if a proxy in front of the backend requires \
      credentials, pass them: --header 'NAME: VALUE'; otherwise ask the operator of the network to \
      permit the backend";
@@ -88,9 +91,13 @@ pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duratio
     let what = match (&problem.detail, code) {
         // The title lists every reason for which an upload may be gone.
         (Some(reason), Some(Code::Gone)) => excerpt(reason),
+        (_, Some(Code::KeyInUse)) => format!("{title}{detail}"),
         _ => format!("the backend rejected the request: {title}{detail}"),
     };
-    let error = Error::new(kind, what);
+    let mut error = Error::new(kind, what);
+    if let Some(existing) = &problem.existing {
+        error = error.with_existing(existing.clone());
+    }
     match hint_for(kind, code) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -101,8 +108,15 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
     match code {
         Some(Code::Unauthenticated | Code::Forbidden) => Kind::Unauthorized,
         Some(
-            Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid | Code::AttributeNotAllowed,
+            Code::TooLarge
+            | Code::TypeNotAllowed
+            | Code::NameInvalid
+            | Code::AttributeNotAllowed
+            | Code::KeyNotAllowed
+            | Code::KeyInvalid,
         ) => Kind::NotAcceptable,
+        Some(Code::Exists) => Kind::Exists,
+        Some(Code::KeyInUse) => Kind::KeyInUse(retry_after),
         Some(Code::NotFound) => Kind::NotFound,
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
@@ -139,6 +153,17 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         (Kind::NotAcceptable, Some(Code::AttributeNotAllowed)) => {
             "leave out the flag of that attribute, or ask the operator of the backend to allow it \
              (`upload serve --allow-attribute NAME`)"
+        }
+        (Kind::NotAcceptable, Some(Code::KeyNotAllowed)) => {
+            "choose a key that the backend permits: `upload put FILE --key KEY`; or ask its operator to \
+             permit this one"
+        }
+        (Kind::NotAcceptable, Some(Code::KeyInvalid)) => {
+            "choose another key: `upload put FILE --key KEY`"
+        }
+        (Kind::Exists, _) => EXISTS_HINT,
+        (Kind::KeyInUse(_), _) => {
+            "wait until the other upload has ended; then run the command again"
         }
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"

@@ -62,6 +62,7 @@ fn every_code_has_kind_and_hint() {
             title: code.title().into(),
             status: code.status(),
             detail: None,
+            existing: None,
         };
         let error = problem_error(code.status(), &problem, None);
         assert_ne!(error.kind(), Kind::Incompatible, "{code}");
@@ -72,6 +73,7 @@ fn every_code_has_kind_and_hint() {
         title: "update".into(),
         status: 426,
         detail: None,
+        existing: None,
     };
     let error = problem_error(426, &of_newer_gateway, None);
     assert_eq!(error.kind(), Kind::Incompatible);

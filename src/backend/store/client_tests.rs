@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::{PartUpload, PutOutcome, StoreClient};
+use super::{PartSource, PartUpload, PutOutcome, StoreClient};
 use crate::backend::connections::Connections;
 use crate::backend::options::Options;
 use crate::backend::rate_limit::Limiter;
@@ -78,7 +78,7 @@ impl TestBench {
         let upload = PartUpload {
             signed,
             signed_at: Instant::now(),
-            source: SourceFile::open(self.file.path()).unwrap(),
+            source: PartSource::File(SourceFile::open(self.file.path()).unwrap()),
             range,
             sha256: Sha256::of(&self.bytes[1..]),
             sent: Arc::clone(&self.sent),

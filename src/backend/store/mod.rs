@@ -11,5 +11,5 @@ mod response;
 mod response_tests;
 
 pub use client::{ObjectReader, StoreClient};
-pub use part_upload::PartUpload;
+pub use part_upload::{PartSource, PartUpload};
 pub use response::{PutOutcome, UrlLifetime, put_outcome, store_error};

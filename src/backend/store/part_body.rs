@@ -10,15 +10,16 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::spawn_blocking;
 use upload_types::ByteRange;
 use upload_types::crash;
-use upload_types::error::{Error, Result};
+use upload_types::error::{Error, Kind, Result};
 
 use super::buffer_pool::{BufferPool, PooledBuffer};
+use super::part_upload::PartSource;
 use crate::backend::rate_limit::Limiter;
 use crate::source::{READ_BYTES, SourceFile};
 
 /// A range of a source.
 pub struct PartBody {
-    source: SourceFile,
+    source: PartSource,
     /// The bytes that are still to be read.
     range: ByteRange,
     pool: BufferPool,
@@ -41,7 +42,7 @@ enum Step {
 
 impl PartBody {
     pub fn new(
-        source: SourceFile,
+        source: PartSource,
         range: ByteRange,
         pool: BufferPool,
         limiter: Arc<Limiter>,
@@ -79,15 +80,30 @@ impl PartBody {
                 }
             };
             self.step = Step::Idle;
-            let mut buffer = self.pool.get();
             let offset = self.range.start;
-            if let Some(read) = self.source.read_cached(buffer.first_mut(len), offset) {
+            let file = match &self.source {
+                PartSource::File(file) => file,
+                PartSource::Memory(part) => return Poll::Ready(slice(part, offset, len)),
+            };
+            let mut buffer = self.pool.get();
+            if let Some(read) = file.read_cached(buffer.first_mut(len), offset) {
                 return Poll::Ready(Ok(buffer.into_bytes(read)));
             }
-            let read = read_blocking(self.source.clone(), buffer, len, offset);
+            let read = read_blocking(file.clone(), buffer, len, offset);
             self.step = Step::Reading(Box::pin(read));
         }
     }
+}
+
+/// Bytes of a part in memory, without a copy.
+fn slice(part: &Bytes, offset: u64, len: usize) -> Result<Bytes> {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let end = start.saturating_add(len);
+    if end > part.len() {
+        let what = "a part in memory has fewer bytes than its range";
+        return Err(Error::new(Kind::Other, what));
+    }
+    Ok(part.slice(start..end))
 }
 
 async fn read_blocking(

@@ -80,11 +80,11 @@ pub struct AccessArgs {
     /// Limits of some owners, as a TOML table; repeatable
     ///
     /// owner (a glob for the subject that `serve owners` lists) and claim ("NAME=GLOB" of a JWT)
-    /// select requests; quota, rate (or "none" for each) and allow_type replace --quota, --rate
-    /// and --allow-type: owner = "token:ci-*", quota = "total=10GiB". Each limit is that of the
-    /// most specific rule: more conditions, then more characters other than *, then the first. The
-    /// limits of a token (`serve token add`) precede every rule. In the configuration file, write
-    /// a table `[[limits]]`.
+    /// select requests; quota, rate (or "none" for each), allow_type and keys replace --quota,
+    /// --rate and --allow-type: owner = "token:ci-*", quota = "total=10GiB". Each limit is that of
+    /// the most specific rule: more conditions, then more characters other than *, then the first.
+    /// The limits of a token (`serve token add`) precede every rule. In the configuration file,
+    /// write a table `[[limits]]`.
     #[arg(long = "limits", value_name = "TABLE")]
     pub limits: Vec<String>,
     /// The places at which the subjects of owners (`token:NAME`, `jwt:ISSUER CLAIM`) appear

@@ -46,7 +46,7 @@ pub struct CommandLine {
 #[derive(Subcommand)]
 pub enum Verb {
     /// Upload files, or continue unfinished uploads of the same files to the same backend
-    Put(PutArgs),
+    Put(Box<PutArgs>),
     /// Continue unfinished uploads: the named ones, or all
     Resume(ResumeArgs),
     /// List the unfinished uploads in the journal

@@ -9,7 +9,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("2", "wrong command line"),
     (
         "65",
-        "a source changed since its upload began, or bytes were damaged",
+        "a source changed, a stream is incomplete, or bytes were damaged",
     ),
     (
         "66",
@@ -27,7 +27,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("75", "temporary failure; see below"),
     (
         "77",
-        "not permitted (token, AWS credentials, or a policy of the backend)",
+        "not permitted (token, AWS credentials, policy of the backend), or the key is taken",
     ),
     ("78", "configuration missing or wrong"),
     (
@@ -43,7 +43,8 @@ pub const SEVERAL_SOURCES: &str =
 /// How to continue after code 75.
 pub const AFTER_TEMPORARY_FAILURE: &str = "\
 After code 75, run the command again; once the upload has begun, `upload
-resume ID` continues it too. The hint on standard error names the command.";
+resume ID` continues it too, unless it is a stream: for that, run the whole
+pipeline again. The hint on standard error names the command.";
 
 /// The table for `--help`.
 pub fn help_section() -> String {

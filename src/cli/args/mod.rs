@@ -7,6 +7,8 @@ mod command;
 mod connection;
 mod exit_codes;
 mod global;
+mod selection;
+mod stream;
 mod tips;
 mod transfer;
 mod verbs;
@@ -23,8 +25,9 @@ pub use command::{CommandLine, Verb, command};
 pub use connection::{ConnectionArgs, NetworkArgs, QueryArgs, S3Args, is_shared_heading};
 pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
+pub use selection::SelectionArgs;
 pub use transfer::{TransferArgs, WaitState};
 pub use verbs::{
-    AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, IfChanged, ListArgs, ManArgs, PruneArgs,
-    PutArgs, ResumeArgs, Shell, StatusArgs, UrlArgs,
+    AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, IfChanged, IfExists, KeyStyle, ListArgs,
+    ManArgs, PruneArgs, PutArgs, ResumeArgs, Shell, StatusArgs, UrlArgs,
 };

@@ -168,6 +168,15 @@ pub struct ServeOptions {
     /// weakened.
     #[arg(long = "allow-attribute", value_name = "NAME", value_parser = attribute_names())]
     pub allow_attributes: Vec<String>,
+    /// Let clients choose the keys of their objects, as far as they match a pattern of the client's
+    /// token (serve token add --keys) or of the keys of --limits
+    ///
+    /// Without a pattern, an owner chooses no keys. If there is an object at a key, only a client
+    /// that asks for it replaces the object, and only the one that was there when its upload began.
+    /// Owners whose patterns match the same key share its object. With --hook, no object is
+    /// replaced. The credentials of the store need s3:ListBucket.
+    #[arg(long)]
+    pub client_keys: bool,
     /// The largest accepted upload, such as 50GiB [default: the limit of the store]
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_size: Option<u64>,
@@ -516,6 +525,12 @@ pub enum TokenVerb {
         /// gateway]
         #[arg(long = "allow-type", value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
         allow_types: Vec<String>,
+        /// A pattern of keys that this token may choose, such as 'app/**', if the gateway runs with
+        /// --client-keys; repeatable [default: those of --limits, otherwise none]
+        ///
+        /// A glob for the whole key below the prefix of the store: * and ? match no slash, ** does.
+        #[arg(long = "keys", value_name = "GLOB", value_parser = NonEmptyStringValueParser::new())]
+        keys: Vec<String>,
         #[command(flatten)]
         ledger: LedgerArgs,
     },

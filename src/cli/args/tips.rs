@@ -25,7 +25,8 @@ Example:
 For all options and exit codes: upload help
 For one verb, with examples:    upload help VERB";
 
-const PUT: &str = "to upload files, use `upload put FILE... --backend BACKEND`";
+const PUT: &str = "to upload files, use `upload put FILE... s3://BUCKET/PREFIX/`, or \
+    `upload put FILE... --backend BACKEND`";
 const CAT: &str = "to read an uploaded object, use `upload cat ID >FILE`, or `upload url ID`";
 const REMOVE: &str = "`upload abort ID` ends an unfinished upload. To delete the object of a finished \
     one, use `upload rm ID`";
@@ -44,7 +45,7 @@ const TIPS: &[(&[&str], &str)] = &[
     ),
     (
         &["sync", "mirror", "backup"],
-        "use `upload put FILE...`: it skips files that are stored already. It deletes no objects",
+        "use `upload put -r DIR`: it skips files that are stored already. It deletes no objects",
     ),
     (&["get", "download", "pull", "fetch"], CAT),
     (&["remove", "del", "delete", "unlink"], REMOVE),

@@ -13,6 +13,8 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::attributes::AttributeArgs;
 use super::connection::{ConnectionArgs, QueryArgs};
+use super::selection::SelectionArgs;
+use super::stream::StreamArgs;
 use super::transfer::TransferArgs;
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
@@ -34,11 +36,21 @@ Examples:
   Upload to a gateway:
     upload put film.mov --backend https://uploads.example.org --token-file token
   Upload to a bucket directly, with the usual AWS credentials:
-    upload put film.mov --backend s3://media/in --s3-region eu-central-1
+    upload put film.mov s3://media/in/ --s3-region eu-central-1
+  Upload a release under a fixed key; run again, it sends nothing:
+    upload put app.tar.gz s3://downloads/releases/1.2.3/
   Upload from a script, and keep events and receipts:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
   Choose headers and tags of the object:
     upload put site.css --cache-control 'max-age=3600, public' --tag team=web
+  Upload a directory, and later what is new or changed in it:
+    upload put -r card --exclude-junk --backend s3://media/in
+  Upload the files that a list names, one in each line:
+    upload put --files-from list.txt
+  Upload the output of a pipe:
+    pg_dump db | zstd | upload put - --name db.sql.zst
+  Upload the output of a command, only if it succeeds:
+    upload put --name db.sql --from-command -- pg_dump db
   Continue after an interruption:
     upload resume";
 
@@ -113,18 +125,52 @@ Examples:
 #[derive(Args)]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
-    /// The files to upload
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The files to upload, and with -r the directories; - for standard input; the last argument
+    /// may be a destination: s3://BUCKET/PREFIX/ or s3://BUCKET/KEY
+    ///
+    /// A destination is the bucket of --backend and a key: with a slash at its end, with several
+    /// files or with -r, it is the prefix of their keys, as with --prefix; otherwise it is the key
+    /// of the file, as with --key. It begins with s3://; name other backends with --backend. With
+    /// --from-command, the arguments are the words of the command.
+    #[arg(
+        required_unless_present_any = ["files_from", "map"],
+        value_name = "FILE",
+        value_hint = ValueHint::AnyPath
+    )]
     pub paths: Vec<PathBuf>,
     /// The backend to upload to [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
     pub backend: Option<String>,
     /// The file name that the backend records, for a single file [default: the name of the file]
     ///
-    /// 1 to 200 characters without a slash. Downloads get this name. It does not choose the key of
-    /// the object: the backend makes the key, and takes only the extension from the name.
+    /// 1 to 200 characters without a slash. Downloads get this name. It replaces the name of the
+    /// file in keys, too; see --key-style.
     #[arg(long, value_parser = parse::file_name)]
     pub name: Option<String>,
+    /// The key of the object, for a single file
+    ///
+    /// Below the prefix of the backend. 1 to 1024 bytes of UTF-8 with that prefix, without a slash
+    /// at its start, without empty, `.` or `..` segments, and without control characters; it is
+    /// normalised (NFC). A bucket and embedded accept every key except those under `uploads/`; a
+    /// gateway accepts the keys that its operator permits to the token; a Companion makes the keys
+    /// itself.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["prefix", "key_style"])]
+    pub key: Option<String>,
+    /// Put each object at this prefix, a slash, and the name of its file
+    ///
+    /// As --key otherwise. Two files with the same key are exit code 2.
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// The key without --key and --prefix [default: name for s3://, otherwise uuid]
+    #[arg(long, value_name = "STYLE")]
+    pub key_style: Option<KeyStyle>,
+    /// What to do if there is an object at the key already [default: same]
+    ///
+    /// For keys that this command chooses. If the store checks conditions of writes, no other
+    /// program can put an object between this check and the end of the upload; if it does not, the
+    /// receipt has `condition` in the field `unproven`.
+    #[arg(long, value_name = "RULE")]
+    pub if_exists: Option<IfExists>,
     /// The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]
     ///
     /// 8M is 8,000,000 bytes, 8MiB is 8,388,608, a bare number counts bytes. The default grows with
@@ -147,13 +193,23 @@ pub struct PutArgs {
     #[arg(long, value_name = "ACTION", default_value = "fail")]
     pub if_changed: IfChanged,
     /// Upload a new object even if the same file version is already uploaded
+    ///
+    /// Without --if-exists, it also replaces an object that is at the key.
     #[arg(long)]
     pub force: bool,
-    /// Show what would be sent (files, parts, bytes, and what is already stored), and send nothing
+    /// Show what would be sent (files, keys, parts, bytes, and what is already stored), and send
+    /// nothing
+    ///
+    /// Only the journal and the uploads in it show what is already stored. The backend is not asked
+    /// about objects that other machines or programs have put at a key.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
+    pub stream: StreamArgs,
+    #[command(flatten)]
     pub transfer: TransferArgs,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -164,6 +220,65 @@ pub enum IfChanged {
     Fail,
     /// Begin again with the new content, at most 3 times
     Restart,
+}
+
+/// The key of an object that no other flag chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyStyle {
+    /// The name of the file
+    Name,
+    /// The backend makes a new key for each upload
+    Uuid,
+}
+
+impl KeyStyle {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Uuid => "uuid",
+        }
+    }
+
+    /// Parses a text that [`KeyStyle::name`] returns.
+    ///
+    /// # Errors
+    /// The texts that are accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::from_str(text, false).map_err(|_| "it must be name or uuid".to_owned())
+    }
+}
+
+/// What to do about an object at the key of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IfExists {
+    /// Compare it with the file: the same content is already uploaded, another one is exit code 77
+    Same,
+    /// Exit with code 77
+    Fail,
+    /// Replace it
+    Overwrite,
+    /// Leave the file out, and exit with code 0
+    Skip,
+}
+
+impl IfExists {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Fail => "fail",
+            Self::Overwrite => "overwrite",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// Parses a text that [`IfExists::name`] returns.
+    ///
+    /// # Errors
+    /// The texts that are accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |_| "it must be same, fail, overwrite or skip".to_owned();
+        Self::from_str(text, false).map_err(wrong)
+    }
 }
 
 #[derive(Args)]
@@ -297,6 +412,12 @@ pub struct ConfigArgs {
     /// As for put
     #[arg(long, value_name = "SIZE", value_parser = parse::part_size)]
     pub part_size: Option<u64>,
+    /// As for put [default: name for s3://, otherwise uuid]
+    #[arg(long, value_name = "STYLE")]
+    pub key_style: Option<KeyStyle>,
+    /// As for put [default: same]
+    #[arg(long, value_name = "RULE")]
+    pub if_exists: Option<IfExists>,
     /// As for put [default: auto]
     #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
     pub jobs: Option<Jobs>,

@@ -1,20 +1,15 @@
 //! Descriptions of the lines of `--json`: one table for each type of line.
 
-/// One type of line.
-pub struct LineDoc {
-    /// The value of `type`.
-    pub kind: &'static str,
-    pub meaning: &'static str,
-    pub fields: &'static [FieldDoc],
-}
-
-/// Name, JSON type and meaning of a field.
-pub struct FieldDoc(pub &'static str, pub &'static str, pub &'static str);
+pub use super::line_doc::{FieldDoc, LineDoc};
+use super::set_lines::{SELECTED, SKIPPED, UNMATCHED};
 
 use FieldDoc as F;
 
 /// The events of `put` and `resume`.
 pub const EVENTS: &[LineDoc] = &[
+    SELECTED,
+    SKIPPED,
+    UNMATCHED,
     LineDoc {
         kind: "plan",
         meaning: "A source was opened and divided into parts.",
@@ -31,9 +26,17 @@ pub const EVENTS: &[LineDoc] = &[
                 "string",
                 "bytes of the path in base64; present if they are not UTF-8",
             ),
-            F("size", "integer", "bytes of the source"),
-            F("part_size", "integer", "bytes of every part but the last"),
-            F("parts", "integer", "number of parts"),
+            F(
+                "size",
+                "integer",
+                "bytes of the source; of a stream the expected bytes, or 0",
+            ),
+            F(
+                "part_size",
+                "integer",
+                "bytes of every part but the last; of a stream, of the first part",
+            ),
+            F("parts", "integer", "number of parts; 0 for a stream"),
             F(
                 "resumed_bytes",
                 "integer",
@@ -43,6 +46,16 @@ pub const EVENTS: &[LineDoc] = &[
                 "already_stored",
                 "boolean",
                 "true if the object exists already and nothing will be sent",
+            ),
+            F(
+                "key",
+                "string|null",
+                "key that the command chooses, below the prefix of the backend; null if the backend makes it",
+            ),
+            F(
+                "stream",
+                "boolean",
+                "true for a stream, whose path is -; otherwise absent",
             ),
         ],
     },
@@ -56,7 +69,11 @@ pub const EVENTS: &[LineDoc] = &[
             F("hashed", "integer", "bytes hashed with SHA-256"),
             F("sent", "integer", "bytes handed to the network"),
             F("confirmed", "integer", "bytes acknowledged by the store"),
-            F("size", "integer", "bytes of the source"),
+            F(
+                "size",
+                "integer",
+                "bytes of the source; of a stream, those that were read, or the expected ones if these are more",
+            ),
             F(
                 "rate",
                 "integer",
@@ -66,7 +83,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "part",
-        meaning: "A part is stored and recorded in the journal. Parts that were stored before this run have no event.",
+        meaning: "A part is stored and recorded in the journal. Parts of files that were stored before this run have no event; those of streams have one.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
@@ -119,13 +136,27 @@ pub const EVENTS: &[LineDoc] = &[
         ],
     },
     LineDoc {
+        kind: "comparing",
+        meaning: "A stream is read again after an interruption. Its parts are compared with those in the store, and sent from the first one that differs.",
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string", "upload id"),
+            F("path", "string", "-"),
+            F("parts", "integer", "number of parts that the store has"),
+        ],
+    },
+    LineDoc {
         kind: "blocked",
-        meaning: "Another process uploads the source. This command waits for it, at most for --give-up-after.",
+        meaning: "Another process uploads the source, or another unfinished upload has its key. This command waits for it, at most for --give-up-after.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
-            F("message", "string", "the process that uploads it"),
+            F(
+                "message",
+                "string",
+                "the process or the upload that it waits for",
+            ),
         ],
     },
     LineDoc {
@@ -174,7 +205,11 @@ pub const EVENTS: &[LineDoc] = &[
         meaning: "The backend has verified the object; unless --wait none is given, its checks have accepted it.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
-            F("upload", "string", "upload id"),
+            F(
+                "upload",
+                "string|null",
+                "upload id; null if the object was there before, and no known upload made it",
+            ),
             F("path", "string", "path of the source"),
             F(
                 "already_stored",
@@ -224,6 +259,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "bytes that did not have to be sent",
             ),
             F(
+                "skipped",
+                "object",
+                "number of sources and entries that were left out, by reason",
+            ),
+            F(
                 "resumable",
                 "boolean",
                 "true if `upload resume` can continue",
@@ -234,7 +274,11 @@ pub const EVENTS: &[LineDoc] = &[
 
 /// The receipt in `completed`. A line of a receipt file has the same fields, and `path`.
 pub const RECEIPT: &[FieldDoc] = &[
-    F("id", "string", "upload id"),
+    F(
+        "id",
+        "string|null",
+        "upload id; null if the object was there before, and no known upload made it",
+    ),
     F("backend", "string", "backend, as it was configured"),
     F(
         "instance_id",
@@ -266,6 +310,11 @@ pub const RECEIPT: &[FieldDoc] = &[
     F("parts", "integer", "number of parts"),
     F("part_size", "integer", "bytes of every part but the last"),
     F(
+        "double_after",
+        "integer",
+        "of a stream: its part size doubles after each so many parts; absent if all parts have the same size",
+    ),
+    F(
         "etag",
         "string",
         "ETag of the object; for a Companion, which does not report it, computed from the parts",
@@ -288,7 +337,7 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "sha256",
         "string|null",
-        "SHA-256 of the whole file: for a file of one part, and with --sha256",
+        "SHA-256 of the whole object: of a stream, of a file of one part, and with --sha256",
     ),
     F(
         "started",
@@ -321,9 +370,27 @@ const UPLOAD: &[FieldDoc] = &[
     ),
     F("path", "string", "path of the source"),
     F("name", "string", "name of the object"),
-    F("size", "integer", "bytes of the source"),
+    F(
+        "key",
+        "string|null",
+        "key that the command has chosen, below the prefix of the backend; null if the backend makes it",
+    ),
+    F(
+        "size",
+        "integer|null",
+        "bytes of the source; null for a stream that has not ended",
+    ),
     F("part_size", "integer", "bytes of every part but the last"),
-    F("parts", "integer", "number of parts"),
+    F(
+        "parts",
+        "integer",
+        "number of parts; of a stream that has not ended, of those that were read",
+    ),
+    F(
+        "stream",
+        "boolean",
+        "true for a stream, whose path is -; otherwise absent",
+    ),
     F(
         "stored_parts",
         "integer",
@@ -494,93 +561,8 @@ const SERVE: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-const SWEEP: &[LineDoc] = &[LineDoc {
-    kind: "sweep",
-    meaning: "One result of the sweep.",
-    fields: &[
-        F("dry_run", "boolean", "true if nothing was changed"),
-        F(
-            "action",
-            "string",
-            "decide, expire, abort, clean_up or report",
-        ),
-        F("done", "boolean", "true if the action is complete"),
-        F("key", "string", "key of the object"),
-        F(
-            "upload",
-            "string",
-            "upload id; absent if the ledger does not know the key, as are the following fields",
-        ),
-        F("state", "string", "state before the sweep"),
-        F("became", "string", "state after the sweep, if it changed"),
-        F("size", "integer", "bytes of the upload"),
-        F("expires_at", "string", "time at which the upload expires"),
-        F(
-            "multiparts",
-            "integer",
-            "multipart uploads to remove from the store",
-        ),
-        F(
-            "object",
-            "boolean",
-            "true if an object is to be removed from the store",
-        ),
-    ],
-}];
-
-const SERVE_PRUNE: &[LineDoc] = &[LineDoc {
-    kind: "prune",
-    meaning: "The deleted uploads, or with --dry-run those that would be deleted.",
-    fields: &[
-        F("dry_run", "boolean", "true if nothing was changed"),
-        F("aborted", "integer", "uploads that were aborted"),
-        F("expired", "integer", "uploads that have expired"),
-        F("rejected", "integer", "uploads that were rejected"),
-        F("ready", "integer", "ready uploads; 0 without --ready"),
-        F(
-            "released",
-            "integer",
-            "bytes by which the file of a SQLite ledger gets smaller",
-        ),
-    ],
-}];
-
-const TOKEN: &[LineDoc] = &[LineDoc {
-    kind: "token",
-    meaning: "A token.",
-    fields: &[
-        F("id", "string", "id; not in the output of add"),
-        F("name", "string", "owner"),
-        F(
-            "token",
-            "string",
-            "the token itself; in the output of add only",
-        ),
-        F("created_at", "string", "time of creation"),
-        F("revoked_at", "string", "time of revocation, if revoked"),
-        F("expires_at", "string", "end of validity, if limited"),
-        F(
-            "last_used_at",
-            "string",
-            "time of the last request, behind by a minute at most",
-        ),
-        F("subject", "string", "subject of the owner"),
-        F(
-            "owner",
-            "string",
-            "segment of the owner, after its first request",
-        ),
-        F("quota", "string", "its own quota, if it has one"),
-        F(
-            "allow_types",
-            "array",
-            "its own content types, if it has some",
-        ),
-    ],
-}];
-
-/// The lines of verbs other than `put` and `resume`, by the name of the man page. Those about
-/// owners are in `owner_lines`.
+/// The lines of verbs other than `put` and `resume`, by the name of the man page. Others are in
+/// `gateway_lines` and `owner_lines`.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
         "upload-list" => LIST,
@@ -592,9 +574,6 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-config" => CONFIG,
         "upload-version" => VERSION,
         "upload-serve" => SERVE,
-        "upload-serve-sweep" => SWEEP,
-        "upload-serve-prune" => SERVE_PRUNE,
-        "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }
 }

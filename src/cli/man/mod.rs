@@ -1,10 +1,13 @@
 //! `upload man`: a man page for each verb, from the same definition as the help.
 
+mod gateway_lines;
 mod json_lines;
+mod line_doc;
 mod owner_lines;
 mod pages;
 mod roff;
 mod run;
+mod set_lines;
 #[cfg(test)]
 mod tests;
 

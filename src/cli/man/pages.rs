@@ -6,6 +6,7 @@ use std::io;
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 
+use super::gateway_lines::gateway_lines_of;
 use super::json_lines::{EVENTS, RECEIPT, lines_of};
 use super::owner_lines::owner_lines_of;
 use super::roff;
@@ -18,6 +19,7 @@ const SHARED_SECTION: &str = ".SH SHARED OPTIONS\n\
     See \\fBupload\\fR(1) for global options, connection options and S3 options, and for exit codes, environment and files.\n";
 const UPLOAD_SECTIONS: &str = include_str!("sections/upload.roff");
 const SERVE_SECTIONS: &str = include_str!("sections/serve.roff");
+const STREAMS_SECTION: &str = include_str!("sections/streams.roff");
 const SIGNALS_SECTION: &str = include_str!("sections/signals.roff");
 
 pub struct Page {
@@ -107,16 +109,16 @@ fn extra_sections(name: &str, is_root: bool) -> String {
         return text;
     }
     text.push_str(SHARED_SECTION);
-    let lines = match lines_of(name) {
-        [] => owner_lines_of(name),
-        lines => lines,
-    };
+    let lines = [lines_of(name), gateway_lines_of(name), owner_lines_of(name)].concat();
     if !lines.is_empty() {
         text.push_str(".SH JSON OUTPUT\nWith \\fB\\-\\-json\\fR, standard output has one JSON object per line. Each has \\fBv\\fR (1) and \\fBtype\\fR, the heading of a table below.\n");
         text.extend(lines.iter().map(roff::line_doc));
     }
     match name {
         "upload-put" | "upload-resume" => {
+            if name == "upload-put" {
+                text.push_str(STREAMS_SECTION);
+            }
             text.push_str(".SH JSON OUTPUT\nSee EVENTS in \\fBupload\\fR(1).\n");
             text.push_str(SIGNALS_SECTION);
         }

@@ -1,5 +1,7 @@
 //! Every event, every verb and every exit code is in the man pages.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -47,7 +49,7 @@ fn describes(table: &[FieldDoc], object: &serde_json::Map<String, Value>, name: 
 
 fn receipt() -> Receipt {
     Receipt {
-        id: "u".parse().unwrap(),
+        id: Some("u".parse().unwrap()),
         backend: "embedded".into(),
         instance_id: "i".into(),
         name: "n".into(),
@@ -58,6 +60,7 @@ fn receipt() -> Receipt {
         size: 0,
         parts: 1,
         part_size: 1,
+        double_after: Some(1000),
         etag: "e".parse().unwrap(),
         checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,
@@ -80,6 +83,19 @@ fn events_of_progress() -> Vec<Event> {
     let receipt = receipt();
     let (item, path, upload) = (0, String::new(), None);
     vec![
+        Event::Selected {
+            files: 0,
+            bytes: 0,
+            is_complete: true,
+        },
+        Event::Skipped {
+            path: path.clone(),
+            reason: "",
+            rule: Some(String::new()),
+        },
+        Event::Unmatched {
+            rule: String::new(),
+        },
         Event::Plan {
             item,
             upload: upload.clone(),
@@ -90,6 +106,8 @@ fn events_of_progress() -> Vec<Event> {
             parts: 0,
             resumed_bytes: 0,
             already_stored: false,
+            key: None,
+            stream: true,
             forecast: None,
         },
         Event::Progress {
@@ -105,7 +123,7 @@ fn events_of_progress() -> Vec<Event> {
         },
         Event::Part {
             item,
-            upload: receipt.id,
+            upload: "u".parse().unwrap(),
             path,
             number: PartNumber::FIRST,
             size: 0,
@@ -169,9 +187,15 @@ fn events_of_the_source() -> Vec<Event> {
 
 fn events_of_the_end() -> Vec<Event> {
     let receipt = receipt();
-    let id = || receipt.id.clone();
+    let id = || receipt.id.clone().unwrap();
     let (item, path, message, upload) = (0, String::new(), String::new(), None);
     vec![
+        Event::Comparing {
+            item,
+            upload: id(),
+            path: path.clone(),
+            parts: 0,
+        },
         Event::Waiting {
             item,
             upload: id(),
@@ -179,10 +203,18 @@ fn events_of_the_end() -> Vec<Event> {
         },
         Event::Completed {
             item,
-            upload: id(),
+            upload: Some(id()),
             path: path.clone(),
             already_stored: false,
             receipt: Box::new(receipt.clone()),
+        },
+        Event::Kept {
+            item,
+            path: path.clone(),
+            reason: "exists",
+            key: String::new(),
+            location: String::new(),
+            size: 0,
         },
         Event::Failed {
             item,
@@ -200,6 +232,7 @@ fn events_of_the_end() -> Vec<Event> {
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
+            skipped: BTreeMap::new(),
             resumable: false,
             resume_command: String::new(),
             is_dry_run: false,
@@ -253,7 +286,13 @@ fn every_verb_has_a_page_with_its_options() {
         let shown = verb.get_arguments().filter(|arg| !arg.is_hide_set());
         for long in shown.filter_map(clap::Arg::get_long) {
             let long = format!("\\-\\-{}\\fR", long.replace('-', "\\-"));
-            let is_described = |page: &str| page.contains(&format!(".TP\n\\fB{long}"));
+            // A short flag may precede it.
+            let is_described = |page: &str| {
+                let mut options = page
+                    .split(".TP\n")
+                    .filter_map(|option| option.lines().next());
+                options.any(|option| option.contains(&format!("\\fB{long}")))
+            };
             assert!(
                 is_described(page) != is_described(first),
                 "{long} of {name}"

@@ -14,7 +14,7 @@ use crate::cli::permissions::warn_if_others_can_read;
 use crate::cli::repeat::not_understood;
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
-use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
+use upload_gateway::{ClientKeys, Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
 use upload_types::attributes::{Attribute, Encryption};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
@@ -63,6 +63,11 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         },
         allow_types: flags.allow_types.clone(),
         allow_attributes: allow_attributes(&flags.allow_attributes),
+        client_keys: if flags.client_keys {
+            ClientKeys::ByPattern
+        } else {
+            ClientKeys::None
+        },
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
         upload_ttl: flags.upload_ttl,

@@ -28,6 +28,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("store_presigned_puts", &["true"]),
     ("allow_type", &["video/*", "image/*"]),
     ("allow_attribute", &["cache-control", "tag"]),
+    ("client_keys", &["true"]),
     ("max_size", &["50GiB"]),
     ("url_ttl", &["20m"]),
     ("upload_ttl", &["3d"]),

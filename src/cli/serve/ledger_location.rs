@@ -2,7 +2,7 @@
 //! Opens nothing.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::permissions::warn_if_others_can_read;
@@ -58,22 +58,18 @@ fn resolve_with(
     let Some(text) = flag.or(variable.as_deref()) else {
         return settings.ledger().map(LedgerConfig::Sqlite);
     };
-    let password = settings.postgres_password()?;
-    let origin = text.strip_prefix(FILE_PREFIX).map(|path| Origin {
-        path: path.into(),
-        password: password.clone(),
-    });
+    let file = text.strip_prefix(FILE_PREFIX).map(PathBuf::from);
     let text_in_file;
-    let text = match &origin {
-        Some(origin) => {
-            warn_if_others_can_read(&origin.path, "the location of the ledger");
-            text_in_file = origin.read()?;
+    let text = match &file {
+        Some(file) => {
+            warn_if_others_can_read(file, "the location of the ledger");
+            text_in_file = read_location(file)?;
             text_in_file.as_str()
         }
         None => text,
     };
     if is_postgres(text) {
-        let is_shown = origin.is_none() && flag.is_some_and(is_argument);
+        let is_shown = file.is_none() && flag.is_some_and(is_argument);
         if is_shown && PostgresAddress::contains_password(text) {
             return Err(Error::new(
                 Kind::Usage,
@@ -83,9 +79,10 @@ fn resolve_with(
                 "remove the password and set PGPASSWORD, or set UPLOAD_LEDGER to the whole URL",
             ));
         }
+        let password = settings.postgres_password()?;
         let mut address = PostgresAddress::parse(text, password.as_deref())?;
-        if let Some(origin) = origin {
-            address = address.with_origin(origin.into_address_origin());
+        if let Some(file) = file {
+            address = address.with_origin(address_origin(file, password));
         }
         return Ok(LedgerConfig::Postgres(Box::new(address)));
     }
@@ -104,30 +101,22 @@ fn is_postgres(text: &str) -> bool {
     text.starts_with("postgres://") || text.starts_with("postgresql://")
 }
 
-/// A file with the location, and the password for a URL without one.
-struct Origin {
-    path: PathBuf,
-    password: Option<String>,
+fn read_location(file: &Path) -> Result<String> {
+    let text = read_text(file, "the location of the ledger")?;
+    Ok(text.trim().to_owned())
 }
 
-impl Origin {
-    fn read(&self) -> Result<String> {
-        let text = read_text(&self.path, "the location of the ledger")?;
-        Ok(text.trim().to_owned())
-    }
-
-    /// Reads the URL of a PostgreSQL ledger again.
-    fn into_address_origin(self) -> AddressOrigin {
-        Arc::new(move || {
-            let text = self.read()?;
-            if is_postgres(&text) {
-                PostgresAddress::parse(&text, self.password.as_deref())
-            } else {
-                let what = format!("{} has no URL of PostgreSQL", self.path.display());
-                Err(Error::new(Kind::Config, what))
-            }
-        })
-    }
+/// Reads the URL of a PostgreSQL ledger again. `password` is for a URL without one.
+fn address_origin(file: PathBuf, password: Option<String>) -> AddressOrigin {
+    Arc::new(move || {
+        let text = read_location(&file)?;
+        if is_postgres(&text) {
+            PostgresAddress::parse(&text, password.as_deref())
+        } else {
+            let what = format!("{} has no URL of PostgreSQL", file.display());
+            Err(Error::new(Kind::Config, what))
+        }
+    })
 }
 
 #[cfg(test)]

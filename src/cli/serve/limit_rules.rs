@@ -20,6 +20,7 @@ struct RuleTable {
     quota: Option<String>,
     rate: Option<String>,
     allow_type: Option<Vec<String>>,
+    keys: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -66,10 +67,11 @@ pub fn rule(text: &str) -> Result<LimitRule> {
         quota: quota.map_err(wrong_value)?,
         allow_types: rule.allow_type,
         rate: rate.map_err(wrong_value)?,
+        keys: rule.keys,
     };
     if limits.is_empty() {
         return Err(wrong(
-            "it has neither quota nor rate nor allow_type".to_owned(),
+            "it has neither quota nor rate nor allow_type nor keys".to_owned(),
         ));
     }
     Ok(LimitRule {
@@ -83,11 +85,16 @@ pub fn rule(text: &str) -> Result<LimitRule> {
 ///
 /// # Errors
 /// As [`access::quota`].
-pub fn of_token(quota_text: Option<&str>, allow_types: &[String]) -> Result<OwnerLimits> {
+pub fn of_token(
+    quota_text: Option<&str>,
+    allow_types: &[String],
+    keys: &[String],
+) -> Result<OwnerLimits> {
     Ok(OwnerLimits {
         quota: quota_text.map(quota).transpose()?,
         allow_types: (!allow_types.is_empty()).then(|| allow_types.to_vec()),
         rate: None,
+        keys: (!keys.is_empty()).then(|| keys.to_vec()),
     })
 }
 
@@ -140,6 +147,8 @@ mod tests {
         let by_claim = rule("claim = \"plan=free\", quota = \"none\"").unwrap();
         assert_eq!(by_claim.claim, Some(("plan".into(), "free".into())));
         assert_eq!(by_claim.limits.quota, Some(Quota::default()));
+        let keys = rule("owner = \"token:ci-*\", keys = [\"app/**\"]").unwrap();
+        assert_eq!(keys.limits.keys, Some(vec!["app/**".to_owned()]));
     }
 
     #[test]

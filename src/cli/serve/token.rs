@@ -44,6 +44,8 @@ struct Line<'a> {
     quota: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     allow_types: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<&'a [String]>,
 }
 
 /// # Errors
@@ -72,9 +74,10 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
             expires,
             quota,
             allow_types,
+            keys,
             ..
         } => {
-            let limits = limit_rules::of_token(quota.as_deref(), allow_types)?;
+            let limits = limit_rules::of_token(quota.as_deref(), allow_types, keys)?;
             let token = ledger.add_limited_token(name, *expires, limits).await?;
             output::print(&(added(name, token.expose(), json) + "\n"))?;
             if !settings.quiet() {
@@ -133,6 +136,7 @@ fn added(name: &str, secret: &str, json: bool) -> String {
         owner: None,
         quota: None,
         allow_types: None,
+        keys: None,
     })
 }
 
@@ -151,6 +155,7 @@ fn listed(token: &ApiToken, json: bool, columns: Option<usize>) -> String {
             owner: token.owner.as_deref(),
             quota: token.limits.quota.map(limit_rules::quota_text),
             allow_types: token.limits.allow_types.as_deref(),
+            keys: token.limits.keys.as_deref(),
         });
     }
     if let Some(columns) = columns {

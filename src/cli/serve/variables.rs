@@ -11,9 +11,9 @@ use crate::cli::output;
 use crate::report::safe;
 use upload_types::error::{Error, Kind, Result};
 
-/// The flags that the variables set. An empty variable counts as not set. Warns of a variable with
-/// the prefix that names no setting: it may be misspelt, or of a container system that sets
-/// variables for a service of that name.
+/// The flags that the variables set. A variable without text, or with blanks only, counts as not
+/// set. Warns of a variable with the prefix that names no setting: it may be misspelt, or of a
+/// container system that sets variables for a service of that name.
 ///
 /// # Errors
 /// [`Kind::Config`] for a wrong value.
@@ -27,7 +27,7 @@ pub fn flags(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
         else {
             continue;
         };
-        if value.is_empty() {
+        if value.to_str().is_some_and(|text| text.trim().is_empty()) {
             continue;
         }
         match keys.iter().find(|key| key.variable() == name) {

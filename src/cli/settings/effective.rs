@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::lookup::Settings;
 use super::origin::{Origin, Setting};
-use crate::cli::args::{ColorWhen, ConfigArgs, ProgressStyle};
+use crate::cli::args::{ColorWhen, ConfigArgs, IfExists, KeyStyle, ProgressStyle};
 use crate::cli::parse;
 use upload_types::error::Result;
 
@@ -55,12 +55,19 @@ impl Settings {
             .map(|found| found.map(|proxy| proxy.to_string()))
             .or(proxy_variable.map(|found| found.map(str::to_owned)));
         let part_size = self.part_size_setting(flags.part_size)?;
+        let key_style = self.key_style_setting(flags.key_style)?;
+        let if_exists = self.if_exists_setting(flags.if_exists)?;
         let stall_after = self.stall_after_setting(connection)?;
         let not_empty = |found: &Setting<String>| !found.value.is_empty();
         Ok(vec![
             entry("backend", backend),
             entry("token", Some(token)),
             entry("part_size", part_size.map(|found| found.map(size))),
+            entry(
+                "key_style",
+                key_style.map(|found| found.map(KeyStyle::name)),
+            ),
+            entry("if_exists", Some(if_exists.map(IfExists::name))),
             entry("jobs", Some(self.jobs_setting(flags.jobs)?)),
             entry(
                 "limit_rate",

@@ -12,7 +12,7 @@ use super::origin::{Origin, Setting};
 use super::token::TokenSource;
 use super::values::Proxy;
 use crate::backend::StoreHost;
-use crate::cli::args::{ConnectionArgs, NetworkArgs, S3Args};
+use crate::cli::args::{ConnectionArgs, IfExists, KeyStyle, NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 use upload_net::PROXY_VARIABLES;
 use upload_types::Token;
@@ -198,6 +198,29 @@ impl Settings {
             DurationOrNever::After(GIVE_UP_WITHOUT_TERMINAL)
         };
         Ok(found.unwrap_or_else(|| Setting::default(default)))
+    }
+
+    /// `None` lets the backend decide: see [`Settings::keys`](Settings::keys).
+    pub(super) fn key_style_setting(
+        &self,
+        flag: Option<KeyStyle>,
+    ) -> Result<Option<Setting<KeyStyle>>> {
+        self.parsed_flag_or_file(
+            "key_style",
+            flag,
+            |keys| keys.key_style.clone(),
+            |text| KeyStyle::parse(&text),
+        )
+    }
+
+    pub(super) fn if_exists_setting(&self, flag: Option<IfExists>) -> Result<Setting<IfExists>> {
+        let found = self.parsed_flag_or_file(
+            "if_exists",
+            flag,
+            |keys| keys.if_exists.clone(),
+            |text| IfExists::parse(&text),
+        )?;
+        Ok(found.unwrap_or_else(|| Setting::default(IfExists::Same)))
     }
 
     pub(super) fn part_size_setting(&self, flag: Option<u64>) -> Result<Option<Setting<u64>>> {

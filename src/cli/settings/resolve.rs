@@ -10,7 +10,8 @@ use super::origin::{Origin, Setting};
 use super::token::{self, TokenSource};
 use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
-    ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
+    self, ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs,
+    WaitState,
 };
 use crate::cli::parse::{Jobs, LimitRate};
 use crate::cli::permissions::warn_if_others_can_read;
@@ -20,6 +21,7 @@ use crate::transfer::WaitFor;
 use upload_net::{Network, Roots};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
+use upload_types::wire::IfExists;
 
 impl Settings {
     #[must_use]
@@ -217,23 +219,18 @@ impl Settings {
         })
     }
 
-    /// The settings of `put` alone.
+    /// The settings of `put` alone. `files` are the paths without a destination.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in
-    /// the configuration file.
-    pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
-        if flags.name.is_some() && flags.paths.len() > 1 {
+    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong value in the
+    /// configuration file.
+    pub fn put(&self, flags: &PutArgs, files: &[PathBuf]) -> Result<PutOptions> {
+        let has_several = files.len() > 1 && !flags.stream.from_command;
+        if flags.name.is_some() && (has_several || flags.selection.is_set()) {
             return Err(Error::new(
                 Kind::Usage,
                 "--name is for a single file, but several are given",
             ));
-        }
-        if flags.paths.iter().any(|path| path.as_os_str() == "-") {
-            return Err(
-                Error::new(Kind::Usage, "reading from standard input is not supported")
-                    .with_hint("to upload a file named '-', pass ./-"),
-            );
         }
         let mut metadata = BTreeMap::new();
         for (key, value) in &flags.metadata {
@@ -252,7 +249,7 @@ impl Settings {
             ));
         }
         Ok(PutOptions {
-            paths: flags.paths.clone(),
+            paths: files.to_vec(),
             name: flags.name.clone(),
             part_size: self
                 .part_size_setting(flags.part_size)?
@@ -260,10 +257,26 @@ impl Settings {
             content_type: flags.content_type.clone(),
             metadata,
             attributes: Box::new(flags.attributes.attributes()?),
+            key_style: self
+                .key_style_setting(flags.key_style)?
+                .map(|found| found.value),
+            if_exists: match (flags.if_exists, flags.force) {
+                (None, true) => IfExists::Overwrite,
+                (flag, _) => exists_rule(self.if_exists_setting(flag)?.value),
+            },
             if_changed: flags.if_changed,
             force: flags.force,
             dry_run: flags.dry_run,
         })
+    }
+}
+
+fn exists_rule(rule: args::IfExists) -> IfExists {
+    match rule {
+        args::IfExists::Same => IfExists::Same,
+        args::IfExists::Fail => IfExists::Fail,
+        args::IfExists::Overwrite => IfExists::Overwrite,
+        args::IfExists::Skip => IfExists::Skip,
     }
 }
 

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cli::args::{CommandLine, ConfigArgs, GlobalArgs, IfChanged, Verb};
 use upload_types::error::{Kind, Result};
+use upload_types::wire::IfExists;
 
 const HTTPS: &str = "https://up.example";
 
@@ -211,6 +212,8 @@ fn wrong_value_is_a_usage_error_for_flags_and_a_configuration_error_otherwise() 
     );
     for text in [
         "part_size = \"1MiB\"",
+        "key_style = \"path\"",
+        "if_exists = \"replace\"",
         "jobs = 0",
         "give_up_after = \"soon\"",
         "color = \"pink\"",
@@ -320,13 +323,13 @@ fn conflicting_flags_of_put_are_usage_errors() {
         else {
             panic!("put")
         };
-        Settings::load(&global, empty()).unwrap().put(&flags)
+        let settings = Settings::load(&global, empty()).unwrap();
+        settings.put(&flags, &flags.paths)
     };
     assert_eq!(
         put(&["a", "b", "--name", "n"]).unwrap_err().kind(),
         Kind::Usage
     );
-    assert_eq!(put(&["-"]).unwrap_err().kind(), Kind::Usage);
     assert_eq!(
         put(&["a", "--meta", "k=1", "--meta", "k=2"])
             .unwrap_err()
@@ -346,6 +349,11 @@ fn conflicting_flags_of_put_are_usage_errors() {
     assert_eq!(options.part_size, Some(8_000_000));
     assert_eq!(options.metadata.get("k").map(String::as_str), Some("1"));
     assert_eq!(options.if_changed, IfChanged::Restart);
+    assert_eq!(options.if_exists, IfExists::Same);
+    let forced = put(&["a", "--force"]).unwrap();
+    assert_eq!(forced.if_exists, IfExists::Overwrite);
+    let kept = put(&["a", "--force", "--if-exists", "fail"]).unwrap();
+    assert_eq!(kept.if_exists, IfExists::Fail);
 }
 
 #[test]

@@ -9,14 +9,14 @@ use upload_net::Network;
 use url::Url;
 
 use crate::backend::{Header, StoreHost, TokenFile};
-use crate::cli::args::IfChanged;
+use crate::cli::args::{IfChanged, KeyStyle};
 use crate::cli::backend_spec::PlainHttp;
 use crate::cli::receipt_target::ReceiptTarget;
 use crate::journal::S3Service;
 use crate::transfer::WaitFor;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::Attributes;
+use upload_types::wire::{Attributes, IfExists};
 
 /// How to reach a backend and its store.
 #[derive(Debug, Clone)]
@@ -202,6 +202,9 @@ pub struct PutOptions {
     pub content_type: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub attributes: Box<Attributes>,
+    /// `None` lets the backend decide.
+    pub key_style: Option<KeyStyle>,
+    pub if_exists: IfExists,
     pub if_changed: IfChanged,
     pub force: bool,
     pub dry_run: bool,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use upload::journal::State;
+use upload_types::UploadId;
 use upload_types::wire::Receipt;
 
 use super::state::{Case, ClientModel};
@@ -104,7 +105,8 @@ impl ClientModel {
         {
             return Err(format!("a receipt is wrong: {receipt:?} {object:?}"));
         }
-        let records = case.journal().by_id(receipt.id.as_str()).unwrap();
+        let id = receipt.id.as_ref().map_or("", UploadId::as_str);
+        let records = case.journal().by_id(id).unwrap();
         let is_recorded = records
             .iter()
             .any(|upload| upload.state == State::Completed && upload.receipt.is_some());

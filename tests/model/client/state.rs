@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use upload::journal::Journal;
-use upload::transfer::{Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use upload::transfer::{IfGone, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use upload_types::wire::IfExists;
 
 use crate::bucket::Bucket;
 use crate::gateway::TestGateway;
@@ -47,9 +48,12 @@ impl Case {
             type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
             attributes: Box::default(),
+            key: None,
+            if_exists: IfExists::Same,
             part_size: Some(PART),
             force: false,
             on_change,
+            if_gone: IfGone::Fail,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The expected state of ledger and bucket after each response and each step.
 
 use serde_json::{Value, json};
+use upload_types::UploadId;
 use upload_types::wire::{Receipt, UploadState};
 
 use super::requests::Request;
@@ -195,7 +196,7 @@ impl ContractModel {
                     .is_some_and(|checksum| checksum.as_str() == object.checksum)
                 && receipt.etag.as_str() == object.etag
                 && receipt.key.as_str() == row.key
-                && receipt.id.as_str() == row.id;
+                && receipt.id.as_ref().map(UploadId::as_str) == Some(row.id.as_str());
             if !is_correct {
                 return Err(format!(
                     "a receipt is wrong: {receipt:?} {object:?} {row:?}"

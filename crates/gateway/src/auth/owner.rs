@@ -21,6 +21,13 @@ impl Owner {
         Self(segment, Arc::default())
     }
 
+    /// An owner with limits of its own.
+    #[cfg(test)]
+    #[must_use]
+    pub fn with_limits(segment: String, limits: OwnerLimits) -> Self {
+        Self::of_request(segment, String::new(), limits)
+    }
+
     /// The owner of a request, with the limits that apply to this request.
     #[must_use]
     pub(super) fn of_request(segment: String, subject: String, limits: OwnerLimits) -> Self {

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
+use crate::key_patterns;
 use crate::ledger::{ApiToken, Ledger, NewToken};
 use crate::limits::OwnerLimits;
 use crate::validation;
@@ -67,7 +68,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::add_token`]; [`Kind::Usage`] for a lifetime that ends after the last possible
-    /// timestamp, and for a content type that is not a glob.
+    /// timestamp, and for a content type or a pattern of keys that is not a glob.
     pub async fn add_limited_token(
         &self,
         name: &str,
@@ -91,6 +92,11 @@ impl Ledger {
                 format!("{glob:?} is not type/subtype, type/* or */*"),
             )
             .with_hint("name one content type in each glob, such as video/mp4 or video/*"));
+        }
+        let mut patterns = limits.keys.iter().flatten();
+        if let Some(pattern) = patterns.find(|pattern| !key_patterns::is_key_pattern(pattern)) {
+            let text = format!("{pattern:?} is not a pattern of keys");
+            return Err(Error::new(Kind::Usage, text).with_hint(key_patterns::PATTERN_HINT));
         }
         self.create_token(name, expires_at, limits).await
     }

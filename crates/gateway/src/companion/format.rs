@@ -96,6 +96,7 @@ pub fn begin_request(
             .filter(|content_type| !content_type.is_empty())
             .unwrap_or(DEFAULT_CONTENT_TYPE)
             .to_owned(),
+        expected_size: None,
         part_size: None,
         metadata: metadata
             .into_iter()
@@ -103,6 +104,8 @@ pub fn begin_request(
             .collect(),
         attributes: Box::default(),
         modified: None,
+        key: None,
+        if_exists: None,
         holder: None,
         parts: None,
     })

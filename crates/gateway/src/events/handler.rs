@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::message::CreatedObject;
 use crate::problem::Refusal;
 use crate::service::{Confirmation, Service};
+use upload_types::Key;
 
 /// Checks each object. Objects outside the gateway's bucket or prefix are ignored.
 ///
@@ -14,23 +15,33 @@ use crate::service::{Confirmation, Service};
 /// The refusal for a failed store or ledger; the event must be delivered again.
 pub async fn handle(service: &Arc<Service>, objects: &[CreatedObject]) -> Result<(), Refusal> {
     for object in objects {
-        let key = object
+        // A key that a client has chosen may have any character: each reading is looked up.
+        let mut keys: Vec<Key> = object
             .key_candidates()
-            .find_map(|key| service.own_key(object.bucket(), &key));
-        let Some(key) = key else {
+            .filter_map(|key| service.own_key(object.bucket(), &key))
+            .collect();
+        keys.dedup();
+        let Some(first) = keys.first() else {
             tracing::debug!(
                 bucket = object.bucket(),
                 "event ignored: the object is in another bucket or prefix"
             );
             continue;
         };
-        match service.confirm(&key).await? {
-            Confirmation::Decided => tracing::info!(%key, "event has decided an upload"),
-            Confirmation::NothingToDo => {}
-            Confirmation::UnknownKey => {
-                tracing::warn!(%key, "event names a key that no upload has");
-                service.record_unknown_key(&key, Timestamp::now()).await?;
+        let mut is_known = false;
+        for key in &keys {
+            match service.confirm(key).await? {
+                Confirmation::Decided => {
+                    is_known = true;
+                    tracing::info!(%key, "event has decided an upload");
+                }
+                Confirmation::NothingToDo => is_known = true,
+                Confirmation::UnknownKey => {}
             }
+        }
+        if !is_known {
+            tracing::warn!(key = %first, "event names a key that no upload has");
+            service.record_unknown_key(first, Timestamp::now()).await?;
         }
     }
     Ok(())

@@ -26,8 +26,8 @@ impl CreatedObject {
         &self.bucket
     }
 
-    /// The possible readings of the key. The first one that is a key of the gateway is the right
-    /// one, since keys of the gateway need no encoding.
+    /// The possible readings of the key. Those that the gateway makes need no encoding; one that a
+    /// client has chosen may be any of the readings.
     pub fn key_candidates(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let percent = |text: &str| {
             percent_decode_str(text)

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::open_state::IS_OPEN;
 use super::sql::values;
 use super::stored_bytes::release_held_bytes;
 use super::transition::{TransitionOutcome, state_and_epoch};
@@ -41,7 +42,7 @@ impl Ledger {
     /// Moves an upload with an object from one of the states `from` to `aborting`, and takes it
     /// until `until`. Its bytes are not held any more, and its hooks are not run any more. It no
     /// longer counts as expired, so that no sweep finds its object again. Returns false if the
-    /// upload is in none of these states.
+    /// upload is in none of these states, or if another upload is unfinished at its chosen key.
     pub async fn start_removing(
         &self,
         id: &UploadId,
@@ -53,7 +54,8 @@ impl Ledger {
             let sql = format!(
                 "UPDATE upload SET state = 'aborting', lease_until = ?2, cleanup_at = NULL, ended_at = NULL, rejection = NULL, \
                  may_land_until = NULL, expires_at = CASE WHEN expires_at = 0 THEN created_at ELSE expires_at END \
-                 WHERE id = ?1 AND state IN ({})",
+                 WHERE id = ?1 AND state IN ({}) AND (chosen_key IS NULL OR NOT EXISTS \
+                 (SELECT 1 FROM upload other WHERE other.key = upload.key AND other.{IS_OPEN}))",
                 sql_list(from)
             );
             if tx.execute(&sql, values![id.as_str(), until])? != 1 {

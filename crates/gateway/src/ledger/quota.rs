@@ -3,24 +3,51 @@
 //!
 //! Not here: the comparison with the quota (`limits`).
 
+use std::fmt;
+
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::key_usage::insert_or_find;
 use super::sql::{self, Row, SqlError, TransactionEnd, values};
 use super::transaction::Transaction;
 use super::uploads::{self, NewUpload, Upload};
 use crate::limits::{Excess, Quota, Usage};
 use upload_types::UploadId;
 
+/// Why an upload was not begun.
+pub enum BeginRefusal {
+    Excess(Excess),
+    /// This upload, of any owner, is unfinished at the chosen key.
+    KeyInUse(Box<Upload>),
+}
+
+/// Shows no token.
+impl fmt::Debug for BeginRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Excess(excess) => f.debug_tuple("Excess").field(excess).finish(),
+            Self::KeyInUse(open) => f.debug_tuple("KeyInUse").field(&open.id).finish(),
+        }
+    }
+}
+
 impl Ledger {
-    /// Like [`Ledger::begin`], but writes nothing if the owner would exceed the quota. A repetition
-    /// of an earlier request is not counted.
+    /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
+    /// idempotency key before. Returns the upload with that key, and whether it is the new one.
+    /// Writes nothing if the owner would exceed the quota, or if another upload is unfinished at
+    /// the key. A repetition of an earlier request is not counted.
     pub async fn begin_within_quota(
         &self,
         new: NewUpload,
         quota: Quota,
-    ) -> LedgerResult<Result<(Upload, bool), Excess>> {
+    ) -> LedgerResult<Result<(Upload, bool), BeginRefusal>> {
         if quota == Quota::default() {
-            return self.begin(new).await.map(Ok);
+            return self
+                .write(move |tx| {
+                    let begun = insert_or_find(tx, &new)?;
+                    Ok(begun.map_err(BeginRefusal::KeyInUse))
+                })
+                .await;
         }
         self.write_or_roll_back(move |tx| {
             if let Some(upload) = uploads::find_by_idempotency_key(tx, &new)? {
@@ -28,15 +55,13 @@ impl Ledger {
             }
             let usage = usage(tx, &new.spec.owner)?;
             if let Some(excess) = quota.excess(usage, new.spec.plan.size()) {
-                return Ok((Err(excess), TransactionEnd::RollBack));
+                return Ok((Err(BeginRefusal::Excess(excess)), TransactionEnd::RollBack));
             }
-            let begun = if let Some(upload) = uploads::insert(tx, &new)? {
-                (upload, true)
-            } else {
-                let earlier = uploads::find_by_idempotency_key(tx, &new)?;
-                (earlier.ok_or(SqlError::MissingRow)?, false)
-            };
-            Ok((Ok(begun), TransactionEnd::Commit))
+            let begun = insert_or_find(tx, &new)?;
+            Ok((
+                begun.map_err(BeginRefusal::KeyInUse),
+                TransactionEnd::Commit,
+            ))
         })
         .await
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::open_state::IS_OPEN;
 use super::parts::delete_parts;
 use super::sql::values;
 use super::uploads::{COLUMNS, Upload, read_upload, sql_list};
@@ -18,10 +19,6 @@ use upload_types::wire::UploadState;
 
 /// The maximum number of rows that the sweep takes at a time.
 pub const SWEEP_BATCH_ROWS: usize = 100;
-
-/// The condition for open uploads. SQLite uses the index `open_upload_by_lease` only for exactly
-/// this text, which is the condition of the index.
-const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
 
 /// The states of [`IS_OPEN`].
 const UNFINISHED: [UploadState; 4] = [

@@ -52,7 +52,7 @@ pub(super) fn transition_with_plan(
 ) -> sql::Result<Result<Plan, TransitionOutcome>> {
     let sql = format!(
         "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 \
-         WHERE id = ?1 AND epoch = ?5 AND state IN ({}) RETURNING size, part_size",
+         WHERE id = ?1 AND epoch = ?5 AND state IN ({}) RETURNING size, part_size, double_after",
         sql_list(from)
     );
     let row = values![
@@ -63,7 +63,7 @@ pub(super) fn transition_with_plan(
         epoch
     ];
     for _ in 0..MAX_ATTEMPTS {
-        if let Some(plan) = tx.find(&sql, row, |row| read_plan(row, 0))? {
+        if let Some(plan) = tx.find(&sql, row, |row| read_plan(row, 0, 2))? {
             return Ok(Ok(plan));
         }
         let (state, current) = state_and_epoch(tx, id)?;

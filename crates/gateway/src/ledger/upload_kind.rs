@@ -5,6 +5,9 @@
 pub enum UploadKind {
     /// By a plan: size and SHA-256 of every part are declared before the part is sent.
     Declared,
+    /// As a stream: size and SHA-256 of each part are declared before the part is sent, and the
+    /// last part gives the size of the upload.
+    Streamed,
     /// As a multipart upload with parts of any size, which only the store can list.
     Multipart,
     /// As one form that a browser posts to the store. The gateway is not notified.
@@ -12,15 +15,27 @@ pub enum UploadKind {
 }
 
 impl UploadKind {
-    const ALL: [Self; 3] = [Self::Declared, Self::Multipart, Self::FormPost];
+    const ALL: [Self; 4] = [
+        Self::Declared,
+        Self::Streamed,
+        Self::Multipart,
+        Self::FormPost,
+    ];
 
     /// The name in the ledger.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Declared => "declared",
+            Self::Streamed => "streamed",
             Self::Multipart => "multipart",
             Self::FormPost => "form_post",
         }
+    }
+
+    /// Whether each part is declared, with its SHA-256, before it is sent.
+    #[must_use]
+    pub fn declares_parts(self) -> bool {
+        matches!(self, Self::Declared | Self::Streamed)
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {

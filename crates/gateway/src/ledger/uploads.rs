@@ -9,16 +9,19 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 
+use super::chosen_key::ChosenKey;
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::open_state::IS_OPEN;
 use super::rejection::Rejection;
-use super::sql::{self, Row, SqlError, damaged, values};
+use super::sql::{self, Row, damaged, values};
 use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
 use upload_types::plan::Plan;
+use upload_types::schedule::Schedule;
 use upload_types::wire::{Attributes, Limits, PartSpec, Receipt, UploadState};
-use upload_types::{Key, Sha256, UploadId};
+use upload_types::{ETag, Key, Sha256, UploadId};
 
 /// The fields of an upload that are fixed when it begins.
 #[derive(Clone)]
@@ -35,10 +38,14 @@ pub struct UploadSpec {
     pub metadata: BTreeMap<String, String>,
     pub attributes: Box<Attributes>,
     pub kind: UploadKind,
-    /// If the upload is not declared, a placeholder until the upload is completing, and from then
-    /// on the plan computed from the parts that the store lists.
+    /// Of a stream: the plan of the parts that were signed so far, and from the time at which the
+    /// upload is completing the plan of all parts. Of an upload from a browser: a placeholder until
+    /// the upload is completing, and from then on the plan computed from the parts that the store
+    /// lists.
     pub plan: Plan,
     pub key: Key,
+    /// Present if the client has chosen the key.
+    pub chosen: Option<ChosenKey>,
     /// A random value in the object's metadata. It distinguishes the upload's object from any other
     /// object at the key.
     pub token: String,
@@ -58,8 +65,11 @@ impl UploadSpec {
     #[must_use]
     pub fn is_single(&self) -> bool {
         match self.kind {
-            UploadKind::Declared => self.plan.is_single(),
-            UploadKind::Multipart => false,
+            UploadKind::Declared => {
+                let is_put = self.chosen.as_ref().is_none_or(|chosen| chosen.single_put);
+                self.plan.is_single() && is_put
+            }
+            UploadKind::Streamed | UploadKind::Multipart => false,
             UploadKind::FormPost => true,
         }
     }
@@ -99,6 +109,8 @@ pub struct Upload {
     /// Of an ended upload: until this time, a request that was signed earlier may create its
     /// object.
     pub may_land_until: Option<Timestamp>,
+    /// Whether the object of another upload has taken its key.
+    pub is_replaced: bool,
 }
 
 /// Most of the fields are in the spec.
@@ -112,33 +124,37 @@ impl Deref for Upload {
 
 /// The columns that [`read_upload`] expects, in its order.
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
-    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, attributes";
+    part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, \
+    chosen_key, replaces, is_replaced, double_after, attributes";
+/// The number of [`COLUMNS`].
+pub(super) const COLUMN_COUNT: usize = 27;
 
 impl Ledger {
-    /// Inserts the upload and a row for each part that is pinned, unless its owner has used the
-    /// idempotency key before. Returns the upload with that key, and whether it is the new one.
-    pub async fn begin(&self, new: NewUpload) -> LedgerResult<(Upload, bool)> {
-        self.write(move |tx| {
-            if let Some(upload) = insert(tx, &new)? {
-                return Ok((upload, true));
-            }
-            let earlier = find_by_idempotency_key(tx, &new)?;
-            Ok((earlier.ok_or(SqlError::MissingRow)?, false))
-        })
-        .await
-    }
-
     /// An upload by its id. Returns `None` if it belongs to another owner.
     pub async fn upload(&self, owner: &str, id: &UploadId) -> LedgerResult<Option<Upload>> {
         let (owner, id) = (owner.to_owned(), id.clone());
         self.read(move |tx| find(tx, &owner, &id)).await
     }
 
-    /// An upload by its key, of any owner.
+    /// An upload by its id, of any owner.
+    pub async fn upload_by_id(&self, id: &UploadId) -> LedgerResult<Option<Upload>> {
+        let id = id.clone();
+        self.read(move |tx| {
+            let sql = format!("SELECT {COLUMNS} FROM upload WHERE id = ?1");
+            tx.find(&sql, values![id.as_str()], read_upload)
+        })
+        .await
+    }
+
+    /// The upload at a key, of any owner. If several have a chosen key: the unfinished one,
+    /// otherwise the newest one that is complete, otherwise the newest one.
     pub async fn upload_by_key(&self, key: &Key) -> LedgerResult<Option<Upload>> {
         let key = key.to_string();
         self.read(move |tx| {
-            let sql = format!("SELECT {COLUMNS} FROM upload WHERE key = ?1");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM upload WHERE key = ?1 ORDER BY CASE WHEN {IS_OPEN} THEN 0 \
+                 WHEN state IN ('verified', 'ready') THEN 1 + is_replaced ELSE 3 END, created_at DESC, id DESC LIMIT 1"
+            );
             tx.find(&sql, values![key.as_str()], read_upload)
         })
         .await
@@ -262,14 +278,14 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
 }
 
 /// Inserts the upload and its pinned parts. Returns `None` if its owner has used the idempotency
-/// key before.
+/// key before, or if another upload is unfinished at its key.
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
     let attributes = (!spec.attributes.is_empty())
         .then(|| serde_json::to_string(&spec.attributes))
         .transpose()
-        .map_err(|_| damaged(22, "attributes"))?;
+        .map_err(|_| damaged(26, "attributes"))?;
     // The form of an upload by form is signed at once, too.
     let is_signed_at_once = !new.pinned.is_empty() || spec.kind == UploadKind::FormPost;
     let state = if is_signed_at_once {
@@ -277,13 +293,20 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     } else {
         UploadState::Pending
     };
-    // On PostgreSQL, this waits for another gateway that is inserting the same idempotency key.
+    // On PostgreSQL, this waits for another gateway that is inserting the same idempotency key, or
+    // an upload at the same chosen key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
-         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, attributes, epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 1) \
-         ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
+         part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, chosen_key, replaces, double_after, attributes, \
+         epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, 1) \
+         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
+    let replaces = spec
+        .chosen
+        .as_ref()
+        .and_then(|chosen| chosen.replaces.as_ref());
+    let replaces = replaces.map(ETag::as_str);
     let row = values![
         spec.id.as_str(),
         &spec.owner,
@@ -294,7 +317,11 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         &spec.content_type,
         &metadata,
         spec.plan.part_size(),
-        spec.plan.count(),
+        if spec.kind == UploadKind::Streamed {
+            0
+        } else {
+            spec.plan.count()
+        },
         spec.key.as_str(),
         &spec.token,
         new.holder.as_deref(),
@@ -303,6 +330,9 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         new.renewed.expires_at,
         state.name(),
         spec.kind.name(),
+        spec.chosen.as_ref().map(ChosenKey::transfer),
+        replaces,
+        spec.plan.schedule().double_after().unwrap_or(0),
         attributes.as_deref(),
     ];
     let Some(upload) = tx.find(&sql, row, read_upload)? else {
@@ -319,20 +349,25 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     Ok(Some(upload))
 }
 
-/// Reads the size of an upload from the column `size`, and the size of its parts from the next one.
-pub(super) fn read_plan(row: &Row<'_>, size: usize) -> sql::Result<Plan> {
+/// Reads the size of an upload from the column `size`, the size of its parts from the next one, and
+/// the number of parts after which it doubles.
+pub(super) fn read_plan(row: &Row<'_>, size: usize, double_after: usize) -> sql::Result<Plan> {
     let part_size = size + 1;
-    Plan::pinned(row.number(size)?, row.number(part_size)?)
+    let (bytes, part_bytes) = (row.number(size)?, row.number(part_size)?);
+    let double_after = u32::try_from(row.number(double_after)?)
+        .map_err(|_| damaged(double_after, "not a number of parts"))?;
+    Schedule::pinned(part_bytes, Some(double_after).filter(|parts| *parts > 0))
+        .and_then(|schedule| Plan::of_stream(bytes, schedule))
         .map_err(|_| damaged(part_size, "not a plan"))
 }
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
-    let attributes: Option<String> = row.optional(22)?;
+    let attributes: Option<String> = row.optional(26)?;
     let attributes: Option<Box<Attributes>> = attributes
         .map(|json| serde_json::from_str(&json))
         .transpose()
-        .map_err(|_| damaged(22, "not attributes"))?;
+        .map_err(|_| damaged(26, "not attributes"))?;
     let spec = UploadSpec {
         id: row
             .text(0)?
@@ -346,11 +381,12 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,
         attributes: attributes.unwrap_or_default(),
         kind: UploadKind::from_name(&row.text(7)?).ok_or(damaged(7, "not a kind of upload"))?,
-        plan: read_plan(row, 8)?,
+        plan: read_plan(row, 8, 25)?,
         key: row
             .text(10)?
             .parse()
             .map_err(|_| damaged(10, "not a key"))?,
+        chosen: ChosenKey::read(row, 22)?,
         token: row.text(11)?,
         created_at: row.time(12)?,
     };
@@ -373,5 +409,6 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         receipt: receipt.map_err(|_| damaged(19, "not a receipt"))?,
         rejection: rejection.map_err(|_| damaged(20, "not a rejection"))?,
         may_land_until: row.optional_time(21)?,
+        is_replaced: row.number(24)? != 0,
     })
 }

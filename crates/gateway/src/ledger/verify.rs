@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::{LedgerError, LedgerResult};
-use super::sql::{self, TransactionEnd, commit_if, values};
+use super::key_usage::mark_replaced;
+use super::sql::{self, Row, TransactionEnd, commit_if, values};
 use super::transaction::Transaction;
 use super::uploads::{add_stored_bytes, sql_list};
 use upload_types::UploadId;
@@ -95,8 +96,10 @@ impl Verified {
     fn new(receipt: &Receipt, hooks_due: Option<Timestamp>) -> LedgerResult<Self> {
         let json = serde_json::to_string(receipt)
             .map_err(|error| LedgerError::encode("a receipt", error))?;
+        let id = receipt.id.clone();
+        let unnamed = || serde::ser::Error::custom("it names no upload");
         Ok(Self {
-            id: receipt.id.clone(),
+            id: id.ok_or_else(|| LedgerError::encode("a receipt", unnamed()))?,
             size: i64::try_from(receipt.size).unwrap_or(i64::MAX),
             receipt: json,
             hooks_due,
@@ -120,15 +123,19 @@ impl Verified {
         let sql = format!(
             "UPDATE upload SET state = ?2, receipt = ?3, held_bytes = ?5, may_land_until = NULL, ended_at = NULL, \
              cleanup_at = CASE WHEN cleanup_at IS NULL AND {IS_LISTED} THEN expires_at ELSE cleanup_at END \
-             WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
+             WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({}) RETURNING key, chosen_key",
             sql_list(from)
         );
-        if tx.execute(
-            &sql,
-            values![id, to.name(), &self.receipt, epoch, self.size],
-        )? != 1
-        {
+        let row = values![id, to.name(), &self.receipt, epoch, self.size];
+        let read = |row: &Row<'_>| {
+            let chosen: Option<String> = row.optional(1)?;
+            Ok((row.text(0)?, chosen.is_some()))
+        };
+        let Some((key, is_chosen)) = tx.find(&sql, row, read)? else {
             return Ok(false);
+        };
+        if is_chosen {
+            mark_replaced(tx, &key, &self.id)?;
         }
         add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {

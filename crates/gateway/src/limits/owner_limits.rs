@@ -17,6 +17,9 @@ pub struct OwnerLimits {
     pub allow_types: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateLimit>,
+    /// Globs of the keys that the owner may choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<String>>,
 }
 
 /// A rate, or none.
@@ -53,6 +56,7 @@ impl OwnerLimits {
             quota: self.quota.or(other.quota),
             allow_types: self.allow_types.or(other.allow_types),
             rate: self.rate.or(other.rate),
+            keys: self.keys.or(other.keys),
         }
     }
 
@@ -80,12 +84,13 @@ mod tests {
             quota: Some(quota(2)),
             allow_types: Some(vec!["video/*".into()]),
             rate: Some(RateLimit::Unlimited),
+            keys: Some(vec!["app/**".into()]),
         };
         let both = own.clone().or(other.clone());
         assert_eq!(both.quota, own.quota);
         assert_eq!(
-            (both.allow_types, both.rate),
-            (other.allow_types, other.rate)
+            (both.allow_types, both.rate, both.keys),
+            (other.allow_types, other.rate, other.keys)
         );
         assert!(OwnerLimits::default().is_empty() && !own.is_empty());
     }

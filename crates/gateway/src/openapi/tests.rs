@@ -193,8 +193,9 @@ fn gateway_calls() -> Vec<Call> {
 /// The calls about the uploads of an owner.
 fn begin_calls() -> Vec<Call> {
     use Code::{
-        AttributeNotAllowed, Busy, Gone, IdempotencyMismatch, LeaseHeld, NameInvalid, NotFound,
-        PartPinned, QuotaExceeded, RateLimited, StoreRejected, StoreUnavailable, TypeNotAllowed,
+        AttributeNotAllowed, Busy, Exists, Gone, IdempotencyMismatch, KeyInUse, KeyInvalid,
+        KeyNotAllowed, LeaseHeld, NameInvalid, NotFound, PartPinned, QuotaExceeded, RateLimited,
+        StoreRejected, StoreUnavailable, TypeNotAllowed,
     };
 
     vec![
@@ -227,13 +228,17 @@ fn begin_calls() -> Vec<Call> {
             })],
             request: Some("BeginRequest"),
             errors: &[
+                KeyNotAllowed,
                 LeaseHeld,
                 PartPinned,
                 Busy,
+                Exists,
+                KeyInUse,
                 Gone,
                 TypeNotAllowed,
                 AttributeNotAllowed,
                 NameInvalid,
+                KeyInvalid,
                 IdempotencyMismatch,
                 RateLimited,
                 QuotaExceeded,
@@ -260,8 +265,8 @@ fn begin_calls() -> Vec<Call> {
 /// The calls about an unfinished upload.
 fn upload_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited, StoreRejected,
-        StoreUnavailable,
+        Busy, Gone, KeyInUse, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited,
+        StoreRejected, StoreUnavailable,
     };
 
     vec![
@@ -292,6 +297,7 @@ fn upload_calls() -> Vec<Call> {
             errors: &[
                 LeaseLost,
                 Busy,
+                KeyInUse,
                 NotAbortable,
                 RateLimited,
                 StoreRejected,
@@ -361,7 +367,7 @@ fn upload_calls() -> Vec<Call> {
 /// The calls that complete an upload and read its object.
 fn object_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreRejected,
+        Busy, Exists, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreRejected,
         StoreUnavailable,
     };
 
@@ -372,6 +378,7 @@ fn object_calls() -> Vec<Call> {
             errors: &[
                 LeaseLost,
                 Busy,
+                Exists,
                 Gone,
                 PartsMismatch,
                 SourceMismatch,

@@ -10,8 +10,8 @@ use super::url_ttl::Landing;
 use crate::auth::Owner;
 use crate::ledger::{Ending, TransitionOutcome, Upload};
 use crate::metrics::metrics;
-use crate::problem::{Refusal, ledger_failed, store_failed};
-use upload_s3::Fault;
+use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
+use upload_s3::{DeleteCondition, Fault};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::wire::{Code, UploadState};
@@ -91,6 +91,12 @@ impl Service {
         let upload = self.find_row(owner, id).await?;
         let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
+            UploadState::Rejected
+                if finished == Finished::Remove && upload.keeps_rejected_object() =>
+            {
+                let detail = "the upload was rejected, and its object is kept for the operator";
+                return Err(Refusal::with_detail(Code::NotAbortable, detail));
+            }
             UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
             // The epoch is checked before the state, since the new holder may have changed the
             // state.
@@ -130,19 +136,26 @@ impl Service {
     /// expired one whose object was kept.
     ///
     /// # Errors
-    /// `busy` if its state has changed, `store_unavailable` (repeat the request).
+    /// `busy` if its state has changed, `key_in_use` while another upload is unfinished at its
+    /// chosen key, `store_unavailable` (repeat the request).
     async fn remove(&self, upload: &Upload) -> Result<(), Refusal> {
         // First, since the ledger forgets the key of the quarantine.
         if let Some(key) = upload.quarantine_key() {
             self.store
-                .delete_versions(&key, |object| upload.owns(object))
+                .delete_versions(&key, |object| upload.owns(object), DeleteCondition::None)
                 .await
                 .map_err(|fault| removal_failed(&fault))?;
         }
         let until = self.renewed().lease_until;
         let started = self.ledger.start_removing(&upload.id, REMOVABLE, until);
         if !started.await.map_err(ledger_failed)? {
-            return Err(Refusal::retry_after(Code::Busy, 1));
+            let in_use = self.ledger.is_key_in_use(&upload.key, &upload.id).await;
+            let code = if in_use.map_err(ledger_failed)? {
+                Code::KeyInUse
+            } else {
+                Code::Busy
+            };
+            return Err(Refusal::retry_after(code, 1));
         }
         let upload = Upload {
             state: UploadState::Aborting,
@@ -273,23 +286,43 @@ impl Service {
     }
 
     /// Deletes the object that carries the token of the upload, if there is one, with its versions.
+    /// At a chosen key, another upload could replace it in between: it is not deleted while another
+    /// one is unfinished there.
     pub(super) async fn delete_object(&self, upload: &Upload) -> Result<(), Fault> {
+        let mut condition = DeleteCondition::None;
+        if upload.chosen.is_some() {
+            if self.find_own_object(upload).await?.is_none() {
+                return Ok(());
+            }
+            let in_use = self.ledger.is_key_in_use(&upload.key, &upload.id).await;
+            if in_use.inspect_err(report_ledger_error).unwrap_or(true) {
+                let reason =
+                    "the object is not deleted while another upload is unfinished at its key";
+                return Err(Fault::Unavailable(reason.into()));
+            }
+            condition = DeleteCondition::Unchanged;
+        }
         let deletion = self
             .store
-            .delete_versions(&upload.key, |object| upload.owns(object))
+            .delete_versions(&upload.key, |object| upload.owns(object), condition)
             .await?;
         tracing::debug!(id = %upload.id, ?deletion, "object of an ended upload deleted");
         Ok(())
     }
 
     /// Aborts the multipart uploads at the upload's key. There may be several if the response to a
-    /// create was lost.
+    /// create was lost. At a chosen key only the one that the ledger names: others belong to other
+    /// uploads or to other programs.
     pub(super) async fn remove_multiparts(
         &self,
         upload: &Upload,
         named: NamedMultipart,
     ) -> Result<(), Fault> {
-        let mut multiparts = self.store.find(&upload.key).await?;
+        let mut multiparts = if upload.chosen.is_some() {
+            Vec::new()
+        } else {
+            self.store.find(&upload.key).await?
+        };
         let named_id = upload.store_upload.as_ref();
         multiparts.retain(|multipart| Some(multipart) != named_id);
         // The list of the store may lack the multipart upload that the ledger names.
@@ -306,6 +339,6 @@ impl Service {
     }
 }
 
-fn removal_failed(fault: &Fault) -> Refusal {
+pub(super) fn removal_failed(fault: &Fault) -> Refusal {
     store_failed("remove an upload", fault)
 }

@@ -10,12 +10,13 @@ use super::multipart::Reuse;
 use super::new_upload::Arrival;
 use super::shared_state::Service;
 use crate::auth::Owner;
-use crate::ledger::{NewUpload, Upload, UploadKind};
+use crate::ledger::{BeginRefusal, NewUpload, Upload, UploadKind};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed};
 use crate::validation;
 use upload_types::crash;
 use upload_types::plan::{Plan, PlanError};
+use upload_types::schedule::Schedule;
 use upload_types::wire::{
     Attributes, BeginRequest, BeginResponse, ClaimRequest, Code, UploadState,
 };
@@ -32,7 +33,8 @@ impl Service {
     /// began.
     ///
     /// # Errors
-    /// Those of [`validation::check_begin`]; `attribute_not_allowed`, `too_large`, `rate_limited`,
+    /// Those of [`validation::check_begin`], of [`Service::requested_key`] and of
+    /// [`Service::insert_at_key`]; `attribute_not_allowed`, `too_large`, `rate_limited`,
     /// `quota_exceeded`, `idempotency_mismatch`, `busy` while another request with the same key
     /// runs, `lease_held` for another holder, `store_unavailable`.
     pub async fn begin(
@@ -44,11 +46,16 @@ impl Service {
         validation::check_word("the idempotency key", idempotency_key)?;
         validation::check_begin(&request, &self.allow_types(owner))?;
         *request.attributes = self.check_attributes(*request.attributes)?;
-        let plan = self.plan(&request)?;
+        let requested = self.requested_key(owner, &request)?;
+        request.key = requested
+            .as_ref()
+            .map(|requested| requested.key.to_string());
+        let (kind, plan) = self.plan(&request)?;
         // Parts that do not match the plan are ignored: the client computed them before it got the
         // plan.
         let parts = request.parts.take().unwrap_or_default();
-        let parts = if validation::check_parts(&plan, &parts).is_ok() {
+        let is_planned = kind == UploadKind::Declared;
+        let parts = if is_planned && validation::check_parts(&plan, &parts).is_ok() {
             parts
         } else {
             Vec::new()
@@ -59,19 +66,23 @@ impl Service {
 
         let holder = request.holder.clone();
         let arrival = Arrival {
-            kind: UploadKind::Declared,
+            kind,
             plan,
             pinned: parts.clone(),
+            chosen: None,
         };
-        let renewed = self.renewed();
-        let new = NewUpload::from_request(
-            owner,
-            idempotency_key,
-            request,
-            arrival,
-            (self.now(), renewed),
-        )?;
-        let (mut upload, is_new) = self.insert(owner, new).await?;
+        let (mut upload, is_new) = match requested {
+            None => {
+                let times = (self.now(), self.renewed());
+                let new = NewUpload::from_request(owner, idempotency_key, request, arrival, times)?;
+                self.insert(owner, new).await?
+            }
+            // Boxed, since it is large, and most begins do not need it.
+            Some(requested) => {
+                let new = (request, arrival);
+                Box::pin(self.insert_at_key(owner, idempotency_key, &requested, new)).await?
+            }
+        };
         let is_open = accepts_parts(upload.state);
         if is_open {
             upload = self.ensure_multipart(upload, Reuse::unless(is_new)).await?;
@@ -98,7 +109,12 @@ impl Service {
             state,
             key: self.store.key_in_bucket(&upload.key),
             part_size: upload.plan.part_size(),
-            part_count: upload.plan.count(),
+            double_after: upload.plan.schedule().double_after(),
+            part_count: if kind == UploadKind::Streamed {
+                0
+            } else {
+                upload.plan.count()
+            },
             expires_at: upload.expires_at,
             parts: signed,
         };
@@ -117,14 +133,25 @@ impl Service {
         validation::check_attributes(attributes, &self.config().allow_attributes, conflict)
     }
 
-    fn plan(&self, request: &BeginRequest) -> Result<Plan, Refusal> {
-        let Some(size) = request.size else {
-            return Err(Refusal::with_detail(
-                Code::InvalidRequest,
-                "size must be a number; null is reserved",
-            ));
+    /// The plan of a source. That of a stream has no byte yet.
+    fn plan(&self, request: &BeginRequest) -> Result<(UploadKind, Plan), Refusal> {
+        let limits = &self.config().limits;
+        let (kind, plan) = match (request.size, request.expected_size) {
+            (Some(_), Some(_)) => {
+                let detail = "expected_size is for a source of unknown size";
+                return Err(Refusal::with_detail(Code::InvalidRequest, detail));
+            }
+            (Some(size), None) => (
+                UploadKind::Declared,
+                Plan::new(size, request.part_size, limits),
+            ),
+            (None, expected) => (
+                UploadKind::Streamed,
+                Schedule::new(expected, request.part_size, limits)
+                    .and_then(|schedule| Plan::of_stream(0, schedule)),
+            ),
         };
-        Plan::new(size, request.part_size, &self.config().limits).map_err(|error| {
+        let plan = plan.map_err(|error| {
             let code = match error {
                 PlanError::TooLarge { .. } => Code::TooLarge,
                 PlanError::PartSizeOutOfRange { .. } | PlanError::Indivisible { .. } => {
@@ -132,7 +159,8 @@ impl Service {
                 }
             };
             Refusal::with_detail(code, error.to_string())
-        })
+        })?;
+        Ok((kind, plan))
     }
 
     /// Inserts the row of a new upload, or finds the row of an earlier request with the same
@@ -145,12 +173,29 @@ impl Service {
         owner: &Owner,
         new: NewUpload,
     ) -> Result<(Upload, bool), Refusal> {
+        match self.try_insert(owner, new).await? {
+            Ok(begun) => Ok(begun),
+            Err(BeginRefusal::Excess(excess)) => Err(excess.into()),
+            Err(BeginRefusal::KeyInUse(_)) => Err(Refusal::retry_after(Code::KeyInUse, 1)),
+        }
+    }
+
+    /// Like [`Service::insert`], with the reason if the row was not inserted.
+    pub(super) async fn try_insert(
+        &self,
+        owner: &Owner,
+        new: NewUpload,
+    ) -> Result<Result<(Upload, bool), BeginRefusal>, Refusal> {
         let (sha256, kind, now) = (new.spec.request_sha256, new.spec.kind, new.spec.created_at);
-        let (upload, is_new) = self
+        let begun = self
             .ledger
             .begin_within_quota(new, self.quota(owner))
             .await
-            .map_err(ledger_failed)??;
+            .map_err(ledger_failed)?;
+        let (upload, is_new) = match begun {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         crash::point("gateway.begin.recorded");
         if upload.request_sha256 != sha256 || upload.kind != kind {
             return Err(Refusal::new(Code::IdempotencyMismatch));
@@ -161,7 +206,7 @@ impl Service {
             metrics().record_begun(size.unwrap_or(0));
             tracing::info!(id = %upload.id, key = %upload.key, size, ?kind, "upload begun");
         }
-        Ok((with_expiry(upload, now), is_new))
+        Ok(Ok((with_expiry(upload, now), is_new)))
     }
 
     /// The epoch for a repeated begin. The request is from the same client, since it has the

@@ -88,6 +88,7 @@ impl Service {
             kind,
             plan,
             pinned: Vec::new(),
+            chosen: None,
         };
         let new = NewUpload::from_request(
             owner,

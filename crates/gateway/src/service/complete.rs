@@ -19,14 +19,15 @@ use super::completion_source::CompletionSource;
 use super::lifecycle::{is_gone, refuse_transition, with_expiry};
 use super::shared_state::Service;
 use super::sign::check_declared;
+use super::stream;
 use super::url_ttl::Landing;
 use crate::auth::Owner;
-use crate::ledger::{Ending, TransitionOutcome, Upload};
+use crate::ledger::{Ending, TransitionOutcome, Upload, UploadKind};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, report_store_fault, store_rejected};
 use crate::time::in_milliseconds;
 use crate::validation;
-use upload_s3::{Fault, Head};
+use upload_s3::{Fault, Head, WriteCondition};
 use upload_types::crash;
 use upload_types::sync::lock;
 use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
@@ -35,19 +36,22 @@ use upload_types::{Checksum, UploadId};
 /// Seconds until a client may repeat a complete after its task has panicked.
 const PANIC_RETRY_SECONDS: u64 = 2;
 
+/// The outcome of a complete in the store, with the object at the key.
+pub(super) type StoreOutcome = (CompletionOutcome, Option<Head>);
+
 impl Service {
     /// Completes an upload, or returns the receipt of an earlier complete. If the outcome was
     /// unknown, a repetition checks the store again.
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
-    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost),
-    /// `rate_limited`, `not_found`, `store_unavailable`.
+    /// other parts, `exists` if another object is at the chosen key, `lease_lost`, `gone` (also for
+    /// an upload that the store has lost), `rate_limited`, `not_found`, `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
         owner: &Owner,
         id: &str,
-        request: CompleteRequest,
+        mut request: CompleteRequest,
     ) -> CompleteResult {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
@@ -70,9 +74,20 @@ impl Service {
             return Err(Refusal::new(Code::LeaseLost));
         }
         check_declared(&upload)?;
+        let mut upload = upload;
+        if upload.kind == UploadKind::Streamed {
+            upload.spec.plan = stream::whole_plan(&upload.plan, &rows, &request)?;
+        }
         let pinned = rows.into_iter();
         let pinned = pinned.filter_map(|row| Some((row.number, row.sha256?)));
-        validation::check_complete(&upload.plan, &pinned.collect(), &request)?;
+        // An object of one part may be a multipart upload, which the client need not know, unless
+        // it is a stream.
+        let is_single = upload.plan.is_single() && upload.kind != UploadKind::Streamed;
+        validation::check_complete(&upload.plan, is_single, &pinned.collect(), &request)?;
+        let part_sha256 = request.parts.iter().map(|part| &part.sha256);
+        if let Some(checksum) = validation::object_checksum(upload.is_single(), part_sha256) {
+            request.checksum = checksum;
+        }
 
         let mut completion = self.join_or_spawn(upload, CompletionSource::Declared(request));
         match timeout(self.config().complete_timeout, completion.result()).await {
@@ -119,7 +134,11 @@ impl Service {
             {
                 return Ok(self.on_verified(upload, receipt).await);
             }
-            decided = Some((single_outcome(check), object));
+            let outcome = match check {
+                ObjectCheck::Foreign if upload.chosen.is_some() => CompletionOutcome::Exists,
+                check => single_outcome(check),
+            };
+            decided = Some((outcome, object));
         }
         let transition = self.start_completing(upload, source).await?;
         if transition != TransitionOutcome::Done {
@@ -154,6 +173,7 @@ impl Service {
             // The upload stays `completing`: its state is unknown until the store responds.
             (CompletionOutcome::RejectedUnknown(reason), _) => Err(store_rejected(reason)),
             (CompletionOutcome::Lost, _) => self.on_lost(upload).await,
+            (CompletionOutcome::Exists, object) => self.on_exists(upload, object).await,
             (CompletionOutcome::Damaged, _) => self.on_damaged(upload).await,
         }
     }
@@ -167,6 +187,11 @@ impl Service {
     ) -> Result<TransitionOutcome, Refusal> {
         let (id, epoch, renewed) = (&upload.id, source.epoch(), self.renewed());
         match source {
+            CompletionSource::Declared(request) if upload.kind == UploadKind::Streamed => self
+                .ledger
+                .start_completing_stream(id, epoch, upload.plan, request.parts.clone(), renewed)
+                .await
+                .map_err(ledger_failed),
             CompletionSource::Declared(request) => self
                 .ledger
                 .start_completing(id, epoch, request.parts.clone(), renewed)
@@ -188,11 +213,7 @@ impl Service {
     }
 
     /// Completes the multipart upload, unless its object exists already, and checks the object.
-    async fn complete_in_store(
-        &self,
-        upload: &Upload,
-        source: &CompletionSource,
-    ) -> (CompletionOutcome, Option<Head>) {
+    async fn complete_in_store(&self, upload: &Upload, source: &CompletionSource) -> StoreOutcome {
         let Some(multipart) = &upload.store_upload else {
             let (check, object) = self.check_object(upload, source.checksum()).await;
             return (multipart_outcome(Err(&Fault::NoSuchUpload), check), object);
@@ -204,11 +225,17 @@ impl Service {
                 return (CompletionOutcome::Verified, object);
             }
         }
+        if let (CompletionSource::Declared(request), Some(chosen)) = (source, &upload.chosen) {
+            return self
+                .complete_at_chosen_key(upload, multipart, request, chosen)
+                .await;
+        }
         let (key, size) = (&upload.key, upload.plan.size());
         let response = match source {
             CompletionSource::Declared(request) => {
+                let parts = &request.parts;
                 self.store
-                    .complete(key, multipart, &request.parts, size)
+                    .complete(key, multipart, parts, size, WriteCondition::Absent)
                     .await
             }
             CompletionSource::Listed { parts, .. } => {
@@ -319,8 +346,9 @@ impl Service {
         } else {
             &self.unproven_store
         };
+        let chosen = upload.chosen.as_ref().map(|_| upload.condition());
         Receipt {
-            id: upload.id.clone(),
+            id: Some(upload.id.clone()),
             backend: self.config().backend_url.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
             name: upload.name.clone(),
@@ -331,10 +359,11 @@ impl Service {
             size: upload.plan.size(),
             parts: source.part_count(),
             part_size: upload.plan.part_size(),
+            double_after: upload.plan.schedule().double_after(),
             etag: object.etag.clone(),
             checksum: source.checksum().cloned(),
             proof: store.proof(),
-            unproven: store.unproven(object, &upload.new_object(), upload.is_single()),
+            unproven: store.unproven(object, &upload.new_object(), upload.is_single(), chosen),
             sha256: source.object_sha256(),
             started: upload.created_at,
             finished: in_milliseconds(self.now()),
@@ -423,7 +452,7 @@ impl Service {
 
     /// The result if another call has changed the upload in the meantime: its receipt, otherwise
     /// the refusal for `outcome`.
-    async fn result_of_other_call(
+    pub(super) async fn result_of_other_call(
         &self,
         upload: &Upload,
         outcome: TransitionOutcome,

@@ -44,6 +44,8 @@ pub enum CompletionOutcome {
     Lost,
     /// The object does not match and must be deleted.
     Damaged,
+    /// Another object is at the chosen key.
+    Exists,
     /// The store refuses to complete, and would refuse a repetition.
     Refused,
     /// The store has no object, and rejects the credentials for this reason.
@@ -81,13 +83,19 @@ pub fn expired_object(
         UploadKind::FormPost => ExpiredObject::Leftover,
         // Its existence proves a complete. Its size was not declared.
         UploadKind::Multipart => ExpiredObject::Unknown,
+        // The ledger may be older than the end of the stream.
+        UploadKind::Streamed if object.size != size => ExpiredObject::Unknown,
         UploadKind::Declared if object.size != size => ExpiredObject::Leftover,
-        UploadKind::Declared if checksum.is_none() => ExpiredObject::Unknown,
-        UploadKind::Declared if differ(object.checksum.as_ref(), checksum) => {
+        UploadKind::Declared | UploadKind::Streamed if checksum.is_none() => ExpiredObject::Unknown,
+        UploadKind::Declared | UploadKind::Streamed
+            if differ(object.checksum.as_ref(), checksum) =>
+        {
             ExpiredObject::Leftover
         }
-        UploadKind::Declared if !unsigned_headers.is_empty() => ExpiredObject::Unknown,
-        UploadKind::Declared => ExpiredObject::Verified,
+        UploadKind::Declared | UploadKind::Streamed if !unsigned_headers.is_empty() => {
+            ExpiredObject::Unknown
+        }
+        UploadKind::Declared | UploadKind::Streamed => ExpiredObject::Verified,
     }
 }
 
@@ -133,6 +141,34 @@ pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> C
             CompletionOutcome::RejectedUnknown(rejection.summary)
         }
         (_, ObjectCheck::Absent | ObjectCheck::Unknown) => CompletionOutcome::Undecided,
+    }
+}
+
+/// An object at a chosen key that does not belong to the upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignObject {
+    /// The one that the upload is to replace.
+    Replaced,
+    Other,
+}
+
+/// The outcome for a multipart upload at a chosen key. `foreign` matters only if the object is
+/// foreign.
+#[must_use]
+pub fn outcome_at_chosen_key(
+    response: Result<(), &Fault>,
+    object: ObjectCheck,
+    foreign: ForeignObject,
+) -> CompletionOutcome {
+    if object != ObjectCheck::Foreign {
+        return multipart_outcome(response, object);
+    }
+    match (response, foreign) {
+        (Err(Fault::PreconditionFailed), _)
+        // The object of an earlier complete may have been replaced.
+        | (Ok(()) | Err(Fault::NoSuchUpload), ForeignObject::Other) => CompletionOutcome::Exists,
+        // The response does not name another object as the reason.
+        (response, _) => multipart_outcome(response, ObjectCheck::Absent),
     }
 }
 
@@ -228,6 +264,56 @@ mod tests {
         assert_eq!(check(composite.as_str()), ObjectCheck::Matches);
         assert_eq!(check(without_count), ObjectCheck::Matches);
         assert_eq!(check(&format!("{without_count}-3")), ObjectCheck::Damaged);
+    }
+
+    #[test]
+    fn other_object_at_a_chosen_key_ends_the_upload_only_if_the_store_says_so() {
+        use ForeignObject::{Other, Replaced};
+        let unavailable = Fault::Unavailable(String::new());
+        let invalid = Fault::InvalidPart(String::new());
+        let foreign =
+            |response, foreign| outcome_at_chosen_key(response, ObjectCheck::Foreign, foreign);
+        for (response, other, replaced) in [
+            (
+                Err(&Fault::PreconditionFailed),
+                CompletionOutcome::Exists,
+                CompletionOutcome::Exists,
+            ),
+            (
+                Err(&Fault::NoSuchUpload),
+                CompletionOutcome::Exists,
+                CompletionOutcome::Lost,
+            ),
+            (
+                Ok(()),
+                CompletionOutcome::Exists,
+                CompletionOutcome::Undecided,
+            ),
+            (
+                Err(&unavailable),
+                CompletionOutcome::Undecided,
+                CompletionOutcome::Undecided,
+            ),
+            (
+                Err(&invalid),
+                CompletionOutcome::PartsMismatch,
+                CompletionOutcome::PartsMismatch,
+            ),
+        ] {
+            assert_eq!(foreign(response, Other), other, "{response:?}");
+            assert_eq!(foreign(response, Replaced), replaced, "{response:?}");
+            for object in [
+                ObjectCheck::Matches,
+                ObjectCheck::Damaged,
+                ObjectCheck::Unknown,
+                ObjectCheck::Absent,
+            ] {
+                assert_eq!(
+                    outcome_at_chosen_key(response, object, Other),
+                    multipart_outcome(response, object)
+                );
+            }
+        }
     }
 
     #[test]

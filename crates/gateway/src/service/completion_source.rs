@@ -1,6 +1,6 @@
 //! The parts with which an upload is completed: declared by its client, or listed by the store.
 
-use crate::ledger::{LedgerPart, Upload, UploadKind};
+use crate::ledger::{LedgerPart, Upload};
 use crate::limits::Quota;
 use crate::validation;
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
@@ -28,7 +28,7 @@ impl CompletionSource {
         object_etag: Option<&ETag>,
     ) -> Option<Self> {
         let epoch = upload.lease.epoch;
-        if upload.kind != UploadKind::Declared {
+        if !upload.kind.declares_parts() {
             let part = |row: LedgerPart| {
                 Some(StoredPart {
                     number: row.number,
@@ -59,7 +59,7 @@ impl CompletionSource {
         };
         let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
         let part_sha256 = parts.iter().map(|part| &part.sha256);
-        let checksum = validation::object_checksum(&upload.plan, part_sha256)?;
+        let checksum = validation::object_checksum(upload.is_single(), part_sha256)?;
         Some(Self::Declared(CompleteRequest {
             epoch,
             parts,

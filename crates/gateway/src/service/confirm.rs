@@ -72,7 +72,10 @@ impl Service {
         }
         let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = rows.map_err(ledger_failed)?;
-        let source = if upload.kind == UploadKind::Declared {
+        // The parts of a stream are known once it is completing.
+        let is_planned =
+            upload.kind == UploadKind::Streamed && upload.state == UploadState::Completing;
+        let source = if upload.kind == UploadKind::Declared || is_planned {
             self.declared_source(&upload, rows).await?
         } else if upload.state == UploadState::Completing {
             CompletionSource::from_rows(&upload, rows, None)
@@ -100,7 +103,7 @@ impl Service {
         }
         let part_sha256: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
         let checksum = part_sha256
-            .and_then(|part_sha256| validation::object_checksum(&upload.plan, part_sha256));
+            .and_then(|part_sha256| validation::object_checksum(upload.is_single(), part_sha256));
         let Some(checksum) = checksum else {
             return Ok(None);
         };
@@ -113,7 +116,7 @@ impl Service {
             ObjectCheck::Absent | ObjectCheck::Foreign => return Ok(None),
         }
         // The part of a single PUT is the object itself.
-        let object = object.filter(|_| upload.plan.is_single());
+        let object = object.filter(|_| upload.is_single());
         let etag = object.as_ref().map(|object| &object.etag);
         Ok(CompletionSource::from_rows(upload, rows, etag))
     }

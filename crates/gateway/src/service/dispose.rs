@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::abort::NamedMultipart;
+use super::new_upload::object_key;
 use super::shared_state::Service;
 use super::url_ttl::{Landing, NextLook, next_look};
 use crate::hooks::{Disposal, Hook, Hooks, OnReject, Reason};
@@ -16,6 +17,7 @@ use crate::ledger::{LedgerError, PendingHooks, Rejection, Remainder, Upload};
 use crate::metrics::metrics;
 use crate::problem::{report_ledger_error, report_store_fault};
 use upload_s3::Fault;
+use upload_types::Key;
 use upload_types::crash;
 use upload_types::wire::UploadState;
 
@@ -25,6 +27,16 @@ pub struct HeldRejection {
     pub until: Timestamp,
     /// Until this time the object may appear again; `None` if the row of the upload has it.
     pub first_landing: Option<Timestamp>,
+}
+
+/// The key of a rejected object below the quarantine. Several uploads may have the same chosen key,
+/// and each rejected object is kept.
+fn key_in_quarantine(upload: &Upload) -> Key {
+    let made = upload
+        .chosen
+        .as_ref()
+        .and_then(|_| object_key(&upload.owner, upload.id.as_str(), &upload.name).ok());
+    made.unwrap_or_else(|| upload.key.clone())
 }
 
 impl Service {
@@ -43,7 +55,7 @@ impl Service {
             OnReject::Delete => Disposal::Delete,
             OnReject::Keep => Disposal::Keep,
             OnReject::Quarantine(prefix) => {
-                Disposal::Quarantine(format!("{prefix}/{}", upload.key))
+                Disposal::Quarantine(format!("{prefix}/{}", key_in_quarantine(upload)))
             }
         };
         let rejection = Rejection {

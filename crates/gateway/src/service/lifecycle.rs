@@ -9,10 +9,12 @@
 //! | none | begin with parts | uploading | also creates a pinned row for each of the parts |
 //! | none | begin form | uploading | creates the row of a browser's upload in one form |
 //! | pending, uploading | sign | uploading | creates the pinned rows of the parts, renews the lease |
+//! | pending, uploading | sign stream | uploading | reserves the size, creates or changes pinned rows |
 //! | pending, uploading | sign numbers | uploading | reserves the size, renews the lease |
 //! | pending, uploading | multipart created | same | records the store's id for it |
 //! | pending, uploading, completing, verified, ready | claim | same | sets holder and epoch |
 //! | pending, uploading, completing | complete | completing | records the parts, renews the lease |
+//! | pending, uploading, completing | complete stream | completing | sets the size, records the parts |
 //! | pending, uploading | complete listed | completing | records the parts, renews the lease |
 //! | completing | complete listed again | completing | renews the lease |
 //! | completing | object matches | ready | records the receipt, counts the bytes |
@@ -22,9 +24,11 @@
 //! | completing | parts differ | uploading | the parts may be sent again |
 //! | completing | object is damaged | rejected | the object is deleted |
 //! | completing | upload is lost | expired | schedules a cleanup |
+//! | completing | another object is at its key | aborted | as above |
 //! | pending, uploading, completing | parts are lost | expired | schedules a cleanup |
 //! | pending, uploading | abort | aborting | the upload is removed from the store |
 //! | pending, uploading, aborting | sweep after expiry | aborting | as above |
+//! | pending, uploading, aborting | begin of another at its key | aborting | as above |
 //! | aborting, expired | object matches after expiry | ready | records the receipt, counts the bytes |
 //! | aborting, expired | object matches after expiry, hooks due | verified | as above |
 //! | verified, ready, rejected, expired | remove | aborting | frees its bytes, removes its object |
@@ -33,6 +37,7 @@
 //! | verified | hooks accept | ready | |
 //! | verified | hook rejects | rejected | the object is deleted, moved or kept |
 //!
+//! Events with *stream* are those of uploads of unknown size.
 //! Events with *numbers*, *listed* and *form* are those of uploads from browsers, which declare no
 //! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired;
 //! for an upload of a single PUT or form also for the time when no request can create its object

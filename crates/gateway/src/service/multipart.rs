@@ -2,7 +2,7 @@
 
 use super::lifecycle::refuse_parts;
 use super::shared_state::Service;
-use crate::ledger::{Upload, UploadKind};
+use crate::ledger::Upload;
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
 use upload_s3::Fault;
 use upload_types::attributes::Attribute;
@@ -14,7 +14,7 @@ use upload_types::wire::{Code, UploadState};
 pub enum Reuse {
     /// An earlier call may have created one, so the store is searched first.
     SearchFirst,
-    /// The upload is new, so the store has none.
+    /// The upload is new, so the store has none; or those at the key may belong to others.
     Never,
 }
 
@@ -30,7 +30,8 @@ impl Reuse {
 
 impl Service {
     /// Ensures that an open upload of several parts has a multipart upload: the one in the ledger,
-    /// otherwise the oldest one at its key, otherwise a new one.
+    /// otherwise the oldest one at its key, otherwise a new one. At a key that the client has
+    /// chosen, others belong to other uploads or to other programs.
     pub(super) async fn ensure_multipart(
         &self,
         mut upload: Upload,
@@ -39,6 +40,11 @@ impl Service {
         if upload.is_single() || upload.store_upload.is_some() {
             return Ok(upload);
         }
+        let reuse = if upload.chosen.is_some() {
+            Reuse::Never
+        } else {
+            reuse
+        };
         let mut candidates = self.multipart_candidates(&upload, reuse).await?.into_iter();
         crash::point("gateway.begin.created");
         let Some(multipart) = candidates.next() else {
@@ -83,7 +89,7 @@ impl Service {
                 return Ok(found);
             }
         }
-        let store = if upload.kind == UploadKind::Declared {
+        let store = if upload.kind.declares_parts() {
             &self.store
         } else {
             &self.unproven_store

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::auth::Owner;
 use crate::lease::Renewed;
-use crate::ledger::{NewUpload, UploadKind, UploadSpec};
+use crate::ledger::{ChosenKey, NewUpload, UploadKind, UploadSpec};
 use crate::problem::Refusal;
 use crate::validation;
 use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::plan::Plan;
-use upload_types::wire::{Attributes, BeginRequest, Code, PartSpec};
+use upload_types::wire::{Attributes, BeginRequest, Code, IfExists, PartSpec};
 use upload_types::{Key, Sha256, UploadId};
 
 /// The metadata key of the time at which the source was modified.
@@ -24,11 +24,14 @@ const MTIME_KEY: &str = "mtime";
 const TOKEN_BYTES: usize = 12 + 32;
 
 /// The way in which the bytes of a new upload arrive.
+#[derive(Clone)]
 pub struct Arrival {
     pub kind: UploadKind,
     pub plan: Plan,
     /// Parts that are signed with the begin.
     pub pinned: Vec<PartSpec>,
+    /// The key, if the client has chosen it.
+    pub chosen: Option<(Key, ChosenKey)>,
 }
 
 impl NewUpload {
@@ -45,8 +48,13 @@ impl NewUpload {
         let id = upload_types::new_id();
         let request_sha256 = request_sha256(&request)?;
         let modified = request.modified;
+        let (key, chosen) = match arrival.chosen {
+            Some((key, chosen)) => (key, Some(chosen)),
+            None => (object_key(&owner.0, &id, &request.name)?, None),
+        };
         let spec = UploadSpec {
-            key: object_key(owner, &id, &request.name)?,
+            key,
+            chosen,
             id: id
                 .parse::<UploadId>()
                 .map_err(|error| internal_error(&error))?,
@@ -97,8 +105,8 @@ fn seconds(time: Timestamp) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn object_key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
-    let owner = &owner.0;
+/// The key that the gateway makes for an upload.
+pub(super) fn object_key(owner: &str, id: &str, name: &str) -> Result<Key, Refusal> {
     let key = match validation::key_extension(name) {
         Some(extension) => format!("uploads/{owner}/{id}.{extension}"),
         None => format!("uploads/{owner}/{id}"),
@@ -112,18 +120,24 @@ fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
     struct Fields<'a> {
         name: &'a str,
         size: Option<u64>,
+        expected_size: Option<u64>,
         content_type: &'a str,
         part_size: Option<u64>,
         metadata: &'a BTreeMap<String, String>,
         attributes: &'a Attributes,
+        key: Option<&'a str>,
+        if_exists: Option<IfExists>,
     }
     let fields = Fields {
         name: &request.name,
         size: request.size,
+        expected_size: request.expected_size,
         content_type: &request.content_type,
         part_size: request.part_size,
         metadata: &request.metadata,
         attributes: &request.attributes,
+        key: request.key.as_deref(),
+        if_exists: request.if_exists,
     };
     serde_json::to_vec(&fields)
         .map(|json| Sha256::of(&json))

@@ -64,7 +64,13 @@ impl Service {
         }
         Ok(match object {
             None => ObjectState::Missing,
-            Some(object) if is_recorded(upload, object.size, &object.etag) => ObjectState::Present,
+            // An object with the same content may come from another upload at a chosen key.
+            Some(object)
+                if is_recorded(upload, object.size, &object.etag)
+                    && (upload.chosen.is_none() || upload.owns(&object)) =>
+            {
+                ObjectState::Present
+            }
             Some(_) => ObjectState::Replaced,
         })
     }
@@ -155,7 +161,7 @@ impl Service {
             }
         };
         // The ETags of a running complete must not change, since a repetition uses them.
-        if upload.state != UploadState::Completing && upload.kind == UploadKind::Declared {
+        if upload.state != UploadState::Completing && upload.kind.declares_parts() {
             self.ledger
                 .record_stored_parts(&upload.id, page.parts.clone())
                 .await
@@ -240,7 +246,7 @@ impl Service {
         let is_full = is_full_page(rows.len(), PARTS_PER_PAGE);
         let has_more = |last: &PartNumber| match upload.kind {
             UploadKind::Declared => last.get() < upload.plan.count(),
-            UploadKind::Multipart | UploadKind::FormPost => is_full,
+            UploadKind::Streamed | UploadKind::Multipart | UploadKind::FormPost => is_full,
         };
         let next = last.filter(has_more);
         let part = |row: LedgerPart| {
@@ -315,7 +321,7 @@ impl Service {
 
     /// The status of an upload, without that of its object.
     pub(super) fn describe(&self, upload: Upload) -> UploadStatus {
-        // The sizes of an upload from a browser are unknown until it is complete.
+        // The sizes of a stream and of an upload from a browser are unknown until it is complete.
         let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
         let part_count = upload
             .receipt
@@ -332,11 +338,12 @@ impl Service {
             content_type: spec.content_type,
             metadata: spec.metadata,
             attributes: spec.attributes,
-            part_size: if is_size_known {
+            part_size: if is_size_known || spec.kind.declares_parts() {
                 spec.plan.part_size()
             } else {
                 0
             },
+            double_after: spec.plan.schedule().double_after(),
             part_count: if is_size_known { part_count } else { 0 },
             created_at: spec.created_at,
             // Zero in the ledger marks an upload that has expired.

@@ -9,7 +9,7 @@
 use super::completion_outcome::{ExpiredObject, expired_object};
 use super::completion_source::CompletionSource;
 use super::shared_state::Service;
-use crate::ledger::{Upload, UploadKind};
+use crate::ledger::Upload;
 use crate::problem::{Refusal, ledger_failed};
 use upload_s3::Head;
 use upload_types::Checksum;
@@ -30,7 +30,9 @@ impl Service {
         let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = rows.map_err(ledger_failed)?;
         // The ETags of parts are not needed any more.
-        let source = (upload.kind == UploadKind::Declared)
+        let source = upload
+            .kind
+            .declares_parts()
             .then(|| CompletionSource::from_rows(upload, rows, Some(&object.etag)))
             .flatten();
         let checksum: Option<&Checksum> = source.as_ref().and_then(CompletionSource::checksum);

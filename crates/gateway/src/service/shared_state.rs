@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join;
+use globset::GlobSet;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use super::completion::PendingCompletion;
 use super::lifecycle::with_expiry;
 use crate::auth::Owner;
 use crate::hooks::{Disposal, Hooks};
+use crate::key_patterns::ClientKeys;
 use crate::lease::{LeaseTerms, Renewed};
 use crate::ledger::{Ledger, Upload};
 use crate::limits::{Quota, Rate, RateLimiter};
@@ -43,6 +45,7 @@ pub struct ServiceConfig {
     pub allow_types: Vec<String>,
     /// The attributes that clients may choose.
     pub allow_attributes: BTreeSet<Attribute>,
+    pub client_keys: ClientKeys,
     /// The rate of calls and signed URLs per owner.
     pub rate: Option<Rate>,
     pub quota: Quota,
@@ -81,6 +84,8 @@ pub struct Service {
     current_config: RwLock<Arc<ServiceConfig>>,
     /// Subjects by segment. The subject of an owner never changes.
     pub(super) subjects: Mutex<HashMap<String, Arc<str>>>,
+    /// Compiled patterns of keys.
+    pub(super) compiled_patterns: Mutex<HashMap<Vec<String>, Arc<GlobSet>>>,
     pub(super) call_rate: RateLimiter,
     /// Owner and idempotency key of every begin and abort that runs in this process.
     begin_locks: Mutex<HashSet<(String, String)>>,
@@ -101,6 +106,7 @@ impl Service {
             call_rate: RateLimiter::default(),
             current_config: RwLock::new(Arc::new(config)),
             subjects: Mutex::default(),
+            compiled_patterns: Mutex::default(),
             begin_locks: Mutex::default(),
             completions: Mutex::default(),
             store_calls: Semaphore::new(MAX_STORE_CALLS),
@@ -161,6 +167,7 @@ impl Service {
     /// The protocol version, limits and capabilities of this backend for the owner.
     #[must_use]
     pub fn info(&self, owner: &Owner) -> BackendInfo {
+        let key_patterns = self.key_patterns(owner);
         BackendInfo {
             protocol: PROTOCOL_VERSION,
             instance_id: self.ledger.instance_id().to_owned(),
@@ -170,6 +177,8 @@ impl Service {
             proof: self.store.proof(),
             capabilities: self.store.profile().capabilities(),
             hooks: self.has_hooks(),
+            client_keys: !key_patterns.is_empty(),
+            key_patterns,
         }
     }
 
@@ -321,6 +330,13 @@ impl Upload {
             Disposal::Quarantine(key) => key.parse().ok(),
             Disposal::Delete | Disposal::Keep => None,
         }
+    }
+
+    /// Returns true if the upload was rejected and its object stays in the store.
+    pub(super) fn keeps_rejected_object(&self) -> bool {
+        self.rejection
+            .as_ref()
+            .is_some_and(|rejection| rejection.disposal != Disposal::Delete)
     }
 
     /// Returns true if an object has the token of this upload.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::lifecycle::{accepts_parts, is_gone, refuse_parts, refuse_transition};
 use super::multipart::Reuse;
 use super::shared_state::Service;
+use super::stream;
 use super::url_ttl::part_url_ttl;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
@@ -21,7 +22,8 @@ impl Service {
     /// Signs parts of an upload.
     ///
     /// # Errors
-    /// `invalid_request` for parts that do not match the plan, `lease_lost`, `part_pinned`, `gone`,
+    /// `invalid_request` for parts that do not match the plan, `too_large` and `quota_exceeded` for
+    /// parts of a stream that is larger than permitted, `lease_lost`, `part_pinned`, `gone`,
     /// `rate_limited`, `busy` while the upload is completing, `not_found`, `store_unavailable`.
     pub async fn sign(
         &self,
@@ -38,7 +40,15 @@ impl Service {
             return Err(refuse_parts(upload.state));
         }
         check_declared(&upload)?;
-        validation::check_parts(&upload.plan, &request.parts)?;
+        if upload.kind == UploadKind::Streamed {
+            stream::check_parts(
+                upload.plan.schedule(),
+                &request.parts,
+                &self.config().limits,
+            )?;
+        } else {
+            validation::check_parts(&upload.plan, &request.parts)?;
+        }
         self.check_signable(&request.parts)?;
         self.take_permits(owner, request.parts.len())?;
         if request.credentials_rejected {
@@ -48,7 +58,12 @@ impl Service {
             }
         }
         let upload = self.ensure_multipart(upload, Reuse::SearchFirst).await?;
-        self.pin(&upload, request.epoch, &request.parts).await?;
+        if upload.kind == UploadKind::Streamed {
+            self.pin_stream(owner, &upload, request.epoch, &request.parts)
+                .await?;
+        } else {
+            self.pin(&upload, request.epoch, &request.parts).await?;
+        }
         let parts = self.sign_pinned(&upload, &request.parts).await?;
         Ok(SignResponse { parts })
     }
@@ -130,7 +145,7 @@ impl Service {
 /// # Errors
 /// `invalid_request` for an upload from a browser.
 pub fn check_declared(upload: &Upload) -> Result<(), Refusal> {
-    if upload.kind == UploadKind::Declared {
+    if upload.kind.declares_parts() {
         return Ok(());
     }
     Err(Refusal::with_detail(

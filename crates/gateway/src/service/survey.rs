@@ -17,7 +17,8 @@ use super::read::is_recorded;
 use super::shared_state::Service;
 use super::sweep::{MAX_CONCURRENT_UPLOADS, SURVEY_PAGES_PER_SWEEP};
 use crate::hooks::Disposal;
-use crate::ledger::{LedgerError, SurveyPage, SurveyedUpload};
+use crate::key_patterns::ClientKeys;
+use crate::ledger::{LedgerError, SurveyPage, SurveyedKeys, SurveyedUpload};
 use crate::metrics::{Difference, metrics};
 use crate::problem::{
     Refusal, ledger_failed, report_ledger_error, report_store_fault, store_failed,
@@ -28,7 +29,7 @@ use upload_types::Key;
 
 /// The time between two walks.
 const SURVEY_INTERVAL: Duration = Duration::from_hours(24);
-/// The folder of all objects of gateways.
+/// The folder of all objects whose keys the gateway has made.
 const FOLDER: &str = "uploads/";
 
 /// The conclusion from an upload and the listing.
@@ -76,12 +77,18 @@ impl Service {
 
     async fn survey_page(&self, page: &SurveyPage) -> Result<(), Refusal> {
         let after_key = page.after_key.as_str();
-        let listed = self.store.list_objects_after(FOLDER, after_key).await;
+        let (folder, keys) = match self.config().client_keys {
+            // Objects of other programs are listed too.
+            ClientKeys::ByPattern => ("", SurveyedKeys::All),
+            // A gateway of one owner has no quota, and its bucket may have many other objects.
+            ClientKeys::None | ClientKeys::All => (FOLDER, SurveyedKeys::Made),
+        };
+        let listed = self.store.list_objects_after(folder, after_key).await;
         let listed = listed.map_err(|fault| store_failed("list objects", &fault))?;
         let page_end = listed.last_key.filter(|_| listed.is_truncated);
         let uploads = self
             .ledger
-            .uploads_with_objects(after_key, page_end.as_deref())
+            .uploads_with_objects(after_key, page_end.as_deref(), keys)
             .await;
         let (uploads, has_more) = uploads.map_err(ledger_failed)?;
         let last_upload = uploads.last().map(|row| row.upload.key.to_string());
@@ -89,7 +96,14 @@ impl Service {
         iter(uploads)
             .for_each_concurrent(MAX_CONCURRENT_UPLOADS, async |row| {
                 let object = listed.objects.get(&row.upload.key);
-                self.act_on(&row, find(&row, object)).await;
+                let finding = match find(&row, object) {
+                    // At a chosen key, the object may belong to another program.
+                    Finding::Returned if row.upload.chosen.is_some() => {
+                        self.returned_at_chosen_key(&row).await
+                    }
+                    finding => finding,
+                };
+                self.act_on(&row, finding).await;
             })
             .await;
         let due = match next {
@@ -99,6 +113,19 @@ impl Service {
         let next = next.unwrap_or_default();
         let finished = self.ledger.finish_survey_page(page, &next, due).await;
         finished.map(drop).map_err(ledger_failed)
+    }
+
+    /// Whether the object at a chosen key belongs to an upload that has ended.
+    async fn returned_at_chosen_key(&self, row: &SurveyedUpload) -> Finding {
+        let _permit = self.store_calls.acquire().await;
+        match self.find_own_object(&row.upload).await {
+            Ok(Some(_)) => Finding::Returned,
+            Ok(None) => Finding::AsRecorded,
+            Err(fault) => {
+                report_store_fault("look for an object", &fault);
+                Finding::AsRecorded
+            }
+        }
     }
 
     /// Failures are logged, and repeated by the next walk.

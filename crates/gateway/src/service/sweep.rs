@@ -173,7 +173,7 @@ impl Service {
         let Some((observer, upload)) = before else {
             return;
         };
-        let row = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
+        let row = self.ledger.upload_by_id(&upload.id).await.ok().flatten();
         let new_state = row.map(|row| row.state);
         let has_ended = !matches!(
             new_state,
@@ -190,7 +190,7 @@ impl Service {
     }
 
     /// Finishes an abandoned complete with the parts in the ledger.
-    async fn decide_abandoned_complete(self: &Arc<Self>, upload: Upload) {
+    pub(super) async fn decide_abandoned_complete(self: &Arc<Self>, upload: Upload) {
         let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = match rows {
             Ok(rows) => rows,
@@ -198,7 +198,7 @@ impl Service {
         };
         let Some(source) = CompletionSource::from_rows(&upload, rows, None) else {
             // The rows are deleted when the upload becomes complete.
-            let row = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
+            let row = self.ledger.upload_by_id(&upload.id).await.ok().flatten();
             if row.is_some_and(|row| row.state == UploadState::Completing) {
                 tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
             }

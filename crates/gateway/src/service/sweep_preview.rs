@@ -116,10 +116,12 @@ impl Service {
         if !upload.is_single() {
             let open = self.store.find(&upload.key).await?;
             let named = upload.store_upload.as_ref();
-            leftovers.multiparts = open
-                .iter()
-                .filter(|multipart| will_be_gone || Some(*multipart) != named)
-                .count();
+            let is_leftover = |multipart: &&String| match &upload.chosen {
+                // Others belong to other uploads or to other programs.
+                Some(_) => will_be_gone && Some(*multipart) == named,
+                None => will_be_gone || Some(*multipart) != named,
+            };
+            leftovers.multiparts = open.iter().filter(is_leftover).count();
         }
         let is_kept = upload
             .rejection

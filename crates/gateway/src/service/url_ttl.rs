@@ -35,6 +35,7 @@ pub fn part_url_ttl(size: u64, min: Duration) -> Duration {
 pub fn upload_url_ttl(upload: &Upload, min: Duration) -> Duration {
     match upload.kind {
         UploadKind::Declared => part_url_ttl(upload.plan.part_size(), min),
+        UploadKind::Streamed => part_url_ttl(upload.plan.largest_part(), min),
         UploadKind::Multipart => part_url_ttl(0, min.max(MIN_BROWSER_PART_URL_TTL)),
         UploadKind::FormPost => min,
     }

@@ -16,7 +16,8 @@ use super::fixture::{
 };
 use super::headers;
 use super::reaction::{self, Reaction, finding_of};
-use crate::deletion::Deletion;
+use crate::condition::WriteCondition;
+use crate::deletion::{DeleteCondition, Deletion};
 use crate::fault::Fault;
 use crate::multipart::CompleteConditions;
 use crate::profile::{Capability, Finding, Profile, Support};
@@ -27,6 +28,8 @@ use crate::{response, xml};
 /// The age and the lifetime of the URL in the check of expiry.
 const EXPIRED_URL_AGE: Duration = Duration::from_hours(1);
 const EXPIRED_URL_TTL: Duration = Duration::from_mins(1);
+/// The `ETag` of no object.
+const OTHER_ETAG: &str = "00000000000000000000000000000000-1";
 /// The part number of the check of expiry; see [`super::proofs`] for the others.
 const EXPIRY_PART: u32 = 13;
 /// Unequal sizes of parts, large enough for every store.
@@ -34,6 +37,9 @@ const UNEQUAL_SIZES: [usize; 3] = [5 << 20, 6 << 20, 1];
 /// The first and the last byte of the range that is copied from these parts: across the boundary of
 /// the first two.
 const COPIED_RANGE: (u64, u64) = (1 << 20, (6 << 20) - 1);
+
+/// A multipart upload in the store with its parts.
+type OpenUpload = (String, Vec<CompletePart>);
 
 /// Puts the object `source` twice, each time on condition that it does not exist.
 pub(super) async fn check_put_once(store: &Store, probe: &Key) -> Result<Finding, Fault> {
@@ -55,7 +61,9 @@ pub(super) async fn check_deletion(store: &Store, probe: &Key) -> Result<Finding
     let Some(head) = store.head(&key).await? else {
         return Ok(Finding::new(Support::Untried, "no object"));
     };
-    let deletion = store.delete_versions(&key, |_| true).await?;
+    let deletion = store
+        .delete_versions(&key, |_| true, DeleteCondition::None)
+        .await?;
     if store.head(&key).await?.is_some() {
         return Ok(Finding::new(Support::No, "the object remains"));
     }
@@ -155,10 +163,7 @@ impl Checks<'_> {
         let (upload_id, parts) = self.send_upload(&key, &[SIGNED_BODY]).await?;
         let body = self.store.complete_body(&parts);
         let complete = |size| {
-            let conditions = CompleteConditions {
-                if_absent: false,
-                size,
-            };
+            let conditions = CompleteConditions { object: None, size };
             self.store
                 .send_complete(&key, &upload_id, &body, conditions)
         };
@@ -177,6 +182,7 @@ impl Checks<'_> {
 
         let expected = Checksum::composite([&Sha256::of(SIGNED_BODY)]);
         let head = self.store.head(&key).await?;
+        let etag = head.as_ref().map(|head| head.etag.clone());
         let composite = match head.and_then(|head| head.checksum) {
             Some(checksum) if checksum == expected => Finding::new(Support::Yes, "matches"),
             Some(_) => Finding::new(Support::No, "differs"),
@@ -197,29 +203,79 @@ impl Checks<'_> {
             Finding::new(support, again.observed),
         );
 
-        self.check_complete_once(&key, profile).await
+        let upload_id = self.check_complete_once(&key, profile).await?;
+        match etag {
+            Some(etag) => {
+                self.check_complete_match(&key, &etag, upload_id, profile)
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Completes another upload at the key of an object, on condition that the object does not
-    /// exist.
-    async fn check_complete_once(&self, key: &Key, profile: &mut Profile) -> Result<(), Fault> {
-        let (upload_id, parts) = self.send_upload(key, &[SIGNED_BODY]).await?;
-        let body = self.store.complete_body(&parts);
-        let once = CompleteConditions {
-            if_absent: true,
+    /// exist. Returns the upload with its parts if it is still open.
+    async fn check_complete_once(
+        &self,
+        key: &Key,
+        profile: &mut Profile,
+    ) -> Result<Option<OpenUpload>, Fault> {
+        let open = self.send_upload(key, &[SIGNED_BODY]).await?;
+        let reaction = self.complete_if(key, &open, WriteCondition::Absent).await?;
+        profile.record(Capability::CompleteOnce, reaction.to_false_condition());
+        Ok(Some(open).filter(|_| !reaction.accepted))
+    }
+
+    /// Completes an upload at the key of an object, on condition that the object has another
+    /// `ETag`; then on condition that it has its own.
+    async fn check_complete_match(
+        &self,
+        key: &Key,
+        etag: &ETag,
+        open: Option<OpenUpload>,
+        profile: &mut Profile,
+    ) -> Result<(), Fault> {
+        let open = match open {
+            Some(open) => open,
+            None => self.send_upload(key, &[SIGNED_BODY]).await?,
+        };
+        let other = OTHER_ETAG
+            .parse()
+            .map_err(|_| Fault::Refused("could not use the ETag of the probe".into()))?;
+        let other = self
+            .complete_if(key, &open, WriteCondition::Matches(&other))
+            .await?;
+        let mut finding = other.to_false_condition();
+        if !other.accepted {
+            let own = self
+                .complete_if(key, &open, WriteCondition::Matches(etag))
+                .await?;
+            if !own.accepted {
+                let (upload_id, _) = &open;
+                self.store.abort(key, upload_id).await?;
+                finding = own.to_true_condition();
+            }
+        }
+        profile.record(Capability::CompleteMatch, finding);
+        Ok(())
+    }
+
+    async fn complete_if(
+        &self,
+        key: &Key,
+        (upload_id, parts): &OpenUpload,
+        condition: WriteCondition<'_>,
+    ) -> Result<Reaction, Fault> {
+        let body = self.store.complete_body(parts);
+        let conditions = CompleteConditions {
+            object: Some(condition),
             size: None,
         };
         let response = self
             .store
-            .send_complete(key, &upload_id, &body, once)
+            .send_complete(key, upload_id, &body, conditions)
             .await?;
-        let reaction = Reaction::of(&response);
-        profile.record(Capability::CompleteOnce, reaction.to_false_condition());
-        if reaction.accepted {
-            Ok(())
-        } else {
-            self.store.abort(key, &upload_id).await
-        }
+        Ok(Reaction::of(&response))
     }
 
     async fn check_empty_part(&self) -> Result<Finding, Fault> {
@@ -270,11 +326,7 @@ impl Checks<'_> {
     }
 
     /// Begins an upload at `key` and sends its parts; aborts it if that fails.
-    async fn send_upload(
-        &self,
-        key: &Key,
-        bodies: &[&[u8]],
-    ) -> Result<(String, Vec<CompletePart>), Fault> {
+    async fn send_upload(&self, key: &Key, bodies: &[&[u8]]) -> Result<OpenUpload, Fault> {
         let upload_id = self.store.create(key, &PROBE_OBJECT).await?;
         let mut parts = Vec::new();
         for (body, number) in bodies.iter().zip(1..) {

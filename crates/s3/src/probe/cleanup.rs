@@ -8,6 +8,7 @@ use tracing::warn;
 use upload_types::Key;
 
 use super::fixture::{OBJECT_NAMES, PROBE_PREFIX, object_key, parse_key, probe_key};
+use crate::deletion::DeleteCondition;
 use crate::fault::Fault;
 use crate::store::Store;
 
@@ -55,7 +56,11 @@ pub(super) async fn delete_objects(
     for name in names {
         let key = object_key(probe, name)?;
         // The credentials may not permit HeadObject.
-        if store.delete_versions(&key, |_| true).await.is_err() {
+        if store
+            .delete_versions(&key, |_| true, DeleteCondition::None)
+            .await
+            .is_err()
+        {
             store.delete(&key).await?;
         }
     }

@@ -25,6 +25,13 @@ pub struct BackendInfo {
     /// Whether hooks check each verified upload before it is ready.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hooks: bool,
+    /// Whether the owner may choose keys that match one of `key_patterns`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_keys: bool,
+    /// Globs of the keys that the owner may choose, below the prefix of the gateway. `*` and `?` do
+    /// not match `/`; `**` does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_patterns: Vec<String>,
 }
 
 /// The limits of the store.

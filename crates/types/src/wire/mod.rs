@@ -24,11 +24,11 @@ pub use complete::{CompletePart, CompletePending, CompleteRequest, CompleteRespo
 pub use parts::{
     PartList, PartSpec, SignRequest, SignResponse, SignedPart, SignedPut, StoredPart, StoredTag,
 };
-pub use problem::Problem;
+pub use problem::{ExistingObject, Problem};
 pub use receipt::Receipt;
 pub use upload::{
-    BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, ObjectState, ReadUrl, UploadList,
-    UploadState, UploadStatus,
+    BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, IfExists, ObjectState, ReadUrl,
+    UploadList, UploadState, UploadStatus,
 };
 
 /// The version of the API; also the value of the header [`PROTOCOL_HEADER`] on every response of a

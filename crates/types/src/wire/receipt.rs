@@ -12,7 +12,10 @@ use crate::ids::{Key, UploadId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receipt {
-    pub id: UploadId,
+    /// The upload. Null in the receipt of a client for an object that was there before, if it knows
+    /// no upload that made it. Never null in the receipt of a gateway.
+    #[cfg_attr(feature = "schema", schema(value_type = UploadId))]
+    pub id: Option<UploadId>,
     /// The URL of the backend.
     pub backend: String,
     pub instance_id: String,
@@ -32,7 +35,12 @@ pub struct Receipt {
     pub version_id: Option<String>,
     pub size: u64,
     pub parts: u32,
+    /// The size of each part but the last one, in bytes.
     pub part_size: u64,
+    /// Of a stream: the part size doubles after each so many parts. Absent: all parts but the last
+    /// one have the same size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub double_after: Option<u32>,
     pub etag: ETag,
     /// Absent if no SHA-256 of the parts is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

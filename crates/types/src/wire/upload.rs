@@ -70,9 +70,14 @@ pub struct BeginRequest {
     /// 1 to 200 characters without control characters. Its extension becomes that of the key.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub name: String,
-    /// Size of the source in bytes. `null` is reserved for sources of unknown size and is rejected
-    /// today.
+    /// Size of the source in bytes. `null` for a stream: its size is unknown until it ends, and
+    /// follows from the number and the size of its last part. Such an upload is a multipart upload
+    /// in any case.
     pub size: Option<u64>,
+    /// The size that a stream will perhaps have, in bytes. Its parts are large enough for it.
+    /// Only without `size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_size: Option<u64>,
     /// A media type (RFC 9110), such as `video/mp4`.
     pub content_type: String,
     /// The part size that the client prefers, in bytes. The response has the part size that
@@ -91,12 +96,60 @@ pub struct BeginRequest {
     /// have another time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Timestamp>,
+    /// The key that the client asks for, below the prefix of the gateway: 1 to 1024 bytes with that
+    /// prefix. Absent: the gateway makes one. The gateway normalises it (NFC), and the response has
+    /// the key that applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What to do if there is an object at `key`. Only with `key`; absent: `same`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_exists: Option<IfExists>,
     /// Claims the upload for this holder in the same call, as `ClaimRequest` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
-    /// Parts to sign in the same call. Ignored if they do not match the part size of the response.
+    /// Parts to sign in the same call. Ignored if they do not match the part size of the response,
+    /// and without `size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<PartSpec>>,
+}
+
+/// What to do if there is an object at the key that a client asks for. The gateway answers `same`,
+/// `fail` and `skip` with the error `exists`, which describes the object: the client decides
+/// whether its content is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IfExists {
+    /// The upload is done if the object has the same content. Otherwise it fails.
+    #[default]
+    Same,
+    /// The upload fails.
+    Fail,
+    /// The upload replaces the object that is there now, and no later one.
+    Overwrite,
+    /// The upload is left out.
+    Skip,
+}
+
+impl IfExists {
+    pub const ALL: [Self; 4] = [Self::Same, Self::Fail, Self::Overwrite, Self::Skip];
+
+    /// The rule with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
+    /// The name in JSON and in the ledger.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Fail => "fail",
+            Self::Overwrite => "overwrite",
+            Self::Skip => "skip",
+        }
+    }
 }
 
 /// Response to `POST /v1/uploads`: 201 for a new upload, 200 if the idempotency key was used
@@ -110,9 +163,14 @@ pub struct BeginResponse {
     pub state: UploadState,
     /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
-    /// The size of each part but the last one, in bytes.
+    /// The size of each part but the last one, in bytes. Of a stream: the size of its first part.
     pub part_size: u64,
-    /// At least 1: an empty source has one empty part.
+    /// Of a stream: the part size doubles after each so many parts. Absent: all parts but the last
+    /// one have the same size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub double_after: Option<u32>,
+    /// At least 1: an empty source has one empty part. 0 for a stream: its parts are numbered from
+    /// 1, and the last one may be smaller than its part size.
     pub part_count: u32,
     /// Each call about the upload moves this time.
     pub expires_at: Timestamp,
@@ -151,7 +209,8 @@ pub struct UploadStatus {
     pub name: String,
     /// The key of the object in its bucket, with the prefix of the gateway.
     pub key: Key,
-    /// Absent while the size is unknown: an upload from a browser has no size until it is complete.
+    /// Absent while the size is unknown: a stream and an upload from a browser have no size until
+    /// they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     pub content_type: String,
@@ -160,7 +219,12 @@ pub struct UploadStatus {
     /// Absent in lists of uploads.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub attributes: Box<Attributes>,
+    /// As in the response to begin. 0 for an unfinished upload from a browser.
     pub part_size: u64,
+    /// As in the response to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub double_after: Option<u32>,
+    /// 0 while the size is unknown.
     pub part_count: u32,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,

@@ -38,11 +38,21 @@ CREATE TABLE upload (
     metadata TEXT COLLATE "C" NOT NULL,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT COLLATE "C",
-    -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
+    -- How its bytes arrive: 'declared', 'streamed', 'multipart' or 'form_post'.
     kind TEXT COLLATE "C" NOT NULL,
     part_size BIGINT NOT NULL,
+    -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.
+    double_after BIGINT NOT NULL DEFAULT 0,
     part_count BIGINT NOT NULL,
-    key TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- Several uploads may have the same key if their clients have chosen it.
+    key TEXT COLLATE "C" NOT NULL,
+    -- How the object takes a key that the client has chosen: 'put' for a single PUT, 'parts' for a
+    -- multipart upload. NULL: the gateway has made the key.
+    chosen_key TEXT COLLATE "C",
+    -- The ETag of the object that the upload replaces at a chosen key. NULL: there must be none.
+    replaces TEXT COLLATE "C",
+    -- 1 once the object of another upload has taken its key.
+    is_replaced BIGINT NOT NULL DEFAULT 0,
     token TEXT COLLATE "C" NOT NULL,
     store_upload TEXT COLLATE "C",
     state TEXT COLLATE "C" NOT NULL,
@@ -65,6 +75,10 @@ CREATE TABLE upload (
     ended_at BIGINT,
     UNIQUE (owner, idempotency_key)
 );
+CREATE INDEX upload_by_key ON upload (key);
+-- One unfinished upload at each chosen key.
+CREATE UNIQUE INDEX open_upload_by_chosen_key ON upload (key)
+    WHERE chosen_key IS NOT NULL AND state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
 CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;

@@ -37,11 +37,21 @@ CREATE TABLE upload (
     metadata TEXT NOT NULL,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT,
-    -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
+    -- How its bytes arrive: 'declared', 'streamed', 'multipart' or 'form_post'.
     kind TEXT NOT NULL,
     part_size INTEGER NOT NULL,
+    -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.
+    double_after INTEGER NOT NULL DEFAULT 0,
     part_count INTEGER NOT NULL,
-    key TEXT NOT NULL UNIQUE,
+    -- Several uploads may have the same key if their clients have chosen it.
+    key TEXT NOT NULL,
+    -- How the object takes a key that the client has chosen: 'put' for a single PUT, 'parts' for a
+    -- multipart upload. NULL: the gateway has made the key.
+    chosen_key TEXT,
+    -- The ETag of the object that the upload replaces at a chosen key. NULL: there must be none.
+    replaces TEXT,
+    -- 1 once the object of another upload has taken its key.
+    is_replaced INTEGER NOT NULL DEFAULT 0,
     token TEXT NOT NULL,
     store_upload TEXT,
     state TEXT NOT NULL,
@@ -64,6 +74,10 @@ CREATE TABLE upload (
     ended_at INTEGER,
     UNIQUE (owner, idempotency_key)
 ) STRICT;
+CREATE INDEX upload_by_key ON upload (key);
+-- One unfinished upload at each chosen key.
+CREATE UNIQUE INDEX open_upload_by_chosen_key ON upload (key)
+    WHERE chosen_key IS NOT NULL AND state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX upload_by_owner ON upload (owner, created_at);
 CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
 CREATE INDEX upload_by_end ON upload (ended_at) WHERE ended_at IS NOT NULL;

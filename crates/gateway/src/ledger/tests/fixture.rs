@@ -67,6 +67,7 @@ impl Fixture {
             }),
             kind: UploadKind::Declared,
             plan: Plan::pinned(parts * PART, PART).unwrap(),
+            chosen: None,
             token: Uuid::new_v4().simple().to_string(),
             created_at: at(0),
         };
@@ -171,7 +172,7 @@ pub fn complete_part(part: u32, text: &str) -> CompletePart {
 
 pub fn receipt(upload: &Upload) -> Receipt {
     Receipt {
-        id: upload.id.clone(),
+        id: Some(upload.id.clone()),
         backend: "http://gateway".to_owned(),
         instance_id: "some".to_owned(),
         name: upload.name.clone(),
@@ -182,6 +183,7 @@ pub fn receipt(upload: &Upload) -> Receipt {
         size: upload.plan.size(),
         parts: upload.plan.count(),
         part_size: upload.plan.part_size(),
+        double_after: None,
         etag: "etag".parse().unwrap(),
         checksum: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().ok(),
         proof: Proof::Sha256,

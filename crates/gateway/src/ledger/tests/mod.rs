@@ -3,6 +3,7 @@
 //! Two ledgers on one database represent two gateways. The tests need the PostgreSQL server that
 //! `scripts/test` starts and names in the environment.
 
+mod chosen_keys;
 mod counts;
 mod ended_uploads;
 mod fixture;
@@ -43,6 +44,11 @@ test_on_both! {
     uploads::concurrent_begins_create_one_upload
     uploads::upload_is_invisible_to_other_owners
     uploads::pages_of_uploads_are_complete_and_ordered
+    chosen_keys::one_upload_is_unfinished_at_each_chosen_key
+    chosen_keys::key_is_taken_over_once_after_the_lease
+    chosen_keys::verified_upload_replaces_earlier_ones_at_its_key
+    chosen_keys::finished_upload_is_not_removed_while_its_key_is_in_use
+    chosen_keys::page_of_the_survey_has_all_uploads_of_its_last_key
     parts::begin_writes_no_row_for_a_part_that_is_not_pinned
     parts::rows_of_parts_are_deleted_with_the_end_of_their_upload
     parts::parts_are_pinned_all_or_none

@@ -1,7 +1,7 @@
 //! Tests of the walk over the objects and of the bytes that are counted, on both databases.
 
 use super::fixture::{Fixture, PART, at, receipt, until};
-use crate::ledger::{Ending, Upload};
+use crate::ledger::{Ending, SurveyedKeys, Upload};
 use crate::limits::Quota;
 use upload_types::wire::UploadState;
 
@@ -54,11 +54,17 @@ pub async fn survey_continues_after_the_last_page(fixture: Fixture) {
 pub async fn held_bytes_are_freed_once(fixture: Fixture) {
     let upload = begin_ready(&fixture, "ready").await;
     assert!(!fits(&fixture, "a", 1).await);
-    let (uploads, has_more) = fixture.ledger.uploads_with_objects("", None).await.unwrap();
+    let (uploads, has_more) = fixture
+        .ledger
+        .uploads_with_objects("", None, SurveyedKeys::All)
+        .await
+        .unwrap();
     assert_eq!((uploads.len(), has_more), (1, false));
     assert_eq!(uploads[0].held_bytes, PART);
     let last = upload.key.as_str();
-    let after = fixture.ledger.uploads_with_objects(last, None);
+    let after = fixture
+        .ledger
+        .uploads_with_objects(last, None, SurveyedKeys::All);
     assert!(after.await.unwrap().0.is_empty());
 
     let ledger = &fixture.ledger;

@@ -24,10 +24,13 @@ impl Fixture {
             attributes: Box::default(),
             name: "a.bin".into(),
             size: None,
+            expected_size: None,
             content_type: "application/octet-stream".into(),
             part_size: None,
             metadata: BTreeMap::new(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         };

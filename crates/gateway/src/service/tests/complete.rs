@@ -8,6 +8,7 @@ use super::fixture::{
     CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, is_pending, receipt,
 };
 use crate::service::completion::Completion;
+use upload_s3::WriteCondition;
 use upload_types::wire::{Code, CompleteRequest, UploadState};
 use upload_types::{ETag, PartNumber};
 
@@ -131,7 +132,13 @@ async fn abort_removes_spare_multipart_uploads_and_an_unrecorded_object() {
     // without a response.
     let multipart = row.store_upload.clone().unwrap();
     store
-        .complete(&upload.key, &multipart, &request.parts, row.plan.size())
+        .complete(
+            &upload.key,
+            &multipart,
+            &request.parts,
+            row.plan.size(),
+            WriteCondition::Absent,
+        )
         .await
         .unwrap();
     store.create(&upload.key, &row.new_object()).await.unwrap();
@@ -230,7 +237,13 @@ async fn failed_precondition_is_success_if_the_object_matches() {
     fixture
         .service
         .store
-        .complete(&upload.key, &multipart, &request.parts, row.plan.size())
+        .complete(
+            &upload.key,
+            &multipart,
+            &request.parts,
+            row.plan.size(),
+            WriteCondition::Absent,
+        )
         .await
         .unwrap();
     let body = "<Error><Code>PreconditionFailed</Code></Error>";

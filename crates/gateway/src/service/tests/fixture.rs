@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::auth::Owner;
 use crate::hooks::Hooks;
+use crate::key_patterns::ClientKeys;
 use crate::lease::LeaseTerms;
 use crate::ledger::{self, Ledger, LedgerConfig, Upload};
 use crate::limits::Quota;
@@ -187,6 +188,7 @@ impl Fixture {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
             allow_attributes: Attribute::ALL.into(),
+            client_keys: ClientKeys::All,
             rate: None,
             quota: Quota::default(),
             url_ttl: Duration::from_mins(15),
@@ -259,11 +261,14 @@ impl Fixture {
         BeginRequest {
             name: "a.bin".into(),
             size: Some(u64::try_from(size).unwrap()),
+            expected_size: None,
             content_type: "application/octet-stream".into(),
             part_size: Some(u64::try_from(PART).unwrap()),
             metadata: BTreeMap::new(),
             attributes: Box::default(),
             modified: None,
+            key: None,
+            if_exists: None,
             holder: None,
             parts: None,
         }

@@ -165,7 +165,7 @@ impl StateFixture {
 
     fn receipt(&self, upload: &Upload) -> Receipt {
         Receipt {
-            id: self.id.clone(),
+            id: Some(self.id.clone()),
             backend: String::new(),
             instance_id: String::new(),
             name: upload.name.clone(),
@@ -176,6 +176,7 @@ impl StateFixture {
             size: SIZE,
             parts: 1,
             part_size: SIZE,
+            double_after: None,
             etag: etag(),
             checksum: Some(Checksum::whole(&sha256())),
             proof: Proof::Sha256,
@@ -208,6 +209,11 @@ impl StateFixture {
                 let parts = vec![declared_part()];
                 ledger.pin_parts(id, EPOCH, parts, renewed).await
             }
+            "sign stream" => {
+                let (parts, size) = (vec![declared_part()], (SIZE, quota));
+                let outcome = ledger.pin_stream(id, EPOCH, parts, size, renewed).await;
+                Ok(outcome.unwrap().unwrap())
+            }
             "sign numbers" => {
                 let outcome = ledger.reserve_size(id, EPOCH, SIZE, quota, renewed).await;
                 Ok(outcome.unwrap().unwrap())
@@ -226,6 +232,18 @@ impl StateFixture {
             "complete" => {
                 let parts = vec![complete_part()];
                 ledger.start_completing(id, EPOCH, parts, renewed).await
+            }
+            "complete stream" => {
+                let pin = format!(
+                    "INSERT INTO part (upload, number, size, sha256) VALUES ('{id}', 1, {SIZE}, x'{}') \
+                     ON CONFLICT DO NOTHING",
+                    complete_part().sha256
+                );
+                ledger::tests::execute_sql(&self.config, &pin);
+                let (plan, parts) = (upload.plan, vec![complete_part()]);
+                ledger
+                    .start_completing_stream(id, EPOCH, plan, parts, renewed)
+                    .await
             }
             "complete listed" => {
                 let (plan, parts) = (upload.plan, vec![stored_part()]);
@@ -283,6 +301,7 @@ impl StateFixture {
         let is_accepted = match event {
             "object is damaged" => end(completing, UploadState::Rejected).await,
             "upload is lost" => end(completing, UploadState::Expired).await,
+            "another object is at its key" => end(completing, UploadState::Aborted).await,
             "parts are lost" => end(UNFINISHED, UploadState::Expired).await,
             "remove" => {
                 let until = self.renewed.lease_until;
@@ -294,6 +313,10 @@ impl StateFixture {
                 let (task, until) = (SweepTask::Expired, self.renewed.lease_until);
                 let taken = ledger.take_sweep_task(task, Timestamp::MAX, until).await;
                 taken.map(|uploads| !uploads.is_empty())
+            }
+            "begin of another at its key" => {
+                let (now, until) = (Timestamp::MAX, self.renewed.lease_until);
+                ledger.take_over_key(id, EPOCH, now, until).await
             }
             "hooks accept" => ledger.mark_ready(id, EPOCH).await,
             "hook rejects" => {
@@ -324,6 +347,7 @@ async fn begin(
         kind,
         plan: Plan::pinned(SIZE, SIZE).unwrap(),
         pinned,
+        chosen: None,
     };
     let request = Fixture::begin_request(usize::try_from(SIZE).unwrap());
     let new = NewUpload::from_request(
@@ -342,7 +366,7 @@ async fn begin(
 async fn ledger_accepts_exactly_the_transitions_of_the_table() {
     let fixture = StateFixture::new().await;
     let transitions = transitions();
-    assert_eq!(transitions.len(), 27);
+    assert_eq!(transitions.len(), 29);
     for Transition { from, event, to } in transitions.iter().filter(|row| !row.from.is_empty()) {
         for state in UploadState::ALL {
             fixture.set_state(state);

@@ -4,6 +4,9 @@
 //! Not here: the API over a store without failures (`tests/gateway_api`).
 
 mod browser_upload;
+mod chosen_key_fixture;
+mod chosen_key_leftovers;
+mod chosen_keys;
 mod complete;
 mod confirm;
 mod fixture;

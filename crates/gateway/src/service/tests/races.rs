@@ -15,6 +15,7 @@ use super::fixture::{
 use crate::ledger::TransitionOutcome;
 use crate::problem::Refusal;
 use crate::service::abort::Finished;
+use upload_s3::WriteCondition;
 use upload_types::sync::lock;
 use upload_types::wire::{
     BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, UploadState,
@@ -307,7 +308,13 @@ async fn object_is_kept_if_another_gateway_has_decided() {
     fixture
         .service
         .store
-        .complete(&upload.key, &multipart, &request.parts, row.plan.size())
+        .complete(
+            &upload.key,
+            &multipart,
+            &request.parts,
+            row.plan.size(),
+            WriteCondition::Absent,
+        )
         .await
         .unwrap();
     // With other declared parts, the object does not match the upload.

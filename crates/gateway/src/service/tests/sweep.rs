@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::fixture::{Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
 use crate::ledger::SweepTask;
+use upload_s3::WriteCondition;
 use upload_types::wire::{
     BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, SignedPart,
     UploadState,
@@ -75,7 +76,13 @@ async fn abandoned_complete_is_decided_once_its_lease_has_ended() {
             fixture
                 .service
                 .store
-                .complete(&upload.key, &multipart, &request.parts, 5 * 1024 * 1024 + 1)
+                .complete(
+                    &upload.key,
+                    &multipart,
+                    &request.parts,
+                    5 * 1024 * 1024 + 1,
+                    WriteCondition::Absent,
+                )
                 .await
                 .unwrap();
         }

@@ -1,0 +1,220 @@
+//! The object at a key that a client has chosen: its description for the client, and the removal of
+//! the object of an upload that has ended.
+//!
+//! Not here: the decision whether an upload may begin (`chosen_key`).
+
+use super::abort::removal_failed;
+use super::completion_outcome::ExpiredObject;
+use super::shared_state::Service;
+use crate::auth::Owner;
+use crate::hooks::Disposal;
+use crate::ledger::Upload;
+use crate::problem::{Refusal, store_failed};
+use upload_s3::Head;
+use upload_types::wire::{ExistingObject, UploadState};
+use upload_types::{Checksum, Key};
+
+/// The object of an upload, as an obstacle for a later upload at the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// The object of a ready upload, or one that may be complete.
+    None,
+    /// That of an upload that has ended. It was removed, or the upload is complete now.
+    Removed,
+    /// The upload is unfinished, or its hooks have not decided yet.
+    Undecided,
+    /// A hook has rejected it, and the operator keeps rejected objects.
+    Kept,
+}
+
+impl Service {
+    /// Removes the object at the key of `upload`, which carries its token, if the upload has ended.
+    ///
+    /// # Errors
+    /// `store_unavailable`, `unavailable`.
+    pub(super) async fn remove_leftover_object(
+        &self,
+        upload: &Upload,
+    ) -> Result<Leftover, Refusal> {
+        match upload.state {
+            UploadState::Ready => Ok(Leftover::None),
+            UploadState::Pending
+            | UploadState::Uploading
+            | UploadState::Completing
+            | UploadState::Aborting
+            | UploadState::Verified => Ok(Leftover::Undecided),
+            UploadState::Expired => {
+                let removed = self.remove_expired(upload, &[UploadState::Expired]);
+                Ok(match removed.await? {
+                    ExpiredObject::Unknown => Leftover::None,
+                    ExpiredObject::Verified | ExpiredObject::Leftover => Leftover::Removed,
+                })
+            }
+            UploadState::Rejected => match upload.rejection.as_ref().map(|it| &it.disposal) {
+                Some(Disposal::Keep) => Ok(Leftover::Kept),
+                // A copy to the quarantine may be running.
+                Some(Disposal::Quarantine(_)) => Ok(Leftover::Undecided),
+                Some(Disposal::Delete) | None => self.remove_ended_object(upload).await,
+            },
+            UploadState::Aborted => self.remove_ended_object(upload).await,
+        }
+    }
+
+    async fn remove_ended_object(&self, upload: &Upload) -> Result<Leftover, Refusal> {
+        let deleted = self.delete_object(upload).await;
+        deleted.map_err(|fault| removal_failed(&fault))?;
+        Ok(Leftover::Removed)
+    }
+
+    /// Describes the object at a key, so that its owner can compare it with a file. `creator` is
+    /// the upload of any owner that has created it.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub(super) async fn describe_existing(
+        &self,
+        owner: &Owner,
+        key: &Key,
+        object: &Head,
+        creator: Option<&Upload>,
+    ) -> Result<ExistingObject, Refusal> {
+        let checksum = whole_checksum(object);
+        let count = checksum.as_ref().map_or(1, part_count);
+        let (part_size, part_sizes) = match (count, creator) {
+            (1, _) => (Some(object.size), Vec::new()),
+            (count, Some(creator)) if creator.plan.count() == count => {
+                (Some(creator.plan.part_size()), Vec::new())
+            }
+            (count, _) => self.sizes_of_parts(key, object.size, count).await?,
+        };
+        let upload = creator.filter(|creator| creator.owner == owner.0);
+        Ok(ExistingObject {
+            key: self.store.key_in_bucket(key),
+            size: object.size,
+            etag: object.etag.clone(),
+            checksum,
+            part_size,
+            part_sizes,
+            modified: object.modified,
+            upload: upload.map(|creator| creator.id.clone()),
+            location: self.store.location(key),
+        })
+    }
+
+    /// The size of each part but the last one, or the sizes of all parts if they differ. Both are
+    /// empty if the store does not report them.
+    async fn sizes_of_parts(
+        &self,
+        key: &Key,
+        size: u64,
+        count: u32,
+    ) -> Result<(Option<u64>, Vec<u64>), Refusal> {
+        let _permit = self.store_calls.acquire().await;
+        let failed = |fault| store_failed("look at the parts of an object", &fault);
+        // The first of two parts determines the second one.
+        if count > 2
+            && let Some(sizes) = self.store.part_sizes(key).await.map_err(failed)?
+            && u32::try_from(sizes.len()) == Ok(count)
+            && sizes.iter().sum::<u64>() == size
+        {
+            return Ok(shape(sizes));
+        }
+        let first = self.store.first_part_size(key).await.map_err(failed)?;
+        if let (2, Some(rest)) = (count, first.and_then(|first| size.checked_sub(first))) {
+            return Ok(shape(first.into_iter().chain([rest]).collect()));
+        }
+        let first = first.filter(|first| can_have_equal_parts(size, *first, count));
+        Ok((first, Vec::new()))
+    }
+}
+
+/// The SHA-256 checksum of an object with the number of its parts, which some stores omit.
+fn whole_checksum(object: &Head) -> Option<Checksum> {
+    let checksum = object.checksum.as_ref()?;
+    let kind = object.headers.get("x-amz-checksum-type");
+    let is_whole = kind.is_some_and(|kind| kind == "FULL_OBJECT");
+    let (_, count) = object.etag.as_str().rsplit_once('-').unwrap_or_default();
+    if is_whole || checksum.as_str().contains('-') || count.parse::<u32>().is_err() {
+        return Some(checksum.clone());
+    }
+    format!("{}-{count}", checksum.as_str()).parse().ok()
+}
+
+/// The number of parts that a checksum covers.
+fn part_count(checksum: &Checksum) -> u32 {
+    let count = checksum.as_str().split_once('-');
+    count.and_then(|(_, count)| count.parse().ok()).unwrap_or(1)
+}
+
+/// The size of each part but the last one, otherwise the sizes of all parts.
+fn shape(sizes: Vec<u64>) -> (Option<u64>, Vec<u64>) {
+    if let Some((last, others)) = sizes.split_last()
+        && let Some(first) = others.first()
+        && others.iter().all(|size| size == first)
+        && last <= first
+    {
+        return (Some(*first), Vec::new());
+    }
+    (None, sizes)
+}
+
+/// Whether an object of `size` bytes can consist of `count` parts of which all but the last have
+/// `part_size` bytes. Of more than two parts, others may still differ.
+fn can_have_equal_parts(size: u64, part_size: u64, count: u32) -> bool {
+    part_size > 0 && size.div_ceil(part_size) == u64::from(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upload_types::Sha256;
+
+    fn object(etag: &str, checksum: Option<&str>, kind: Option<&str>) -> Head {
+        Head {
+            size: 1,
+            etag: etag.parse().unwrap(),
+            checksum: checksum.and_then(|checksum| checksum.parse().ok()),
+            token: None,
+            content_type: None,
+            modified: None,
+            version_id: None,
+            headers: kind
+                .map(|kind| ("x-amz-checksum-type".to_owned(), kind.to_owned()))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn checksum_has_the_number_of_parts_that_the_etag_has() {
+        let plain = Checksum::whole(&Sha256::of(b"a"));
+        let plain = plain.as_str();
+        let composite = format!("{plain}-3");
+        let checksum = |etag: &str, checksum: &str, kind| {
+            whole_checksum(&object(etag, Some(checksum), kind)).unwrap()
+        };
+        assert_eq!(checksum("e", plain, None).as_str(), plain);
+        assert_eq!(checksum("e-3", plain, None).as_str(), composite);
+        assert_eq!(checksum("e-3", &composite, None).as_str(), composite);
+        assert_eq!(checksum("e-3", plain, Some("FULL_OBJECT")).as_str(), plain);
+        assert_eq!(checksum("a-b", plain, None).as_str(), plain);
+        assert_eq!(whole_checksum(&object("e-3", None, None)), None);
+        assert_eq!(part_count(&composite.parse().unwrap()), 3);
+        assert_eq!(part_count(&plain.parse().unwrap()), 1);
+    }
+
+    #[test]
+    fn parts_have_one_size_or_a_size_each() {
+        for equal in [vec![5, 5, 1], vec![5, 5, 5], vec![5, 1]] {
+            assert_eq!(shape(equal), (Some(5), Vec::new()));
+        }
+        for different in [vec![5, 6, 1], vec![5, 5, 6], vec![5, 6], vec![]] {
+            assert_eq!(shape(different.clone()), (None, different));
+        }
+        assert!(can_have_equal_parts(11, 5, 3));
+        assert!(can_have_equal_parts(10, 5, 2));
+        assert!(!can_have_equal_parts(11, 5, 2));
+        assert!(!can_have_equal_parts(11, 3, 3));
+        assert!(!can_have_equal_parts(11, 0, 3));
+    }
+}

@@ -1,0 +1,487 @@
+//! The files of `upload put -r`, `--files-from` and `--map`: found by a thread, while the engine
+//! uploads those that were found before.
+//!
+//! Not here: walks, filters and lists (`crate::selection`), and the requests for single files
+//! (`put`).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::args::SelectionArgs;
+use crate::event::Event;
+use crate::selection::{
+    Age, Base, Case, Filters, Found, IgnoreFiles, Line, Links, PathList, PathMap, Rule, Rules,
+    SeenPaths, Selected, Separator, Unnamed, Walk, WalkOptions, file_name, relative, root_name,
+};
+use crate::transfer::{IfGone, Incoming, Item, ItemSet, Items, PutRequest, SetCount, vanished};
+use upload_types::error::{Error, Kind, Result};
+
+/// The most results that are kept until the engine takes them: some 10 MiB. The total is known once
+/// no more files are left than that.
+const MAX_AHEAD: usize = 50_000;
+/// The most results that are requests already.
+const MAX_REQUESTS: usize = 64;
+/// A set of at most this many files is reported file by file, so its size is found out first…
+const SMALL_SET: usize = 20;
+/// … unless that takes longer than this.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// The paths that a message about the whole set names.
+const MAX_NAMED: usize = 3;
+
+/// The files to find.
+pub struct Selection {
+    name: String,
+    paths: Vec<PathBuf>,
+    recursive: bool,
+    walk: WalkOptions,
+    filters: Filters,
+    list: Option<PathList>,
+    map: Option<PathMap>,
+    base: Option<Base>,
+    if_gone: IfGone,
+}
+
+/// The files that this program writes during the run.
+#[derive(Debug, Default)]
+pub struct OwnFiles {
+    pub files: Vec<PathBuf>,
+    pub directories: Vec<PathBuf>,
+}
+
+impl Selection {
+    /// Reads the pattern files and opens the lists. Returns `None` if every file is named on the
+    /// command line.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if a pattern is wrong, a pattern file cannot be read, or a list has Windows
+    /// line ends; [`Kind::NoSource`] if a list cannot be read.
+    pub fn prepare(paths: &[PathBuf], flags: &SelectionArgs) -> Result<Option<Self>> {
+        if let (false, Some(flag)) = (flags.recursive || flags.map.is_some(), flags.first_filter())
+        {
+            let what = format!("{flag} is for the files below directories");
+            let hint = "add -r to upload the files below directories";
+            return Err(Error::new(Kind::Usage, what).with_hint(hint));
+        }
+        if !flags.is_set() {
+            return Ok(None);
+        }
+        let separator = if flags.null {
+            Separator::Nul
+        } else {
+            Separator::Newline
+        };
+        let open_list = |list: &PathBuf| PathList::open(list, separator);
+        let list = flags.files_from.as_ref().map(open_list).transpose()?;
+        let map = flags
+            .map
+            .as_ref()
+            .map(|map| PathMap::open(map))
+            .transpose()?;
+        let working = std::env::current_dir().map_err(|error| {
+            Error::new(Kind::NoSource, "could not find the working directory").with_source(error)
+        })?;
+        Ok(Some(Self {
+            name: set_name(paths, list.as_ref(), map.as_ref()),
+            paths: paths.to_vec(),
+            recursive: flags.recursive,
+            walk: walk_options(flags),
+            filters: filters(flags, Timestamp::now())?,
+            list,
+            map,
+            base: flags.base.as_ref().map(|base| Base::new(&working, base)),
+            if_gone: if flags.ignore_vanished {
+                IfGone::Skip
+            } else {
+                IfGone::FailAsVanished
+            },
+        }))
+    }
+
+    /// Leaves out what this program writes.
+    #[must_use]
+    pub fn without(mut self, own: &OwnFiles) -> Self {
+        let paths = |paths: &[PathBuf]| paths.iter().filter_map(|path| absolute(path)).collect();
+        self.walk.own_files = paths(&own.files);
+        self.walk.own_directories = paths(&own.directories);
+        self
+    }
+
+    /// Starts to find the files. `request` makes a request of each.
+    pub fn start(
+        self,
+        mut request: impl FnMut(Selected, IfGone) -> Result<PutRequest> + Send + 'static,
+    ) -> Items {
+        let (found, finds) = mpsc::channel(MAX_AHEAD);
+        let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
+        let count = Arc::new(SetCount::default());
+        let name = self.name.clone();
+        let counted = Arc::clone(&count);
+        let if_gone = self.if_gone;
+        // Not joined: it may wait for a disk or for the end of a list.
+        thread::spawn(move || {
+            let output = FindOutput {
+                found,
+                count: Arc::clone(&counted),
+            };
+            // `None` if the run has ended.
+            let _ = self.find(&output);
+            counted.complete();
+        });
+        tokio::spawn(pass_on(finds, requests, move |found| {
+            incoming_of(found, if_gone, &mut request)
+        }));
+        Items::Set(ItemSet {
+            name,
+            incoming,
+            count,
+        })
+    }
+
+    /// Finds the files. Returns `None` if nothing takes them any more.
+    fn find(mut self, output: &FindOutput) -> Option<()> {
+        let mut seen = SeenPaths::default();
+        for path in std::mem::take(&mut self.paths) {
+            let identity = path.canonicalize();
+            if seen.is_new(identity.as_deref().unwrap_or(&path)) {
+                let name = path.file_name().map_or_else(String::new, file_name);
+                self.find_named(path, name, None, output)?;
+            }
+        }
+        if let Some(list) = self.list.take() {
+            let list_name = list.name().to_owned();
+            for line in list {
+                self.find_listed(line, &list_name, &mut seen, output)?;
+            }
+        }
+        if let Some(map) = self.map.take() {
+            Self::find_mapped(map, output)?;
+        }
+        for rule in self.filters.unmatched() {
+            output.send(Found::Unmatched { rule })?;
+        }
+        Some(())
+    }
+
+    /// Finds a file that is named, or the files below a directory that is.
+    fn find_named(
+        &mut self,
+        path: PathBuf,
+        relative: String,
+        line: Option<&str>,
+        output: &FindOutput,
+    ) -> Option<()> {
+        let metadata = fs::metadata(&path);
+        let is_directory = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
+        if is_directory && self.recursive {
+            let name = match line {
+                Some(_) => Some(relative),
+                None => root_name(&path),
+            };
+            let walk = Walk::new(&path, name, &self.walk, &mut self.filters);
+            for found in walk {
+                output.send(found)?;
+            }
+            return Some(());
+        }
+        if is_directory {
+            let error = Error::new(Kind::NoSource, format!("{} is a directory", path.display()));
+            let error = error.with_hint("add -r to upload the files in it");
+            return output.fail(path, at_line(line, error));
+        }
+        let size = match metadata {
+            Ok(metadata) => metadata.len(),
+            Err(error) => {
+                let error = not_found(&path, error);
+                return output.fail(path, at_line(line, error));
+            }
+        };
+        output.send(Found::File(Selected {
+            path,
+            relative,
+            size,
+            attributes: None,
+        }))
+    }
+
+    fn find_listed(
+        &mut self,
+        line: Result<Line>,
+        list: &str,
+        seen: &mut SeenPaths,
+        output: &FindOutput,
+    ) -> Option<()> {
+        let Line { number, path } = match line {
+            Ok(line) => line,
+            Err(error) => return output.fail(PathBuf::from(list), error),
+        };
+        if !seen.is_new(&path) {
+            return Some(());
+        }
+        let place = format!("line {number} of the list {list}");
+        match relative(&path, self.base.as_ref()) {
+            Ok(relative) => self.find_named(path, relative, Some(&place), output),
+            Err(Unnamed::Empty) => self.find_named(path, String::new(), Some(&place), output),
+            Err(reason) => {
+                let error = unnamed(&path, reason);
+                output.fail(path, at_line(Some(&place), error))
+            }
+        }
+    }
+
+    fn find_mapped(map: PathMap, output: &FindOutput) -> Option<()> {
+        let name = map.name().to_owned();
+        for line in map {
+            let (Line { number, path }, attributes) = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    output.fail(PathBuf::from(&name), error)?;
+                    continue;
+                }
+            };
+            let place = format!("line {number} of the map {name}");
+            let size = match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => {
+                    let what = format!("{} is a directory", path.display());
+                    let error = Error::new(Kind::NoSource, what);
+                    let error = error.with_hint("name the files in it, each in a line of the map");
+                    output.fail(path, at_line(Some(&place), error))?;
+                    continue;
+                }
+                Ok(metadata) => metadata.len(),
+                Err(error) => {
+                    let error = not_found(&path, error);
+                    output.fail(path, at_line(Some(&place), error))?;
+                    continue;
+                }
+            };
+            let relative = path.file_name().map_or_else(String::new, file_name);
+            output.send(Found::File(Selected {
+                path,
+                relative,
+                size,
+                attributes: Some(Box::new(attributes)),
+            }))?;
+        }
+        Some(())
+    }
+}
+
+/// The output of the search.
+struct FindOutput {
+    found: mpsc::Sender<Found>,
+    count: Arc<SetCount>,
+}
+
+impl FindOutput {
+    /// Passes a result on, when there is room. Returns `None` if the run has ended.
+    fn send(&self, found: Found) -> Option<()> {
+        if let Found::File(file) = &found {
+            self.count.add(file.size);
+        }
+        self.found.blocking_send(found).ok()
+    }
+
+    fn fail(&self, path: PathBuf, error: Error) -> Option<()> {
+        self.send(Found::Failed { path, error })
+    }
+}
+
+/// Passes results on as they are needed. The first wait until it is known whether there are more
+/// than a few.
+async fn pass_on(
+    mut found: mpsc::Receiver<Found>,
+    requests: mpsc::Sender<Incoming>,
+    mut incoming: impl FnMut(Found) -> Incoming,
+) {
+    let mut first = Vec::new();
+    let collect = async {
+        while first.len() <= SMALL_SET {
+            match found.recv().await {
+                Some(next) => first.push(next),
+                None => break,
+            }
+        }
+    };
+    // The time has passed: the set is large, or its search is slow.
+    let _ = timeout(HEAD_START, collect).await;
+    for found in first {
+        if requests.send(incoming(found)).await.is_err() {
+            return;
+        }
+    }
+    loop {
+        let next = tokio::select! {
+            next = found.recv() => next,
+            () = requests.closed() => return,
+        };
+        let Some(next) = next else { return };
+        if requests.send(incoming(next)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn incoming_of(
+    found: Found,
+    if_gone: IfGone,
+    request: &mut impl FnMut(Selected, IfGone) -> Result<PutRequest>,
+) -> Incoming {
+    match found {
+        Found::File(file) => {
+            let path = file.path.display().to_string();
+            match request(file, if_gone) {
+                Ok(request) => Incoming::Item(Item::Put(request)),
+                Err(error) => Incoming::Failed { path, error },
+            }
+        }
+        Found::Skipped { path, reason, rule } => Incoming::Event(Event::Skipped {
+            path: path.display().to_string(),
+            reason: reason.name(),
+            rule,
+        }),
+        Found::Unmatched { rule } => Incoming::Event(Event::Unmatched { rule }),
+        Found::Vanished { path } => {
+            let path = path.display().to_string();
+            match if_gone {
+                IfGone::Skip => Incoming::Event(Event::Skipped {
+                    path,
+                    reason: "vanished",
+                    rule: None,
+                }),
+                IfGone::Fail | IfGone::FailAsVanished => Incoming::Failed {
+                    error: vanished(&path),
+                    path,
+                },
+            }
+        }
+        Found::Failed { path, error } => Incoming::Failed {
+            path: path.display().to_string(),
+            error,
+        },
+    }
+}
+
+/// The name of the whole set in messages.
+fn set_name(paths: &[PathBuf], list: Option<&PathList>, map: Option<&PathMap>) -> String {
+    let mut names: Vec<String> = paths
+        .iter()
+        .take(MAX_NAMED)
+        .map(|path| path.display().to_string())
+        .collect();
+    if paths.len() > MAX_NAMED {
+        names.push("…".to_owned());
+    }
+    names.extend(list.map(|list| format!("the list {}", list.name())));
+    names.extend(map.map(|map| format!("the map {}", map.name())));
+    names.join(", ")
+}
+
+fn walk_options(flags: &SelectionArgs) -> WalkOptions {
+    WalkOptions {
+        links: if flags.follow_symlinks {
+            Links::Follow
+        } else {
+            Links::Skip
+        },
+        one_file_system: flags.one_file_system,
+        ignore_files: IgnoreFiles {
+            names: flags.ignore_file.clone(),
+            git: flags.gitignore,
+            case: case(flags),
+        },
+        ..WalkOptions::default()
+    }
+}
+
+/// The absolute path without symbolic links. Its last names need not exist yet.
+fn absolute(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    path.ancestors().find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        Some(above.canonicalize().ok()?.join(rest))
+    })
+}
+
+fn case(flags: &SelectionArgs) -> Case {
+    if flags.ignore_case {
+        Case::Insensitive
+    } else {
+        Case::Sensitive
+    }
+}
+
+fn filters(flags: &SelectionArgs, now: Timestamp) -> Result<Filters> {
+    let case = case(flags);
+    let of_flag = |flag: &'static str, patterns: &[String]| -> Result<Vec<Rule>> {
+        let rules = patterns
+            .iter()
+            .map(|text| Rule::from_flag(flag, text, case));
+        rules.collect()
+    };
+    let include = of_flag("--include", &flags.include)?;
+    let mut exclude = of_flag("--exclude", &flags.exclude)?;
+    for file in &flags.exclude_from {
+        let unreadable = |error: io::Error| {
+            let what = format!("could not read the patterns in {}", file.display());
+            Error::new(Kind::Usage, what)
+                .with_source(error)
+                .with_hint("name a readable file with --exclude-from FILE")
+        };
+        let text = fs::read_to_string(file).map_err(unreadable)?;
+        exclude.extend(Rule::from_file(file, &text, case)?);
+    }
+    let newer = flags
+        .newer_than
+        .map(|since| Age::NewerThan(since.time(now).as_nanosecond()));
+    let older = flags
+        .older_than
+        .map(|since| Age::OlderThan(since.time(now).as_nanosecond()));
+    let mut filters = Filters::new(Rules::new(include)?, Rules::new(exclude)?);
+    (filters.min_size, filters.max_size) = (flags.min_size, flags.max_size);
+    filters.ages = newer.into_iter().chain(older).collect();
+    if flags.exclude_junk {
+        filters.without_junk()
+    } else {
+        Ok(filters)
+    }
+}
+
+/// The error for a path that was named and is not there.
+fn not_found(path: &Path, error: io::Error) -> Error {
+    Error::new(Kind::NoSource, format!("could not open {}", path.display()))
+        .with_source(error)
+        .with_hint("check the path and its permissions")
+}
+
+/// The error with the line of the list that it is about.
+fn at_line(line: Option<&str>, error: Error) -> Error {
+    let Some(line) = line else { return error };
+    let named = Error::new(error.kind(), format!("{line}: {error}"));
+    match error.hint() {
+        Some(hint) => named.with_hint(hint),
+        None => named,
+    }
+}
+
+fn unnamed(path: &Path, reason: Unnamed) -> Error {
+    let shown = path.display();
+    let (what, hint) = match reason {
+        Unnamed::OutsideBase => (
+            format!("{shown} is not below the directory of --base"),
+            "name a directory above it with --base DIR",
+        ),
+        Unnamed::NeedsBase | Unnamed::Empty => (
+            format!("{shown} is absolute or contains `..`"),
+            "name the directory at which relative paths begin with --base DIR",
+        ),
+    };
+    Error::new(Kind::Usage, what).with_hint(hint)
+}

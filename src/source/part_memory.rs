@@ -1,0 +1,180 @@
+//! The memory for the parts of a stream that are not stored yet. Its limit is what makes the
+//! producer of the stream wait.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use bytes::Bytes;
+use upload_types::sync::lock;
+
+/// Clones share the memory.
+#[derive(Debug, Clone)]
+pub struct PartMemory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// In bytes.
+    limit: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: u64,
+    /// Buffers to use again: the kernel would have to clear the memory of new ones.
+    spare: Vec<Vec<u8>>,
+    is_closed: bool,
+}
+
+impl PartMemory {
+    /// Memory for parts of `limit` bytes together, and at least for two parts: one is read while
+    /// the other is sent.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self(Arc::new(Shared {
+            limit,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// A buffer for a part of `len` bytes. Waits until there is room for it. Returns `None` after
+    /// [`PartMemory::close`].
+    pub fn take(&self, len: usize) -> Option<PartBuffer> {
+        let bytes = len as u64;
+        let has_no_room = |state: &mut State| {
+            let used = state.used.saturating_add(bytes);
+            let limit = self.0.limit.max(bytes.saturating_mul(2));
+            !state.is_closed && used > limit
+        };
+        let state = lock(&self.0.state);
+        let waited = self.0.changed.wait_while(state, has_no_room);
+        let mut state = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.is_closed {
+            return None;
+        }
+        state.used = state.used.saturating_add(bytes);
+        let spare = state.spare.pop().filter(|spare| spare.len() == len);
+        if spare.is_none() {
+            // The part size has changed.
+            state.spare.clear();
+        }
+        drop(state);
+        Some(PartBuffer {
+            bytes: spare.unwrap_or_else(|| vec![0; len]),
+            filled: 0,
+            memory: self.clone(),
+        })
+    }
+
+    /// Ends every wait for room.
+    pub fn close(&self) {
+        lock(&self.0.state).is_closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// The buffer of one part. Its memory is free again when it is dropped.
+#[derive(Debug)]
+pub struct PartBuffer {
+    bytes: Vec<u8>,
+    filled: usize,
+    memory: PartMemory,
+}
+
+impl PartBuffer {
+    /// The next bytes to fill: at most `len`. Empty if the buffer is full.
+    pub fn room(&mut self, len: usize) -> &mut [u8] {
+        let end = self.filled.saturating_add(len).min(self.bytes.len());
+        &mut self.bytes[self.filled..end]
+    }
+
+    /// Notes that the first `len` bytes of the room were filled. Returns them.
+    pub fn fill(&mut self, len: usize) -> &[u8] {
+        let start = self.filled;
+        self.filled = start.saturating_add(len).min(self.bytes.len());
+        &self.bytes[start..self.filled]
+    }
+
+    /// The number of bytes that were filled.
+    #[must_use]
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// The bytes that were filled, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for PartBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+impl Drop for PartBuffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut state = lock(&self.memory.0.state);
+        state.used = state.used.saturating_sub(bytes.len() as u64);
+        let spare: u64 = state.spare.iter().map(|spare| spare.len() as u64).sum();
+        let kept = state.used.saturating_add(spare) + bytes.len() as u64;
+        if kept <= self.memory.0.limit {
+            state.spare.push(bytes);
+        }
+        drop(state);
+        self.memory.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn buffer_waits_for_room_and_two_parts_always_fit() {
+        let memory = PartMemory::new(20);
+        let first = memory.take(30).unwrap();
+        let second = memory.take(30).unwrap().into_bytes();
+        let (sender, receiver) = mpsc::channel();
+        let waiting = memory.clone();
+        let thread = std::thread::spawn(move || {
+            let third = waiting.take(30);
+            sender.send(()).unwrap();
+            third.unwrap().bytes.len()
+        });
+        let copy = second.clone();
+        drop((first, second));
+        assert!(
+            receiver.try_recv().is_err(),
+            "a clone still holds the memory"
+        );
+        drop(copy);
+        assert_eq!(thread.join().unwrap(), 30);
+    }
+
+    #[test]
+    fn closed_memory_ends_the_wait() {
+        let memory = PartMemory::new(8);
+        let held = [memory.take(8).unwrap(), memory.take(8).unwrap()];
+        let waiting = memory.clone();
+        let thread = std::thread::spawn(move || waiting.take(8).is_none());
+        memory.close();
+        assert!(thread.join().unwrap());
+        assert_eq!(held[0].filled(), 0);
+    }
+
+    #[test]
+    fn filled_bytes_are_those_of_the_part() {
+        let mut buffer = PartMemory::new(8).take(4).unwrap();
+        buffer.room(3).copy_from_slice(b"abc");
+        assert_eq!(buffer.fill(3), b"abc");
+        assert_eq!(buffer.room(3).len(), 1);
+        assert_eq!(buffer.into_bytes(), &b"abc"[..]);
+    }
+}

@@ -1,0 +1,99 @@
+//! Calls to the backend, repeated until they succeed, a repetition cannot help, a signal arrives,
+//! or the run gives up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use upload_types::error::{Error, Kind, Result};
+
+use super::hints::interrupted;
+use super::run::StreamRun;
+use crate::backend::Backend;
+use crate::event::Event;
+use crate::transfer::deadline::WaitingFor;
+use crate::transfer::handshake::elapsed;
+use crate::transfer::retry::{self, Attempt, Failures, Verdict};
+use crate::transfer::signal::stop_signal;
+
+impl StreamRun<'_> {
+    /// Makes a call.
+    ///
+    /// # Errors Its error if a repetition cannot help; [`Kind::Interrupted`]; [`Kind::Temporary`]
+    /// if the run gives up.
+    pub(super) async fn call<T, F>(&mut self, make: impl Fn(Arc<Backend>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.call_with_grace(Duration::ZERO, make).await
+    }
+
+    /// As [`StreamRun::call`], but a call under way gets this time after a signal.
+    pub(super) async fn call_with_grace<T, F>(
+        &mut self,
+        grace: Duration,
+        make: impl Fn(Arc<Backend>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut failures = Failures::default();
+        let since = Instant::now();
+        let mut last = None;
+        loop {
+            let left = self
+                .options
+                .give_up
+                .left(Instant::now(), since, WaitingFor::Progress);
+            let result = tokio::select! {
+                result = make(Arc::clone(&self.backend)) => result,
+                () = elapsed(left) => return Err(gave_up(last.as_ref())),
+                signal = stop_after(&mut self.stop, grace) => return Err(interrupted(signal)),
+            };
+            let error = match result {
+                Ok(value) => {
+                    self.last_success = Instant::now();
+                    self.last_call = Instant::now();
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let verdict = retry::judge(error.kind(), Attempt::Call, &mut failures, fastrand::f64());
+            let Verdict::Retry(wait) = verdict else {
+                return Err(error);
+            };
+            self.emit_retry(&error, failures.attempts, wait)?;
+            tokio::select! {
+                () = sleep(left.map_or(wait, |left| wait.min(left))) => {}
+                signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
+            }
+            last = Some(error);
+        }
+    }
+
+    fn emit_retry(&mut self, error: &Error, attempts: u32, wait: Duration) -> Result<()> {
+        let event = Event::retry(self.event_source(), None, attempts, error, wait);
+        self.committer.emit(event);
+        self.commit_now()
+    }
+}
+
+/// Waits for a signal, and then for this time. Returns the number of the signal.
+async fn stop_after(stop: &mut watch::Receiver<Option<u8>>, grace: Duration) -> u8 {
+    let signal = stop_signal(stop).await;
+    sleep(grace).await;
+    signal
+}
+
+/// The error of a run without progress.
+pub fn gave_up(last: Option<&Error>) -> Error {
+    let error = Error::new(
+        Kind::Temporary,
+        "gave up: no byte was confirmed for too long",
+    );
+    match last {
+        Some(last) => error.with_source(last.to_string()),
+        None => error,
+    }
+}

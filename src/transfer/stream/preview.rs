@@ -1,0 +1,17 @@
+//! A dry run of a stream: the plan of its parts. Reads nothing.
+
+use upload_types::error::Result;
+use upload_types::wire::BackendInfo;
+
+use super::request::StreamPut;
+use crate::event::{Event, Forecast};
+
+/// The plan that an upload would have.
+///
+/// # Errors
+/// As [`StreamPut::schedule`].
+pub fn preview_stream(info: &BackendInfo, item: usize, stream: &StreamPut) -> Result<Event> {
+    let schedule = stream.schedule(&info.limits)?;
+    let event = Event::stream_plan(item, None, stream.expected_size, schedule.part_size());
+    Ok(event.as_forecast(Forecast::WouldSend))
+}
