@@ -62,7 +62,7 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
         "deadpool_postgres",
         &["crates/gateway/src/ledger/postgres/"],
     ),
-    ("globset", &["src/selection/"]),
+    ("globset", &["crates/gateway/src/", "src/selection/"]),
     ("governor", &["crates/gateway/src/limits/rate.rs"]),
     ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
     ("hyper", &["crates/gateway/src/listener.rs"]),

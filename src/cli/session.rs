@@ -295,10 +295,9 @@ impl Session {
     /// Transfers the items to one backend.
     pub async fn run(&mut self, target: &Target, items: impl Into<Items>) {
         let items = items.into();
-        let Some((handle, info)) = self.connect(target, &items).await else {
+        let Some((handle, info)) = self.reach(target, &items).await else {
             return;
         };
-        crash::point("cli.reached");
         let options = self.engine_options(&handle);
         let (backend, stop) = (Arc::clone(handle.backend()), self.stop.clone());
         let summary = transfer::run(
@@ -311,6 +310,23 @@ impl Session {
             stop,
         )
         .await;
+        self.add(summary);
+        handle.close().await;
+    }
+
+    /// Connects to a backend that is to take items.
+    async fn reach(
+        &mut self,
+        target: &Target,
+        items: &Items,
+    ) -> Option<(BackendHandle, BackendInfo)> {
+        let reached = self.connect(target, items).await?;
+        crash::point("cli.reached");
+        Some(reached)
+    }
+
+    /// Adds the result of a run to the summary.
+    fn add(&mut self, summary: Summary) {
         crash::point("cli.ran");
         self.found(summary.found);
         self.summary.completed += summary.completed;
@@ -319,16 +335,14 @@ impl Session {
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
         self.summary.resumable |= summary.resumable;
-        handle.close().await;
     }
 
     /// Uploads a stream to a backend.
     pub async fn run_stream(&mut self, target: &Target, stream: StreamPut) {
         let items = Items::from(vec![Item::Put(stream.put.clone())]);
-        let Some((handle, info)) = self.connect(target, &items).await else {
+        let Some((handle, info)) = self.reach(target, &items).await else {
             return;
         };
-        crash::point("cli.reached");
         let options = self.engine_options(&handle);
         let (backend, stop) = (Arc::clone(handle.backend()), self.stop.clone());
         let summary = transfer::run_stream(
@@ -341,11 +355,7 @@ impl Session {
             stop,
         )
         .await;
-        crash::point("cli.ran");
-        self.summary.completed += summary.completed;
-        self.summary.failures.extend(summary.failures);
-        self.summary.bytes_sent += summary.bytes_sent;
-        self.summary.bytes_skipped += summary.bytes_skipped;
+        self.add(summary);
         handle.close().await;
     }
 

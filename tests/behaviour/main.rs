@@ -34,6 +34,7 @@ mod journal_faults;
 mod keys;
 mod keys_at_gateways;
 mod keys_at_once;
+mod keys_of_sets;
 mod keys_on_a_real_store;
 mod kills;
 mod lease;

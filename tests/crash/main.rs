@@ -15,6 +15,7 @@ mod points;
 mod postgres;
 mod restartable_gateway;
 mod scenarios;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

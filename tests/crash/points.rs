@@ -14,6 +14,8 @@ pub enum Side {
     Gateway,
     /// Points of both processes between verified and ready; only uploads with hooks pass them.
     Hooks,
+    /// Points of both processes that only streams pass.
+    Streams,
 }
 
 /// The names of all points of a side, sorted.
@@ -33,14 +35,17 @@ pub fn of(side: Side) -> Vec<String> {
 /// Returns true if a point is on a side, by the first segment of its name.
 fn is_on(name: &str, side: Side) -> bool {
     let first = name.split('.').next().unwrap_or_default();
-    match (side, is_of_hooks(name)) {
-        (Side::Hooks, of_hooks) => of_hooks,
-        (_, true) => false,
-        (Side::Client, false) => {
-            ["backend", "cli", "journal", "sqlite", "transfer"].contains(&first)
-        }
-        (Side::Gateway, false) => ["gateway", "sqlite", "store"].contains(&first),
+    match side {
+        Side::Hooks => is_of_hooks(name),
+        Side::Streams => is_of_streams(name),
+        _ if is_of_hooks(name) || is_of_streams(name) => false,
+        Side::Client => ["backend", "cli", "journal", "sqlite", "transfer"].contains(&first),
+        Side::Gateway => ["gateway", "sqlite", "store"].contains(&first),
     }
+}
+
+fn is_of_streams(name: &str) -> bool {
+    name.starts_with("stream.") || name.starts_with("gateway.stream.")
 }
 
 fn is_of_hooks(name: &str) -> bool {

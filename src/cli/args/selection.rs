@@ -19,8 +19,9 @@ pub struct SelectionArgs {
     /// Upload the files below directories too
     ///
     /// The files of DIR keep the name DIR, as with cp -r; DIR/ means the same. DIR/. stands for the
-    /// files below it alone. Hidden files are sent, symbolic links are left out, and so are pipes,
-    /// sockets and devices; the summary counts them. Sending begins while directories are read.
+    /// files below it alone. With a prefix or a bucket, this path is the end of the key. Hidden
+    /// files are sent, symbolic links are left out, and so are pipes, sockets and devices; the
+    /// summary counts them. Sending begins while directories are read.
     #[arg(short, long)]
     pub recursive: bool,
     /// Upload only files that match this pattern; repeatable
@@ -97,7 +98,8 @@ pub struct SelectionArgs {
     pub base: Option<PathBuf>,
     /// Upload the files of this map, a JSON object in each line; - reads standard input
     ///
-    /// Each object has a path, and optionally content_type and meta (an object of texts).
+    /// Each object has a path, and optionally key, content_type and meta (an object of texts). A
+    /// file without a key has the one that it would have in a list.
     #[arg(
         long,
         value_name = "FILE|-",

@@ -166,7 +166,7 @@ impl StreamRun<'_> {
                 let hint = "wait for that process, or stop it; then run the whole pipeline again";
                 Error::new(Kind::Busy, what).with_hint(hint)
             })?);
-            crash::point("transfer.start.recorded");
+            crash::point("stream.recorded");
         }
         let Some(upload) = self.upload.clone() else {
             return Ok(());
@@ -191,7 +191,7 @@ impl StreamRun<'_> {
                 return Err(error);
             }
         };
-        crash::point("transfer.begun");
+        crash::point("stream.begun");
         self.on_begun(upload, begun, schedule)
     }
 

@@ -123,7 +123,7 @@ impl StreamRun<'_> {
         self.committer.record(Record::Completing { row });
         self.report_progress(0, Phase::Completing);
         self.commit_now()?;
-        crash::point("transfer.all_stored");
+        crash::point("stream.all_stored");
         let mut receipt = self.request_completion(request).await?;
         resume::check_receipt(&receipt, &plan, &checksum)?;
         let is_other_sha256 = receipt.sha256.is_some_and(|sum| sum != end.sha256);
@@ -132,7 +132,7 @@ impl StreamRun<'_> {
             let hint = "do not use the object; run the whole pipeline again";
             return Err(Error::new(Kind::Corrupt, what).with_hint(hint));
         }
-        crash::point("transfer.verified");
+        crash::point("stream.verified");
         receipt.backend.clone_from(&self.options.backend);
         receipt.name.clone_from(&put.name);
         receipt.sha256 = Some(end.sha256);

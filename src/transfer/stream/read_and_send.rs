@@ -128,7 +128,7 @@ impl StreamRun<'_> {
             sha256,
         });
         self.commit_now()?;
-        crash::point("transfer.part_hashed");
+        crash::point("stream.part_hashed");
         flight.queue.push_back(part);
         Ok(())
     }
@@ -172,7 +172,7 @@ impl StreamRun<'_> {
     }
 
     fn on_sent(&mut self, flight: &mut InFlight, sent: SentPart) {
-        crash::point("transfer.stored");
+        crash::point("stream.stored");
         let now = Instant::now();
         let SentPart { spec, etag, since } = sent;
         flight.sending.remove(&spec.number);

@@ -15,7 +15,6 @@ use crate::ledger::{ChosenKey, TransitionOutcome, Upload};
 use crate::problem::{Refusal, ledger_failed};
 use upload_s3::{Fault, Head, WriteCondition};
 use upload_types::ETag;
-use upload_types::crash;
 use upload_types::wire::{Code, CompleteRequest, UploadState};
 
 impl Upload {
@@ -36,7 +35,6 @@ impl Service {
         request: &CompleteRequest,
         chosen: &ChosenKey,
     ) -> StoreOutcome {
-        let (key, size) = (&upload.key, upload.plan.size());
         let checksum = Some(&request.checksum);
         let replaces = chosen.replaces.as_ref();
         let mut condition = upload.condition();
@@ -53,19 +51,15 @@ impl Service {
                 (ObjectCheck::Absent, _) => condition = WriteCondition::Absent,
             }
         }
-        let parts = &request.parts;
         let mut response = self
-            .store
-            .complete(key, multipart, parts, size, condition)
+            .request_complete(upload, multipart, request, condition)
             .await;
-        crash::point("gateway.complete.store_responded");
         let (mut check, mut object) = self.check_object(upload, checksum).await;
         let is_refused = matches!(response, Err(Fault::PreconditionFailed | Fault::Refused(_)));
         if is_refused && check == ObjectCheck::Absent && condition != WriteCondition::Absent {
             // The object that the upload was to replace was deleted in the meantime.
             response = self
-                .store
-                .complete(key, multipart, parts, size, WriteCondition::Absent)
+                .request_complete(upload, multipart, request, WriteCondition::Absent)
                 .await;
             (check, object) = self.check_object(upload, checksum).await;
         }

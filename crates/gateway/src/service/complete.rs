@@ -233,9 +233,8 @@ impl Service {
         let (key, size) = (&upload.key, upload.plan.size());
         let response = match source {
             CompletionSource::Declared(request) => {
-                let parts = &request.parts;
-                self.store
-                    .complete(key, multipart, parts, size, WriteCondition::Absent)
+                let condition = WriteCondition::Absent;
+                self.request_complete(upload, multipart, request, condition)
                     .await
             }
             CompletionSource::Listed { parts, .. } => {
@@ -244,13 +243,29 @@ impl Service {
                     .await
             }
         };
-        crash::point("gateway.complete.store_responded");
         if let Err(fault) = &response {
             tracing::warn!(id = %upload.id, ?fault, "complete failed in the store");
         }
         let (check, object) = self.check_object(upload, source.checksum()).await;
         let outcome = multipart_outcome(response.as_ref().copied(), check);
         (outcome, object)
+    }
+
+    /// Asks the store to complete a multipart upload.
+    pub(super) async fn request_complete(
+        &self,
+        upload: &Upload,
+        multipart: &str,
+        request: &CompleteRequest,
+        condition: WriteCondition<'_>,
+    ) -> Result<(), Fault> {
+        let (parts, size) = (&request.parts, upload.plan.size());
+        let response = self
+            .store
+            .complete(&upload.key, multipart, parts, size, condition)
+            .await;
+        crash::point("gateway.complete.store_responded");
+        response
     }
 
     /// Compares the object at the upload's key with the expected one.

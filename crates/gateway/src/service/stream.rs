@@ -47,7 +47,7 @@ impl Service {
         if outcome != TransitionOutcome::Done {
             return Err(refuse_transition(outcome));
         }
-        crash::point("gateway.sign.pinned");
+        crash::point("gateway.stream.pinned");
         Ok(())
     }
 }

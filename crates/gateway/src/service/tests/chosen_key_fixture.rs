@@ -9,8 +9,8 @@ use crate::service::Service;
 use crate::service::begin::Begun;
 use upload_s3::{NewObject, Profile};
 use upload_types::wire::{
-    Attributes, BeginRequest, BeginResponse, Code, CompletePart, CompleteRequest, ExistingObject, IfExists,
-    ObjectState, PartSpec, SignRequest, SignedPart, SignedPut,
+    Attributes, BeginRequest, BeginResponse, Code, CompletePart, CompleteRequest, ExistingObject,
+    IfExists, ObjectState, PartSpec, SignRequest, SignedPart, SignedPut,
 };
 use upload_types::{Checksum, Key, PartNumber, Sha256, UploadId};
 

@@ -1,7 +1,7 @@
 //! Keys that clients have chosen: abort, removal, sweep and survey touch only what belongs to their
 //! upload, and the bytes of a replaced object are not counted.
 
-use super::chosen_key_fixture::{NO_ATTRIBUTES, CLEANUP_DUE, key, probed, put_again};
+use super::chosen_key_fixture::{CLEANUP_DUE, NO_ATTRIBUTES, key, probed, put_again};
 use super::fixture::{Fixture, PART};
 use crate::auth::Owner;
 use crate::key_patterns::ClientKeys;

@@ -10,7 +10,9 @@ use std::time::Duration;
 use axum::http::Method;
 use futures_util::future::join_all;
 
-use super::chosen_key_fixture::{NO_ATTRIBUTES, CLEANUP_DUE, KEY, LEASES_ENDED, existing, key, probed, put_again};
+use super::chosen_key_fixture::{
+    CLEANUP_DUE, KEY, LEASES_ENDED, NO_ATTRIBUTES, existing, key, probed, put_again,
+};
 use super::fixture::{
     CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, is_pending, receipt, send,
 };
