@@ -92,7 +92,7 @@ impl Bars {
         if let Event::Completed { receipt, .. } = event {
             let (sources, verbosity) = (&self.sources, self.verbosity);
             let line = wording::location(receipt, sources, item, verbosity);
-            output.data.push(line);
+            output.data.extend(line);
         }
         let verbose = self.verbosity.verbose;
         let columns = stderr_columns();

@@ -57,7 +57,7 @@ impl Plain {
         if let Event::Completed { receipt, .. } = event {
             let (sources, verbosity) = (&self.sources, self.verbosity);
             let line = wording::location(receipt, sources, item, verbosity);
-            output.data.push(line);
+            output.data.extend(line);
         }
         if !self.verbosity.quiet {
             output.notices(restored.and_then(|change| self.restored_line(change)));

@@ -121,24 +121,30 @@ fn has_outcome(sources: &Sources, verbosity: Verbosity) -> bool {
 }
 
 /// The line for the location of a finished source, or for its key if it has no location yet. On a
-/// terminal, it names the file if no other line does.
+/// terminal, it names the file if no other line does. Returns `None` for one of many files of
+/// directories and lists on a terminal.
 pub fn location(
     receipt: &Receipt,
     sources: &Sources,
     item: Option<usize>,
     verbosity: Verbosity,
-) -> String {
+) -> Option<String> {
+    let is_named = verbosity.locations == Locations::Named;
+    let is_one_of_many = sources.is_set() && !sources.has_short_report();
+    if is_named && is_one_of_many && verbosity.verbose == 0 && !verbosity.quiet {
+        return None;
+    }
     let is_named_elsewhere =
         !sources.has_several() || (has_outcome(sources, verbosity) && !verbosity.quiet);
     // A backend with hooks names no location before they have accepted the object.
     let location = receipt.location.as_deref();
     let location = escape(location.unwrap_or(receipt.key.as_str()));
-    match item {
-        Some(item) if verbosity.locations == Locations::Named && !is_named_elsewhere => {
+    Some(match item {
+        Some(item) if is_named && !is_named_elsewhere => {
             format!("{location}  {}", sources.name(item))
         }
         _ => location,
-    }
+    })
 }
 
 /// The end of one source of several, in a line of `columns`. Returns `None` if it did not succeed:

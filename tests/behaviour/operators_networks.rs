@@ -179,11 +179,14 @@ fn readiness_and_metrics_tell_the_clock() {
         (response.body != "ready\n").then_some(response.body)
     });
     assert!(body.contains("behind"), "{body}");
-    let metrics = get(world.gateway.metrics_addr(), "/metrics", &[]).body;
-    let mut samples = metrics.lines().filter_map(|line| line.split_once(' '));
-    let offset = samples.find(|(name, _)| *name == "upload_clock_offset_seconds");
-    let offset: i64 = offset.expect("the sample").1.parse().unwrap();
-    assert!(offset > 60, "{offset}");
+    wait::until("the sample of the next readiness check", || {
+        get(world.gateway.addr(), "/readyz", &[]);
+        let metrics = get(world.gateway.metrics_addr(), "/metrics", &[]).body;
+        let mut samples = metrics.lines().filter_map(|line| line.split_once(' '));
+        let offset = samples.find(|(name, _)| *name == "upload_clock_offset_seconds");
+        let offset: i64 = offset.expect("the sample").1.parse().unwrap();
+        (offset > 60).then_some(())
+    });
 }
 
 #[test]

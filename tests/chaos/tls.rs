@@ -292,6 +292,8 @@ fn put_to_private_store(world: &World, front: &Front) -> Command {
         .upload(["put", "--s3-path-style", "--give-up-after", "20s"])
         .args(["--backend", &format!("s3://{}", store.bucket())])
         .args(["--s3-endpoint", &front.url()])
+        // Each upload makes an object.
+        .args(["--key-style", "uuid"])
         .arg(&file);
     let envs = store.envs();
     envs.into_iter()
