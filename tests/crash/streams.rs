@@ -13,8 +13,8 @@ use crate::support::s3::S3;
 use crate::support::sandbox::Sandbox;
 use crate::support::{PART, files};
 
-/// Uploads a stream of three parts, with a kill at one passage of this point and a repetition of the
-/// pipeline. Returns false if the point was passed less often.
+/// Uploads a stream of three parts, with a kill at one passage of this point and a repetition of
+/// the pipeline. Returns false if the point was passed less often.
 fn put_with_kill(point: &str, passage: u32) -> bool {
     let mut gateway = RestartableGateway::new();
     let is_of_gateway = point.starts_with("gateway.");

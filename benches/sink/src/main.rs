@@ -10,9 +10,10 @@
 //! `--total-rate` those of all connections together (`10M` is ten million). `--delay` is the time
 //! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second,
 //! the response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON; `POST
-//! /__sink/reset` clears the counts and the objects, `/__sink/clear-counts` the counts. With `--list
-//! yes`, objects are listed; otherwise lists are empty. With `--tls`, a directory with `server.pem`
-//! and `server.key`, the same port also accepts TLS; this process then decrypts the bodies.
+//! /__sink/reset` clears the counts and the objects, `/__sink/clear-counts` the counts. With
+//! `--list yes`, objects are listed; otherwise lists are empty. With `--tls`, a directory with
+//! `server.pem` and `server.key`, the same port also accepts TLS; this process then decrypts the
+//! bodies.
 //!
 //! Not here: verification. No signature is checked, no body is kept, no checksum is computed. For
 //! measurements on loopback only.

@@ -280,8 +280,9 @@ fn list_uploads(stored: &Stored, request: &Request<'_>) -> Response {
     Response::xml("ListMultipartUploadsResult", &inner)
 }
 
-/// A page of `ListObjects`, version 1 or 2, whose continuation token is the last key, or the last common prefix
-/// and a character after all others. Keys and prefixes need no encoding, except for slashes.
+/// A page of `ListObjects`, version 1 or 2, whose continuation token is the last key, or the last
+/// common prefix and a character after all others. Keys and prefixes need no encoding, except for
+/// slashes.
 fn list_objects(stored: &Stored, request: &Request<'_>) -> Response {
     let text = |name| {
         let value = request.query(name).unwrap_or_default();
