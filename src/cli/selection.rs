@@ -262,7 +262,8 @@ impl Selection {
                     continue;
                 }
             };
-            let relative = path.file_name().map_or_else(String::new, file_name);
+            let name_alone = || path.file_name().map_or_else(String::new, file_name);
+            let relative = relative(&path, None).unwrap_or_else(|_| name_alone());
             output.send(Found::File(Selected {
                 path,
                 relative,

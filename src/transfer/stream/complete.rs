@@ -16,7 +16,7 @@ use super::hints::interrupted;
 use super::run::StreamRun;
 use crate::backend::Completion;
 use crate::event::{Event, Phase, STREAM_PATH};
-use crate::journal::Record;
+use crate::journal::{Record, State};
 use crate::source::{StreamEnd, empty_stream};
 use crate::transfer::ended_upload::terminal_error;
 use crate::transfer::engine::{LEASE_RENEW_INTERVAL, STOP_GRACE};
@@ -120,7 +120,10 @@ impl StreamRun<'_> {
                 checksum: checksum.clone(),
             },
         };
-        self.committer.record(Record::Completing { row });
+        let state = self.upload.as_ref().map(|upload| upload.state);
+        if state != Some(State::Completing) {
+            self.committer.record(Record::Completing { row });
+        }
         self.report_progress(0, Phase::Completing);
         self.commit_now()?;
         crash::point("stream.all_stored");

@@ -366,7 +366,7 @@ async fn begin(
 async fn ledger_accepts_exactly_the_transitions_of_the_table() {
     let fixture = StateFixture::new().await;
     let transitions = transitions();
-    assert_eq!(transitions.len(), 29);
+    assert_eq!(transitions.len(), 31);
     for Transition { from, event, to } in transitions.iter().filter(|row| !row.from.is_empty()) {
         for state in UploadState::ALL {
             fixture.set_state(state);
