@@ -4,6 +4,10 @@
     clippy::doc_markdown,
     reason = "these comments are help texts, which are not Markdown"
 )]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "brackets in help texts are sets of characters in patterns"
+)]
 
 use std::ffi::OsString;
 use std::path::PathBuf;
