@@ -4,10 +4,6 @@
     clippy::doc_markdown,
     reason = "these comments are help texts, which are not Markdown"
 )]
-#![allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "brackets in help texts are sets of characters in patterns"
-)]
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,11 +26,11 @@ pub struct SelectionArgs {
     pub recursive: bool,
     /// Upload only files that match this pattern; repeatable
     ///
-    /// The language is that of .gitignore: * ? [abc] and **. A pattern without a slash matches
-    /// names at any depth, one with a slash is anchored at DIR, and one that ends with a slash
-    /// matches directories. A directory stands for everything below it. The order of the flags does
-    /// not matter: a file is sent if it matches any --include, or none is given, and no --exclude.
-    /// Files that are named on the command line or in a list are always sent.
+    /// The language is that of .gitignore: *, ?, ** and sets in brackets. A pattern without a slash
+    /// matches names at any depth, one with a slash is anchored at DIR, and one that ends with a
+    /// slash matches directories. A directory stands for everything below it. The order of the
+    /// flags does not matter: a file is sent if it matches any --include, or none is given, and no
+    /// --exclude. Files that are named on the command line or in a list are always sent.
     #[arg(long, value_name = "PATTERN")]
     pub include: Vec<String>,
     /// Leave out files and directories that match this pattern; repeatable. See --include
