@@ -29,8 +29,7 @@ pub fn new_id() -> String {
 }
 
 checked_text! {
-    /// The key of an object in the store, chosen by the backend: 1 to 1024 bytes, no control
-    /// character.
+    /// The key of an object in the store: 1 to 1024 bytes, no control character.
     Key,
     |text| (1..=1024).contains(&text.len()) && !text.chars().any(char::is_control),
     "a key is 1 to 1024 bytes without control characters"

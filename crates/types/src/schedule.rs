@@ -10,9 +10,9 @@ use crate::ids::PartNumber;
 use crate::part_size::{ByteRange, DEFAULT_PART_SIZE, PlanError};
 use crate::wire::Limits;
 
-/// A stream of the expected size is cut into at most one part of so many that the store permits.
-/// The others are left for a stream that is larger than expected.
-const EXPECTED_SHARE: u32 = 2;
+/// The number of parts that the store permits is divided by this: a stream of the expected size has
+/// at most so many parts. The others are left for a stream that is larger than expected.
+const EXPECTED_PARTS_DIVISOR: u32 = 2;
 
 /// The sizes of parts: `part_size` bytes, doubled after each `double_after` parts. Only the last
 /// part of a stream may be smaller.
@@ -56,12 +56,12 @@ impl Schedule {
                 max_size,
             });
         }
-        let share = if limits.equal_parts {
+        let divisor = if limits.equal_parts {
             1
         } else {
-            EXPECTED_SHARE
+            EXPECTED_PARTS_DIVISOR
         };
-        let expected_parts = u64::from((limits.max_parts / share).max(1));
+        let expected_parts = u64::from((limits.max_parts / divisor).max(1));
         while part_size < max && expected.div_ceil(part_size) > expected_parts {
             part_size = part_size.saturating_mul(2).min(max);
         }

@@ -140,7 +140,7 @@ impl IfExists {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
     }
 
-    /// The name in JSON and in the ledger.
+    /// The name in JSON and in the journal.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
