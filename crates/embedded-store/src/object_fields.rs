@@ -7,6 +7,7 @@ use s3s::dto::{Checksum as ChecksumFields, ChecksumMode, Expires, Metadata, Time
 use s3s::{S3Result, s3_error};
 
 use upload_types::attributes::{MAX_TAGS, check_tag};
+use upload_types::{decode_words, encode_words};
 use url::form_urlencoded;
 
 use crate::checksums::Checksum;
@@ -208,6 +209,19 @@ pub fn shown_expires(attributes: &Attributes) -> Option<Expires> {
 }
 
 pub fn shown_metadata(attributes: &Attributes) -> Option<Metadata> {
-    let metadata = &attributes.metadata;
-    (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
+    let metadata = attributes.metadata.iter();
+    let shown: Metadata = metadata
+        .map(|(key, value)| (key.clone(), shown_value(value)))
+        .collect();
+    (!shown.is_empty()).then_some(shown)
+}
+
+/// The value of a metadata header. s3s decodes the encoded words of a request, and encodes only
+/// texts other than ASCII in its response: a client would read some other texts differently.
+fn shown_value(text: &str) -> String {
+    if text.trim() == text && decode_words(text) == text {
+        text.to_owned()
+    } else {
+        encode_words(text)
+    }
 }

@@ -17,7 +17,8 @@ pub(crate) const TAGGING_HEADER: &str = "x-amz-tagging";
 pub(crate) const STORAGE_CLASS_HEADER: &str = "x-amz-storage-class";
 const KMS: &str = "aws:kms";
 
-/// The header of an attribute. That of the encryption has its algorithm.
+/// The header of an attribute. The header of the encryption contains the algorithm, and
+/// [`KMS_KEY_HEADER`] the key.
 pub(crate) fn header_name(attribute: Attribute) -> &'static str {
     match attribute {
         Attribute::CacheControl => "cache-control",

@@ -14,7 +14,8 @@ pub enum WriteCondition<'a> {
 }
 
 impl<'a> WriteCondition<'a> {
-    /// `Absent` without an `ETag`.
+    /// The condition of a write that replaces the object with this `ETag`; `None` if there is no
+    /// object.
     #[must_use]
     pub fn replacing(etag: Option<&'a ETag>) -> Self {
         etag.map_or(Self::Absent, Self::Matches)

@@ -17,7 +17,8 @@ use crate::store::Store;
 /// Versions of one key that one call deletes. Each needs a PUT or a form of its own.
 const MAX_VERSIONS: usize = 100;
 
-/// Whether a deletion names the object that was looked at, in a bucket without versions.
+/// Whether a deletion that names no version may delete another object than the one that was looked
+/// at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteCondition {
     /// No other object can come to the key in between.
@@ -42,7 +43,8 @@ impl Store {
     /// place and `is_own`. Repeatable.
     ///
     /// In a bucket with versions, the deletion names the version, so that no other object is
-    /// deleted. In other buckets the `condition` decides.
+    /// deleted. In other buckets, and without the permission to delete versions, the `condition`
+    /// decides.
     ///
     /// # Errors
     /// [`Fault`] if the store does not respond, or permits no deletion.
@@ -58,17 +60,11 @@ impl Store {
                 return Ok(deletion);
             };
             let Some(version) = &head.version_id else {
-                match condition {
-                    DeleteCondition::None => self.delete(key).await?,
-                    // Another object is at the key now.
-                    DeleteCondition::Unchanged
-                        if !self.delete_matching(key, &head.etag).await? =>
-                    {
-                        continue;
-                    }
-                    DeleteCondition::Unchanged => {}
+                if self.delete_if(condition, key, &head.etag).await? {
+                    return Ok(Deletion::Done);
                 }
-                return Ok(Deletion::Done);
+                // Another object is at the key now.
+                continue;
             };
             if self.delete_version(key, version).await? {
                 deletion = Deletion::Done;
@@ -77,13 +73,27 @@ impl Store {
                     %key,
                     "a version of a deleted object stays in the bucket: permit s3:DeleteObjectVersion"
                 );
-                self.delete(key).await?;
-                return Ok(Deletion::VersionKept);
+                if self.delete_if(condition, key, &head.etag).await? {
+                    return Ok(Deletion::VersionKept);
+                }
             }
         }
         Err(Fault::Unavailable(
             "DeleteObject: there are too many versions of the object".into(),
         ))
+    }
+
+    /// `DeleteObject` of the object with this `ETag`. Returns false if another object is at the key.
+    async fn delete_if(
+        &self,
+        condition: DeleteCondition,
+        key: &Key,
+        etag: &ETag,
+    ) -> Result<bool, Fault> {
+        match condition {
+            DeleteCondition::None => self.delete(key).await.map(|()| true),
+            DeleteCondition::Unchanged => self.delete_matching(key, etag).await,
+        }
     }
 
     /// `DeleteObject` with `If-Match`. Returns false if the object has another `ETag`.

@@ -62,8 +62,10 @@ pub(crate) fn differences(
     let requested = new.headers_with(gateway);
     let chosen = |name: &str| !gateway.contains_key(name) && requested.contains_key(name);
     let unsigned = KEPT_HEADERS.iter().filter(|name| {
-        let is_requested = |value| requested_value(gateway, name) == Some(value) || chosen(name);
-        shown(name).is_some_and(|value| !is_requested(value))
+        let is_of_gateway = |value: &str| {
+            requested_value(gateway, name).is_some_and(|set| is_same_list(set, value))
+        };
+        shown(name).is_some_and(|value| !is_of_gateway(value) && !chosen(name))
     });
     let is_encryption = |name: &str| name.starts_with(ENCRYPTION_HEADER);
     let missing = requested
@@ -124,7 +126,7 @@ fn is_applied(name: &str, requested: &str, shown: Option<&str>) -> bool {
         (KMS_KEY_HEADER, Some(shown)) => {
             requested.contains("alias/") || shown == requested || shown.ends_with(requested)
         }
-        (_, Some(shown)) => shown == requested || is_same_list(shown, requested),
+        (_, Some(shown)) => is_same_list(shown, requested),
     }
 }
 
@@ -194,6 +196,9 @@ mod tests {
             assert_eq!(compare(&[], &[(name, "y")]), [vec![], vec![], vec![name]]);
         }
         assert_eq!(compare(&[("x-amz-meta-a", "b")], &[]), [none; 3]);
+        let requested = [("cache-control", "public, max-age=1")];
+        let shown = [("cache-control", "public,max-age=1")];
+        assert_eq!(compare(&shown, &requested), [none; 3]);
     }
 
     #[test]

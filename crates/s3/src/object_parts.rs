@@ -2,14 +2,14 @@
 //!
 //! Not here: the parts of an unfinished upload, in [`crate::multipart`].
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use upload_types::Key;
 
 use crate::client::Call;
 use crate::fault::Fault;
 use crate::store::Store;
-use crate::xml;
+use crate::{response, xml};
 
 /// The maximum number of pages that are read: more than any object has.
 const MAX_PAGES: u32 = 100;
@@ -20,7 +20,11 @@ impl Store {
     pub async fn first_part_size(&self, key: &Key) -> Result<Option<u64>, Fault> {
         let url = self.object_url(key, &[("partNumber", "1")])?;
         let call = Call::new("HeadObject", Method::HEAD, url);
-        let response = self.client().send(call).await?;
+        let mut response = self.client().send(call).await?;
+        // A store that asks to slow down may report it later.
+        if response.status == StatusCode::SERVICE_UNAVAILABLE {
+            response = response::check("HeadObject", response)?;
+        }
         let size = response.header("content-length");
         let is_of_part = response.header("x-amz-mp-parts-count").is_some();
         let size = size.filter(|_| response.status.is_success() && is_of_part);
@@ -54,9 +58,13 @@ impl Store {
                 return Ok(None);
             };
             sizes.extend(page.parts.iter().map(|part| part.size));
-            let last = page.parts.last().map_or(0, |part| part.number);
-            if !page.is_truncated || last <= after {
+            if !page.is_truncated {
                 return Ok(Some(sizes).filter(|sizes| !sizes.is_empty()));
+            }
+            let last = page.parts.last().map_or(0, |part| part.number);
+            // The same parts again: the store ignores the marker.
+            if last <= after {
+                return Ok(None);
             }
             after = last;
         }

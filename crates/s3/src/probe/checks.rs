@@ -203,13 +203,11 @@ impl Checks<'_> {
             Finding::new(support, again.observed),
         );
 
-        let upload_id = self.check_complete_once(&key, profile).await?;
-        match etag {
-            Some(etag) => {
-                self.check_complete_match(&key, &etag, upload_id, profile)
-                    .await
-            }
-            None => Ok(()),
+        let open = self.check_complete_once(&key, profile).await?;
+        match (etag, open) {
+            (Some(etag), open) => self.check_complete_match(&key, &etag, open, profile).await,
+            (None, Some((upload_id, _))) => self.store.abort(&key, &upload_id).await,
+            (None, None) => Ok(()),
         }
     }
 
