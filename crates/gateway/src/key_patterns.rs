@@ -8,8 +8,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use upload_types::{Invalid, Key, normalised_key};
 
-/// The first segment of the keys that gateways make, those of probes included.
-const RESERVED_SEGMENT: &str = "uploads";
+/// The folder of the keys that gateways make, those of probes included.
+pub const MADE_KEYS_FOLDER: &str = "uploads";
 
 /// The keys of this gateway that clients may choose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,22 +36,18 @@ pub enum KeyError {
     Reserved,
 }
 
-/// The normal form (NFC) of a key that a client asks for, if it is valid. `prefix_bytes` is the
-/// length of the prefix of the gateway with its slash.
+/// The normal form (NFC) of a key that a client asks for, if it is valid and in none of the
+/// `reserved` folders. `prefix_bytes` is the length of the prefix of the gateway with its slash.
 ///
 /// # Errors
 /// [`KeyError`].
-pub fn usable_key(
-    key: &str,
-    prefix_bytes: usize,
-    quarantine: Option<&str>,
-) -> Result<Key, KeyError> {
+pub fn usable_key(key: &str, prefix_bytes: usize, reserved: &[&str]) -> Result<Key, KeyError> {
     let key = normalised_key(key, prefix_bytes).map_err(|Invalid(form)| KeyError::Invalid(form))?;
-    let is_below = |folder: &str| {
-        let rest = key.strip_prefix(folder);
+    let is_below = |folder: &&str| {
+        let rest = key.strip_prefix(*folder);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if is_below(RESERVED_SEGMENT) || quarantine.is_some_and(is_below) {
+    if reserved.iter().any(is_below) {
         return Err(KeyError::Reserved);
     }
     key.parse()
@@ -76,7 +72,8 @@ pub fn compile(patterns: &[String]) -> Result<GlobSet, &str> {
         .map_err(|_| patterns.first().map_or("", String::as_str))
 }
 
-/// Returns true for a pattern that can match a key.
+/// Returns false for a text that is not a glob, and for a glob that is empty or begins with a slash:
+/// it would match no key.
 #[must_use]
 pub fn is_key_pattern(pattern: &str) -> bool {
     !pattern.is_empty() && !pattern.starts_with('/') && compile(&[pattern.to_owned()]).is_ok()
@@ -86,12 +83,12 @@ pub fn is_key_pattern(pattern: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn normalized(key: &str) -> Result<String, KeyError> {
-        usable_key(key, 5, Some("quarantine")).map(|key| key.to_string())
+    fn normalised(key: &str) -> Result<String, KeyError> {
+        usable_key(key, 5, &[MADE_KEYS_FOLDER, "quarantine"]).map(|key| key.to_string())
     }
 
     #[test]
-    fn key_is_normalized_and_has_plain_segments() {
+    fn key_is_normalised_and_has_plain_segments() {
         for key in [
             "a",
             "app/1.2.3/x.tar.gz",
@@ -102,15 +99,15 @@ mod tests {
             "Uploads/x",
             "😀/é",
         ] {
-            assert_eq!(normalized(key).as_deref(), Ok(key));
+            assert_eq!(normalised(key).as_deref(), Ok(key));
         }
-        assert_eq!(normalized("e\u{301}/x").as_deref(), Ok("é/x"));
+        assert_eq!(normalised("e\u{301}/x").as_deref(), Ok("é/x"));
         for key in [
             "", "/", "/a", "a/", "a//b", ".", "..", "a/./b", "a/../b", "a/..", "../a", "a\n",
             "a\u{7f}", "a\u{85}",
         ] {
             assert!(
-                matches!(normalized(key), Err(KeyError::Invalid(_))),
+                matches!(normalised(key), Err(KeyError::Invalid(_))),
                 "{key:?}"
             );
         }
@@ -121,17 +118,17 @@ mod tests {
             "quarantine",
             "quarantine/uploads/x",
         ] {
-            assert_eq!(normalized(key), Err(KeyError::Reserved), "{key:?}");
+            assert_eq!(normalised(key), Err(KeyError::Reserved), "{key:?}");
         }
     }
 
     #[test]
     fn key_may_have_1024_bytes_with_the_prefix() {
-        assert!(normalized(&"x".repeat(1019)).is_ok());
-        assert!(normalized(&"x".repeat(1020)).is_err());
+        assert!(normalised(&"x".repeat(1019)).is_ok());
+        assert!(normalised(&"x".repeat(1020)).is_err());
         // The normal form counts: two characters of 3 bytes become one of 2.
-        assert!(normalized(&"e\u{301}".repeat(509)).is_ok());
-        assert!(normalized(&"é".repeat(510)).is_err());
+        assert!(normalised(&"e\u{301}".repeat(509)).is_ok());
+        assert!(normalised(&"é".repeat(510)).is_err());
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Ledger {
                 "UPDATE upload SET state = 'aborting', lease_until = ?2, cleanup_at = NULL, ended_at = NULL, rejection = NULL, \
                  may_land_until = NULL, expires_at = CASE WHEN expires_at = 0 THEN created_at ELSE expires_at END \
                  WHERE id = ?1 AND state IN ({}) AND (chosen_key IS NULL OR NOT EXISTS \
-                 (SELECT 1 FROM upload other WHERE other.key = upload.key AND other.{IS_OPEN}))",
+                 (SELECT 1 FROM upload other WHERE other.key = upload.key AND other.chosen_key IS NOT NULL AND other.{IS_OPEN}))",
                 sql_list(from)
             );
             if tx.execute(&sql, values![id.as_str(), until])? != 1 {

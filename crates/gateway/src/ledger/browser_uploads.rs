@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::parts::delete_parts;
-use super::quota::excess_if_size;
+use super::quota::{excess_if_size, reserve_bytes};
 use super::sql::{TransactionEnd, values};
 use super::transition::{TransitionOutcome, transition};
 use crate::lease::Renewed;
@@ -38,13 +38,9 @@ impl Ledger {
             if outcome != TransitionOutcome::Done {
                 return Ok((Ok(outcome), TransactionEnd::RollBack));
             }
-            if let Some(excess) = excess_if_size(tx, &id, bytes, quota)? {
+            if let Some(excess) = reserve_bytes(tx, &id, bytes, quota)? {
                 return Ok((Err(excess), TransactionEnd::RollBack));
             }
-            tx.execute(
-                "UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2",
-                values![id.as_str(), bytes],
-            )?;
             Ok((Ok(TransitionOutcome::Done), TransactionEnd::Commit))
         })
         .await

@@ -44,16 +44,14 @@ impl Ledger {
         let (owner, idempotency_key, key) =
             (owner.to_owned(), idempotency_key.to_owned(), key.clone());
         self.read(move |tx| {
-            let sql =
-                format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
-            let repeated = tx.find(&sql, values![&owner, &idempotency_key], read_upload)?;
+            let repeated = find_by_idempotency_key(tx, &owner, &idempotency_key)?;
             let open = find_open(tx, &key)?;
             Ok(KeyUsage { repeated, open })
         })
         .await
     }
 
-    /// Whether another upload than `id` is unfinished at the key.
+    /// Whether another upload than `id` is unfinished at the chosen key.
     pub async fn is_key_in_use(&self, key: &Key, id: &UploadId) -> LedgerResult<bool> {
         let (key, id) = (key.clone(), id.clone());
         self.read(move |tx| Ok(find_open(tx, &key)?.is_some_and(|open| open.id != id)))
@@ -93,9 +91,12 @@ impl Ledger {
     }
 }
 
-/// The unfinished upload at a key.
+/// The unfinished upload at a key that its client has chosen. A key may have many rows; the
+/// condition is that of the index `open_upload_by_chosen_key`.
 pub(super) fn find_open(tx: &Transaction<'_>, key: &Key) -> sql::Result<Option<Upload>> {
-    let sql = format!("SELECT {COLUMNS} FROM upload WHERE key = ?1 AND {IS_OPEN}");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM upload WHERE key = ?1 AND chosen_key IS NOT NULL AND {IS_OPEN}"
+    );
     tx.find(&sql, values![key.as_str()], read_upload)
 }
 
@@ -112,7 +113,8 @@ pub(super) fn insert_or_find(
         if let Some(upload) = insert(tx, new)? {
             return Ok(Ok((upload, true)));
         }
-        if let Some(earlier) = find_by_idempotency_key(tx, new)? {
+        let (owner, idempotency_key) = (&new.spec.owner, &new.spec.idempotency_key);
+        if let Some(earlier) = find_by_idempotency_key(tx, owner, idempotency_key)? {
             return Ok(Ok((earlier, false)));
         }
         if let Some(open) = find_open(tx, &new.spec.key)? {

@@ -190,7 +190,7 @@ fn read_part(row: &Row<'_>) -> sql::Result<LedgerPart> {
 
 /// Commits if the statement changed one row for each part. Otherwise reports the first part without
 /// a matching row.
-fn outcome_of_rows<P>(
+pub(super) fn outcome_of_rows<P>(
     parts: &[P],
     number: impl Fn(&P) -> PartNumber,
     changed: &[u64],

@@ -50,7 +50,8 @@ impl Ledger {
                 .await;
         }
         self.write_or_roll_back(move |tx| {
-            if let Some(upload) = uploads::find_by_idempotency_key(tx, &new)? {
+            let (owner, idempotency_key) = (&new.spec.owner, &new.spec.idempotency_key);
+            if let Some(upload) = uploads::find_by_idempotency_key(tx, owner, idempotency_key)? {
                 return Ok((Ok((upload, false)), TransactionEnd::Commit));
             }
             let usage = usage(tx, &new.spec.owner)?;
@@ -123,4 +124,20 @@ pub(super) fn excess_if_size(
     let mut usage = usage(tx, &owner)?;
     usage.outstanding = usage.outstanding.saturating_sub(counted);
     Ok(quota.excess(usage, bytes.max(counted)))
+}
+
+/// Raises the size of an upload to at least `bytes`. If its owner would exceed the quota, returns
+/// the limit and writes nothing.
+pub(super) fn reserve_bytes(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    bytes: u64,
+    quota: Quota,
+) -> sql::Result<Option<Excess>> {
+    let excess = excess_if_size(tx, id, bytes, quota)?;
+    if excess.is_none() {
+        let sql = "UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2";
+        tx.execute(sql, values![id.as_str(), bytes])?;
+    }
+    Ok(excess)
 }

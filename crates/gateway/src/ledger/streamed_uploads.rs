@@ -5,7 +5,8 @@
 
 use super::database::Ledger;
 use super::error::LedgerResult;
-use super::quota::excess_if_size;
+use super::parts::outcome_of_rows;
+use super::quota::reserve_bytes;
 use super::sql::{TransactionEnd, values};
 use super::transition::{TransitionOutcome, transition};
 use crate::lease::Renewed;
@@ -15,7 +16,7 @@ use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, PartSpec, UploadState};
 
 impl Ledger {
-    /// Pins parts to their size and SHA-256, also parts that were pinned to another one; raises
+    /// Pins parts to their size and SHA-256, also parts that were pinned to another SHA-256; raises
     /// the size of the upload to at least `bytes`; moves it to `uploading`, and renews the lease.
     /// Writes nothing if the owner would exceed the quota.
     pub async fn pin_stream(
@@ -35,13 +36,9 @@ impl Ledger {
             if outcome != TransitionOutcome::Done {
                 return Ok((Ok(outcome), TransactionEnd::RollBack));
             }
-            if let Some(excess) = excess_if_size(tx, &id, bytes, quota)? {
+            if let Some(excess) = reserve_bytes(tx, &id, bytes, quota)? {
                 return Ok((Err(excess), TransactionEnd::RollBack));
             }
-            tx.execute(
-                "UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2",
-                values![id.as_str(), bytes],
-            )?;
             let sql = "INSERT INTO part (upload, number, size, sha256) VALUES (?1, ?2, ?3, ?4) \
                        ON CONFLICT (upload, number) DO UPDATE \
                        SET size = excluded.size, sha256 = excluded.sha256, etag = NULL \
@@ -95,14 +92,7 @@ impl Ledger {
                 *values![id.as_str(), number, sha256, part.etag.as_str()]
             });
             let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
-            let unmatched = parts.iter().zip(&changed).find(|(_, rows)| **rows != 1);
-            Ok(match unmatched {
-                None => (TransitionOutcome::Done, TransactionEnd::Commit),
-                Some((part, _)) => (
-                    TransitionOutcome::PartMismatch(part.number),
-                    TransactionEnd::RollBack,
-                ),
-            })
+            Ok(outcome_of_rows(&parts, |part| part.number, &changed))
         })
         .await
     }

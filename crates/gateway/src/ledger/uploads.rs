@@ -251,14 +251,14 @@ pub(super) fn find(
     tx.find(&sql, values![owner, id.as_str()], read_upload)
 }
 
-/// The upload that the owner of `new` has begun earlier with the same idempotency key.
+/// The upload that the owner has begun with this idempotency key.
 pub(super) fn find_by_idempotency_key(
     tx: &Transaction<'_>,
-    new: &NewUpload,
+    owner: &str,
+    idempotency_key: &str,
 ) -> sql::Result<Option<Upload>> {
     let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
-    let key = values![&new.spec.owner, &new.spec.idempotency_key];
-    tx.find(&sql, key, read_upload)
+    tx.find(&sql, values![owner, idempotency_key], read_upload)
 }
 
 /// Adds `bytes`, which may be negative, to the stored bytes of the upload's owner.

@@ -265,8 +265,8 @@ fn begin_calls() -> Vec<Call> {
 /// The calls about an unfinished upload.
 fn upload_calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, KeyInUse, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited,
-        StoreRejected, StoreUnavailable,
+        AttributeNotAllowed, Busy, Gone, KeyInUse, LeaseHeld, LeaseLost, NotAbortable, PartPinned,
+        QuotaExceeded, RateLimited, StoreRejected, StoreUnavailable,
     };
 
     vec![
@@ -325,11 +325,13 @@ fn upload_calls() -> Vec<Call> {
             parameters: vec![id_parameter()],
             request: Some("SignRequest"),
             errors: &[
+                AttributeNotAllowed,
                 LeaseLost,
                 PartPinned,
                 Busy,
                 Gone,
                 RateLimited,
+                QuotaExceeded,
                 StoreRejected,
                 StoreUnavailable,
             ],

@@ -67,7 +67,8 @@ impl Service {
     ///
     /// # Errors
     /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
-    /// complete (see [`Finished`]), `busy` while it is being begun, `rate_limited`, `not_found`,
+    /// complete (see [`Finished`]), `busy` while it is being begun, `key_in_use` for a complete
+    /// upload while another one is unfinished at its chosen key, `rate_limited`, `not_found`,
     /// `store_unavailable` (repeat the request).
     pub async fn abort(
         &self,
@@ -167,7 +168,7 @@ impl Service {
     /// Removes an upload of any owner in any state, on behalf of the operator.
     ///
     /// # Errors
-    /// `not_found`; `not_abortable` while the upload is being completed; `busy`,
+    /// `not_found`; `not_abortable` while the upload is being completed; `busy`, `key_in_use`,
     /// `store_unavailable`, `unavailable`: repeat the call.
     pub async fn remove_for_operator(&self, id: &UploadId) -> Result<(), Refusal> {
         let owner = self.ledger.owner_of(id).await.map_err(ledger_failed)?;

@@ -10,19 +10,20 @@
 use std::sync::Arc;
 
 use globset::GlobSet;
+use tokio::time::timeout;
 
 use super::existing::Leftover;
 use super::new_upload::Arrival;
 use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::hooks::OnReject;
-use crate::key_patterns::{self, ClientKeys, KeyError};
+use crate::key_patterns::{self, ClientKeys, KeyError, MADE_KEYS_FOLDER};
 use crate::ledger::{BeginRefusal, ChosenKey, NewUpload, Upload};
 use crate::problem::{Refusal, ledger_failed, store_failed, store_rejected};
 use upload_s3::{Fault, Head};
-use upload_types::Key;
 use upload_types::sync::lock;
 use upload_types::wire::{BeginRequest, Code, IfExists, UploadState};
+use upload_types::{ETag, Key};
 
 /// How often a begin looks at the key again after another upload there has ended.
 const MAX_LOOKS: usize = 4;
@@ -38,11 +39,12 @@ pub struct RequestedKey {
     pub if_exists: IfExists,
 }
 
-/// The state of a key for a begin.
+/// The result of a look at the key of a begin.
 enum Look {
     /// The upload may begin.
     Free(ChosenKey),
-    /// The state of the key has changed.
+    /// The object of an ended upload was there. It was removed, or that upload is complete now: the
+    /// begin must look again.
     Changed,
 }
 
@@ -86,10 +88,23 @@ impl Service {
             OnReject::Quarantine(prefix) => Some(prefix.as_str()),
             OnReject::Delete | OnReject::Keep => None,
         };
-        let key = key_patterns::usable_key(key, prefix_bytes, quarantine);
+        let own_folders = [
+            format!("{MADE_KEYS_FOLDER}/{}", owner.0),
+            format!("{MADE_KEYS_FOLDER}/probe"),
+        ];
+        let mut reserved: Vec<&str> = quarantine.into_iter().collect();
+        match config.client_keys {
+            // The caller may have objects of other programs in that folder.
+            ClientKeys::All => reserved.extend(own_folders.iter().map(String::as_str)),
+            ClientKeys::None | ClientKeys::ByPattern => reserved.push(MADE_KEYS_FOLDER),
+        }
+        let key = key_patterns::usable_key(key, prefix_bytes, &reserved);
         let key = key.map_err(|error| match error {
             KeyError::Invalid(reason) => Refusal::with_detail(Code::KeyInvalid, reason),
-            KeyError::Reserved => not_allowed("the gateway makes the keys below this one itself"),
+            KeyError::Reserved => not_allowed(&format!(
+                "keys below these folders are reserved for the gateway: {}",
+                reserved.join(", ")
+            )),
         })?;
         let is_allowed = config.client_keys == ClientKeys::All
             || self.compiled(&patterns).is_match(key.as_str());
@@ -100,6 +115,20 @@ impl Service {
             key,
             if_exists: request.if_exists.unwrap_or_default(),
         }))
+    }
+
+    /// Checks that an upload may replace the object with this `ETag`, if any.
+    ///
+    /// # Errors
+    /// `key_not_allowed` if hooks check each object: a rejected one would have replaced an accepted
+    /// one.
+    pub(super) fn check_may_replace(&self, replaces: Option<&ETag>) -> Result<(), Refusal> {
+        if replaces.is_none() || !self.has_hooks() {
+            return Ok(());
+        }
+        let detail = "there is an object at this key, and this gateway replaces none: its hooks \
+                      check an object only after it has taken its key";
+        Err(Refusal::with_detail(Code::KeyNotAllowed, detail))
     }
 
     /// The patterns as one matcher, which matches nothing if one of them is not a glob.
@@ -184,7 +213,9 @@ impl Service {
         };
         if open.state == UploadState::Completing {
             let id = open.id.clone();
-            self.decide_abandoned_complete(open).await;
+            let time_limit = self.config().complete_timeout;
+            // A task continues the complete after the time limit.
+            let _ = timeout(time_limit, self.decide_abandoned_complete(open)).await;
             let row = self.ledger.upload_by_id(&id).await.map_err(ledger_failed)?;
             if row.is_some_and(|row| row.state == UploadState::Completing) {
                 return Err(Refusal::retry_after(Code::KeyInUse, 1));
@@ -241,11 +272,7 @@ impl Service {
                 .await?;
             return Err(Refusal::exists(existing));
         }
-        if self.has_hooks() {
-            let detail = "there is an object at this key, and this gateway replaces none: its hooks \
-                          check an object only after it has taken its key";
-            return Err(Refusal::with_detail(Code::KeyNotAllowed, detail));
-        }
+        self.check_may_replace(Some(&object.etag))?;
         Ok(Look::Free(ChosenKey {
             // A PUT whose URL is used a second time would replace a later object.
             single_put: false,

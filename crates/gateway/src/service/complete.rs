@@ -80,6 +80,9 @@ impl Service {
         }
         let pinned = rows.into_iter();
         let pinned = pinned.filter_map(|row| Some((row.number, row.sha256?)));
+        // Hooks may have been added since the begin.
+        let chosen = upload.chosen.as_ref();
+        self.check_may_replace(chosen.and_then(|chosen| chosen.replaces.as_ref()))?;
         // An object of one part may be a multipart upload, which the client need not know, unless
         // it is a stream.
         let is_single = upload.plan.is_single() && upload.kind != UploadKind::Streamed;

@@ -2,6 +2,7 @@
 
 use super::lifecycle::refuse_parts;
 use super::shared_state::Service;
+use crate::key_patterns::ClientKeys;
 use crate::ledger::Upload;
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
 use upload_s3::Fault;
@@ -130,7 +131,32 @@ impl Service {
             return refusal;
         }
         let names: Vec<&str> = upload.attributes.given().map(Attribute::name).collect();
+        let reason = match self.config().client_keys {
+            ClientKeys::All => reason.as_str(),
+            ClientKeys::None | ClientKeys::ByPattern => without_message(reason),
+        };
         let detail = format!("the store refuses {}: {reason}", names.join(", "));
         Refusal::with_detail(Code::AttributeNotAllowed, detail)
+    }
+}
+
+/// Operation, status and code of a refusal, such as `CreateMultipartUpload: 400 InvalidTag`. Leaves
+/// out the message of the store after them, which may name an encryption key of the operator.
+fn without_message(reason: &str) -> &str {
+    let end = reason.match_indices(": ").nth(1);
+    end.map_or(reason, |(end, _)| &reason[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_is_shortened_to_its_code() {
+        let code = "CreateMultipartUpload: 400 InvalidTag (request 1)";
+        assert_eq!(without_message(code), code);
+        let message = format!("{code}: key arn:aws:kms:x: not found (the request asks for more)");
+        assert_eq!(without_message(&message), code);
+        assert_eq!(without_message("x"), "x");
     }
 }

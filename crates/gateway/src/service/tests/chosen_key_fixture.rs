@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, PART, receipt, send};
+use super::fixture::{Fixture, receipt, response_to, send};
 use crate::ledger::Ledger;
 use crate::problem::Refusal;
 use crate::service::Service;
 use crate::service::begin::Begun;
 use upload_s3::{NewObject, Profile};
 use upload_types::wire::{
-    Attributes, BeginRequest, BeginResponse, Code, CompletePart, CompleteRequest, ExistingObject,
-    IfExists, ObjectState, PartSpec, SignRequest, SignedPart, SignedPut,
+    Attributes, BeginRequest, BeginResponse, Code, CompleteRequest, ExistingObject, IfExists,
+    ObjectState, PartSpec, SignedPut,
 };
-use upload_types::{Checksum, Key, PartNumber, Sha256, UploadId};
+use upload_types::{Key, PartNumber, Sha256, UploadId};
 
 pub const KEY: &str = "app/1.2.3/x.bin";
 pub static NO_ATTRIBUTES: Attributes = Attributes::NONE;
@@ -67,48 +67,7 @@ impl Fixture {
     }
 
     pub async fn send_to(&self, upload: BeginResponse, body: &[u8]) -> Sent {
-        let chunks: Vec<&[u8]> = if body.is_empty() {
-            vec![&[]]
-        } else {
-            body.chunks(PART).collect()
-        };
-        let specs = (1..).zip(&chunks).map(|(number, chunk)| PartSpec {
-            number: PartNumber::try_from(number).unwrap(),
-            size: chunk.len() as u64,
-            sha256: Sha256::of(chunk),
-            md5: None,
-        });
-        let sign = SignRequest {
-            epoch: upload.epoch,
-            parts: specs.collect(),
-            credentials_rejected: false,
-        };
-        let signed = self
-            .service
-            .sign(&self.owner, upload.id.as_str(), sign)
-            .await
-            .unwrap();
-        let (mut puts, mut parts) = (Vec::new(), Vec::new());
-        for (signed, chunk) in signed.parts.into_iter().zip(chunks) {
-            let SignedPart::Put(put) = signed else {
-                panic!("the gateway signed no PUT for the part")
-            };
-            parts.push(CompletePart {
-                number: put.number,
-                etag: send(&put, chunk).await,
-                sha256: Sha256::of(chunk),
-            });
-            puts.push(put);
-        }
-        let checksum = match parts.as_slice() {
-            [part] => Checksum::whole(&part.sha256),
-            parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
-        };
-        let complete = CompleteRequest {
-            epoch: upload.epoch,
-            parts,
-            checksum,
-        };
+        let (puts, complete) = self.send_body(&upload, body).await;
         Sent {
             upload,
             puts,
@@ -187,10 +146,5 @@ pub fn existing(refusal: Refusal) -> ExistingObject {
 
 /// Sends a presigned request a second time. Returns the status.
 pub async fn put_again(put: &SignedPut, body: &[u8]) -> u16 {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = client.put(put.url.expose()).body(body.to_vec());
-    for (name, value) in &put.headers {
-        request = request.header(name, value);
-    }
-    request.send().await.unwrap().status().as_u16()
+    response_to(put, body).await.status().as_u16()
 }

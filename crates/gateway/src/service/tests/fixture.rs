@@ -287,21 +287,31 @@ impl Fixture {
 
     pub async fn send_parts_as(&self, key: &str, size: usize) -> (BeginResponse, CompleteRequest) {
         let upload = self.begin_as(key, size).await.unwrap().response;
-        let body = vec![7; size];
-        let chunks: Vec<&[u8]> = if size == 0 {
+        let (_, complete) = self.send_body(&upload, &vec![7; size]).await;
+        (upload, complete)
+    }
+
+    /// Sends these bytes as the parts of an upload. Returns the requests that have sent them, and
+    /// the request to complete the upload.
+    pub async fn send_body(
+        &self,
+        upload: &BeginResponse,
+        body: &[u8],
+    ) -> (Vec<SignedPut>, CompleteRequest) {
+        let chunks: Vec<&[u8]> = if body.is_empty() {
             vec![&[]]
         } else {
             body.chunks(PART).collect()
         };
-        let parts = (1..).zip(&chunks).map(|(number, body)| PartSpec {
+        let specs = (1..).zip(&chunks).map(|(number, chunk)| PartSpec {
             number: PartNumber::try_from(number).unwrap(),
-            size: u64::try_from(body.len()).unwrap(),
-            sha256: Sha256::of(body),
+            size: u64::try_from(chunk.len()).unwrap(),
+            sha256: Sha256::of(chunk),
             md5: None,
         });
         let sign = SignRequest {
             epoch: upload.epoch,
-            parts: parts.collect(),
+            parts: specs.collect(),
             credentials_rejected: false,
         };
         let signed = self
@@ -309,31 +319,28 @@ impl Fixture {
             .sign(&self.owner, upload.id.as_str(), sign)
             .await
             .unwrap();
-        let mut parts = Vec::new();
-        for (signed, body) in signed.parts.iter().zip(chunks) {
+        let (mut puts, mut parts) = (Vec::new(), Vec::new());
+        for (signed, chunk) in signed.parts.into_iter().zip(chunks) {
             let SignedPart::Put(put) = signed else {
                 panic!("the gateway signed no PUT for the part")
             };
-            let etag = send(put, body).await;
             parts.push(CompletePart {
                 number: put.number,
-                etag,
-                sha256: Sha256::of(body),
+                etag: send(&put, chunk).await,
+                sha256: Sha256::of(chunk),
             });
+            puts.push(put);
         }
         let checksum = match parts.as_slice() {
             [part] => Checksum::whole(&part.sha256),
             parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
         };
-        let epoch = upload.epoch;
-        (
-            upload,
-            CompleteRequest {
-                epoch,
-                parts,
-                checksum,
-            },
-        )
+        let complete = CompleteRequest {
+            epoch: upload.epoch,
+            parts,
+            checksum,
+        };
+        (puts, complete)
     }
 
     pub async fn complete(
@@ -374,13 +381,18 @@ impl Fixture {
 
 /// Sends a presigned request and returns the ETag.
 pub async fn send(put: &SignedPut, body: &[u8]) -> ETag {
+    let response = response_to(put, body).await;
+    ETag::from_header(response.headers()["etag"].to_str().unwrap()).unwrap()
+}
+
+/// Sends a presigned request.
+pub async fn response_to(put: &SignedPut, body: &[u8]) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut request = client.put(put.url.expose()).body(body.to_vec());
     for (name, value) in &put.headers {
         request = request.header(name, value);
     }
-    let response = request.send().await.unwrap();
-    ETag::from_header(response.headers()["etag"].to_str().unwrap()).unwrap()
+    request.send().await.unwrap()
 }
 
 pub fn receipt(result: CompleteResult) -> Receipt {
