@@ -12,6 +12,7 @@ pub const SCHEMA: Schema = Schema {
         include_str!("add_may_be_mapped.sql"),
         include_str!("add_attributes.sql"),
         include_str!("add_stream.sql"),
+        include_str!("add_key.sql"),
     ],
     incremental_vacuum: false,
     hint: "name another file for the journal with --journal FILE",

@@ -17,11 +17,6 @@ CREATE TABLE upload (
     name            TEXT NOT NULL,
     content_type    TEXT NOT NULL,
     metadata        TEXT NOT NULL,
-    -- The key that the client has chosen, below the prefix of the backend. Null if the backend
-    -- makes it.
-    key             TEXT,
-    -- What to do about an object at this key. Null without a key.
-    if_exists       TEXT,
     dev             INTEGER NOT NULL,
     ino             INTEGER NOT NULL,
     size            INTEGER NOT NULL,

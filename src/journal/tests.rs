@@ -53,6 +53,33 @@ fn create_upload(journal: &mut Journal) -> Upload {
 }
 
 #[test]
+fn journal_of_an_earlier_build_gets_the_columns_that_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    // The builds in which uploads had no keys, no attributes and no streams.
+    for migration in &schema::SCHEMA.migrations[..3] {
+        old.execute_batch(migration).unwrap();
+    }
+    let count = "SELECT count(*) FROM pragma_table_info('upload')";
+    let columns: i64 = old.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(columns, 23, "a migration of an earlier build was edited");
+    old.pragma_update(None, "application_id", schema::SCHEMA.application_id)
+        .unwrap();
+    old.pragma_update(None, "user_version", 3).unwrap();
+    drop(old);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+
+    let mut journal = Journal::open(&path).unwrap();
+    let upload = create_upload(&mut journal);
+    let read = journal.all().unwrap().remove(0);
+    assert_eq!(
+        (read.row, &read.intent.key, read.intent.if_exists),
+        (upload.row, &intent().key, intent().if_exists)
+    );
+}
+
+#[test]
 fn records_survive_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state/journal.db");

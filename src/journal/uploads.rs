@@ -286,9 +286,9 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-          created_at, process, s3_service, key, if_exists, stream, attributes) \
-          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-          ?19, ?20, ?21, ?22)",
+         created_at, process, s3_service, key, if_exists, stream, attributes) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+         ?19, ?20, ?21, ?22)",
     )?
     .execute(params![
         upload.idempotency_key,
