@@ -74,8 +74,8 @@ impl Comparison {
         if !existing.part_sizes.is_empty() {
             let sizes = existing.part_sizes.iter().copied();
             let sum = sizes.clone().try_fold(0_u64, u64::checked_add);
-            let is_whole = sum == Some(size) && sizes.len() as u64 == u64::from(count);
-            return if is_whole {
+            let is_counted = count <= MAX_PARTS && sizes.len() as u64 == u64::from(count);
+            return if is_counted && sum == Some(size) {
                 Self::reported(cut_at(sizes))
             } else {
                 Self::Impossible

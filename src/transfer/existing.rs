@@ -290,7 +290,8 @@ fn exists(upload: &ActiveUpload, what: &str) -> Error {
     Error::new(Kind::Exists, what).with_hint(EXISTS_HINT)
 }
 
-fn uploaded(existing: &ExistingObject) -> String {
+/// When an object was uploaded, to follow other words. Empty if the store does not report it.
+pub fn uploaded(existing: &ExistingObject) -> String {
     existing.modified.map_or_else(String::new, |time| {
         format!(" (uploaded {})", time.strftime("%-d %b %Y"))
     })

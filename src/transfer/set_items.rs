@@ -23,13 +23,15 @@ impl Engine<'_> {
         self.incoming.is_open() && is_idle
     }
 
-    /// Takes what was found: `first`, and what is there already.
+    /// Takes what was found: `first`, and what is there already. Takes at most [`MAX_PENDING`]
+    /// results: their events are in memory until the next commit.
     pub(super) fn on_incoming(&mut self, first: Option<Incoming>) {
         self.report_selection();
         let mut next = first;
         if next.is_none() {
             self.incoming.close();
         }
+        let mut taken = 0;
         while let Some(incoming) = next {
             match incoming {
                 Incoming::Item(item) => {
@@ -44,7 +46,8 @@ impl Engine<'_> {
                 }
                 Incoming::Event(event) => self.committer.emit(event),
             }
-            if self.pending.len() >= MAX_PENDING {
+            taken += 1;
+            if taken == MAX_PENDING || self.pending.len() >= MAX_PENDING {
                 break;
             }
             next = self.incoming.try_next();

@@ -151,8 +151,8 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
             "choose a name that the backend accepts: `upload put FILE --name NAME`"
         }
         (Kind::NotAcceptable, Some(Code::AttributeNotAllowed)) => {
-            "leave out the flag of that attribute, or ask the operator of the backend to allow it \
-             (`upload serve --allow-attribute NAME`)"
+            "leave out the flag of that attribute; the operator of a gateway can allow it with \
+             `upload serve --allow-attribute NAME`"
         }
         (Kind::NotAcceptable, Some(Code::KeyNotAllowed)) => {
             "choose a key that the backend permits: `upload put FILE --key KEY`; or ask its operator to \

@@ -193,9 +193,16 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
         (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
         (400, "InvalidStorageClass" | "InvalidTag") => Kind::NotAcceptable,
-        (400, code) if code.starts_with("KMS.") => Kind::NotAcceptable,
-        (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests")
+        (
+            _,
+            "SlowDown"
+            | "ServiceUnavailable"
+            | "Throttling"
+            | "TooManyRequests"
+            | "KMS.ThrottlingException",
+        )
         | (429 | 503, _) => Kind::Throttled(response.retry_after()),
+        (400, code) if code.starts_with("KMS.") => Kind::NotAcceptable,
         (_, "AccessDenied" | "SignatureDoesNotMatch") | (401 | 403, _) => Kind::Unauthorized,
         (300..=399, code) if !code.is_empty() => Kind::WrongEndpoint,
         (200..=399 | 511, "") => Kind::UnexpectedServer,

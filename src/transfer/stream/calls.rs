@@ -20,8 +20,9 @@ use crate::transfer::signal::stop_signal;
 impl StreamRun<'_> {
     /// Makes a call.
     ///
-    /// # Errors Its error if a repetition cannot help; [`Kind::Interrupted`]; [`Kind::Temporary`]
-    /// if the run gives up.
+    /// # Errors
+    /// Its error if a repetition cannot help; [`Kind::Interrupted`]; [`Kind::KeyInUse`] or
+    /// [`Kind::Temporary`] if the run gives up.
     pub(super) async fn call<T, F>(&mut self, make: impl Fn(Arc<Backend>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -48,7 +49,7 @@ impl StreamRun<'_> {
                 .left(Instant::now(), since, WaitingFor::Progress);
             let result = tokio::select! {
                 result = make(Arc::clone(&self.backend)) => result,
-                () = elapsed(left) => return Err(gave_up(last.as_ref())),
+                () = elapsed(left) => return Err(gave_up_call(last)),
                 signal = stop_after(&mut self.stop, grace) => return Err(interrupted(signal)),
             };
             let error = match result {
@@ -64,11 +65,19 @@ impl StreamRun<'_> {
                 return Err(error);
             };
             self.emit_retry(&error, failures.attempts, wait)?;
-            tokio::select! {
-                () = sleep(left.map_or(wait, |left| wait.min(left))) => {}
-                signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
-            }
+            self.wait(left.map_or(wait, |left| wait.min(left))).await?;
             last = Some(error);
+        }
+    }
+
+    /// Waits for this time.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`] if a signal arrives.
+    pub(super) async fn wait(&mut self, time: Duration) -> Result<()> {
+        tokio::select! {
+            () = sleep(time) => Ok(()),
+            signal = stop_signal(&mut self.stop) => Err(interrupted(signal)),
         }
     }
 
@@ -84,6 +93,15 @@ async fn stop_after(stop: &mut watch::Receiver<Option<u8>>, grace: Duration) -> 
     let signal = stop_signal(stop).await;
     sleep(grace).await;
     signal
+}
+
+/// The error of a call that was repeated until the run gave up. `last` is that of the last attempt.
+fn gave_up_call(last: Option<Error>) -> Error {
+    match last {
+        // As for a file: its hint says to wait for the other upload.
+        Some(error) if matches!(error.kind(), Kind::KeyInUse(_)) => error,
+        last => gave_up(last.as_ref()),
+    }
 }
 
 /// The error of a run without progress.

@@ -1,5 +1,5 @@
-//! The unfinished upload of an earlier run of the same pipeline: the one with the same name, at the
-//! same backend. It is continued if its parts may be used, otherwise aborted.
+//! The unfinished upload of an earlier run of the same pipeline: the one with the same name and
+//! key, at the same backend. It is continued if its parts may be used, otherwise aborted.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::schedule::Schedule;
-use upload_types::wire::{BeginResponse, Receipt, UploadState};
+use upload_types::wire::{BeginResponse, IfExists, Receipt, UploadState};
 
 use super::request::StreamPut;
 use super::run::StreamRun;
@@ -15,10 +15,14 @@ use crate::event::{Event, STREAM_PATH};
 use crate::journal::{Intent, Record, State, StreamTerms, Upload};
 use crate::source::FileVersion;
 use crate::transfer::backend_calls::{abort_upload, begin_request, rejoin};
+use crate::transfer::comparison::check_begun_key;
 use crate::transfer::options::PutRequest;
 use crate::transfer::plan_error::plan_error;
 use crate::transfer::resume::{self, Choice};
 use crate::transfer::task::{AbortOutcome, Rejoined};
+
+/// The most requests to abort an upload that the backend is completing.
+const MAX_ABORTS: u32 = 5;
 
 impl StreamRun<'_> {
     /// Takes the upload of an earlier run, and asks the store for its parts. Returns its schedule,
@@ -31,7 +35,8 @@ impl StreamRun<'_> {
             .committer
             .candidates(&self.info.instance_id, &[source])?;
         let mut candidates = candidates.into_iter().next().unwrap_or_default();
-        candidates.retain(|upload| upload.intent.stream.is_some());
+        // Streams for two keys may have the same name.
+        candidates.retain(|upload| upload.intent.stream.is_some() && upload.intent.key == put.key);
         let choice = resume::choose(&candidates, &version, put);
         let (Choice::Continue(index) | Choice::Replace(index) | Choice::Discard(index)) = choice
         else {
@@ -70,7 +75,17 @@ impl StreamRun<'_> {
                 self.recorded = parts.map(|part| (part.number, part)).collect();
                 self.stored = stored.into_iter().map(|part| (part.number, part)).collect();
                 self.epoch = epoch;
+                let may_be_completing = upload.state == State::Completing;
                 self.upload = Some(upload);
+                if may_be_completing {
+                    let status = self
+                        .call(|backend| {
+                            let id = id.clone();
+                            async move { backend.status(&id).await }
+                        })
+                        .await?;
+                    self.is_completing = status.state == UploadState::Completing;
+                }
                 self.committer.emit(Event::Comparing {
                     item: self.options.first_item,
                     upload: id,
@@ -129,12 +144,14 @@ impl StreamRun<'_> {
         self.commit_now()
     }
 
-    /// Aborts an upload that cannot be continued. An upload that has completed meanwhile stays.
+    /// Aborts an upload that cannot be continued. An upload that has completed meanwhile stays, and
+    /// so does one that the backend is still completing: each request to abort renews its lease,
+    /// and the backend decides only after that has ended.
     async fn abort_earlier(&mut self, upload: &Upload) -> Result<()> {
         let Some(id) = upload.id.clone() else {
             return Ok(());
         };
-        loop {
+        for _ in 0..MAX_ABORTS {
             let holder = upload.holder.clone();
             let outcome = self
                 .call(|backend| {
@@ -143,7 +160,7 @@ impl StreamRun<'_> {
                 })
                 .await;
             match outcome {
-                Ok(AbortOutcome::Pending(wait)) => tokio::time::sleep(wait).await,
+                Ok(AbortOutcome::Pending(wait)) => self.wait(wait).await?,
                 Ok(AbortOutcome::Aborted | AbortOutcome::Completed(_)) => return Ok(()),
                 Err(error) if matches!(error.kind(), Kind::Gone | Kind::NotFound) => {
                     return Ok(());
@@ -151,6 +168,8 @@ impl StreamRun<'_> {
                 Err(error) => return Err(error),
             }
         }
+        tracing::info!(%id, "the backend is still completing the upload of an earlier run");
+        Ok(())
     }
 
     /// Begins the upload, if it has not begun: records the intent first.
@@ -162,7 +181,7 @@ impl StreamRun<'_> {
             let intent = self.intent(put, schedule);
             let recorded = self.committer.replace(self.replaced, intent)?;
             self.upload = Some(recorded.ok_or_else(|| {
-                let what = "another process uploads a stream with this name";
+                let what = "another process uploads a stream with this name and key";
                 let hint = "wait for that process, or stop it; then run the whole pipeline again";
                 Error::new(Kind::Busy, what).with_hint(hint)
             })?);
@@ -203,6 +222,7 @@ impl StreamRun<'_> {
     ) -> Result<()> {
         let chosen = Schedule::pinned(begun.part_size, begun.double_after).map_err(plan_error)?;
         let accepts_parts = matches!(begun.state, UploadState::Pending | UploadState::Uploading);
+        let key_check = check_begun_key(upload.intent.key.as_deref(), &begun.key);
         self.committer.record(Record::Begun {
             row: upload.row,
             id: begun.id.clone(),
@@ -213,6 +233,10 @@ impl StreamRun<'_> {
         upload.state = State::Uploading;
         self.upload = Some(upload);
         self.epoch = begun.epoch;
+        if let Err(error) = key_check {
+            self.abandon()?;
+            return Err(error);
+        }
         if chosen != schedule || !accepts_parts {
             self.abandon()?;
             let what = "the backend has begun the upload in another way than was requested";
@@ -252,7 +276,8 @@ impl StreamRun<'_> {
     }
 }
 
-/// Whether an upload has the part size and the expected size that the user requested, if any.
+/// Whether an upload has the part size and the expected size that the user requested, if any, and
+/// replaces an object if the user requests that.
 fn accepts_terms(stream: &StreamPut, upload: &Upload) -> bool {
     let terms = upload.intent.stream;
     let has_part_size = stream.put.part_size.is_none_or(|part_size| {
@@ -261,7 +286,9 @@ fn accepts_terms(stream: &StreamPut, upload: &Upload) -> bool {
     });
     let has_expected = stream.expected_size.is_none()
         || terms.is_some_and(|terms| terms.expected_size == stream.expected_size);
-    has_part_size && has_expected
+    let must_replace = stream.put.key.is_some() && stream.put.if_exists == IfExists::Overwrite;
+    let has_rule = !must_replace || upload.intent.if_exists == Some(IfExists::Overwrite);
+    has_part_size && has_expected && has_rule
 }
 
 /// The plan of a whole stream.

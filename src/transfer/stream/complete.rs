@@ -37,7 +37,7 @@ const PRODUCER_POLL_INTERVAL: Duration = Duration::from_millis(20);
 const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl StreamRun<'_> {
-    /// Waits for the end of the command. If it fails, the upload is aborted.
+    /// Waits for the end of the command. If it fails, the upload ends without an object.
     pub(super) async fn await_producer(&mut self) -> Result<()> {
         let ended = loop {
             let Some(producer) = &mut self.producer else {
@@ -49,13 +49,13 @@ impl StreamRun<'_> {
             let is_quiet = self.last_call.elapsed() >= LEASE_RENEW_INTERVAL;
             if let Some((id, claim)) = self.renewal().filter(|_| is_quiet) {
                 self.last_call = Instant::now();
-                // A failure is repeated by the next call.
-                let _ = self.backend.claim(&id, &claim).await;
+                tokio::select! {
+                    // The next call repeats a failure.
+                    _ = self.backend.claim(&id, &claim) => {}
+                    signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
+                }
             }
-            tokio::select! {
-                () = sleep(PRODUCER_POLL_INTERVAL) => {}
-                signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
-            }
+            self.wait(PRODUCER_POLL_INTERVAL).await?;
         };
         self.producer = None;
         let Err(error) = ended else {
@@ -76,23 +76,21 @@ impl StreamRun<'_> {
         schedule: Schedule,
         min_size: u64,
     ) -> Result<Box<Receipt>> {
-        tokio::select! {
-            () = sleep(SIGNAL_GRACE) => {}
-            signal = stop_signal(&mut self.stop) => return Err(interrupted(signal)),
+        self.wait(SIGNAL_GRACE).await?;
+        if end.size == 0 && min_size > 0 {
+            // There are parts of an earlier run only. They stay for the next run.
+            let hint = "check the program that writes to the pipe; to upload an empty object, \
+                        give --allow-empty";
+            let error = Error::new(Kind::StreamTooSmall, "the stream has no bytes");
+            return Err(error.with_hint(hint));
         }
         if end.size < min_size {
-            let error = if end.size == 0 {
-                let hint = "check the program that writes to the pipe; to upload an empty object, \
-                            give --allow-empty";
-                Error::new(Kind::StreamTooSmall, "the stream has no bytes").with_hint(hint)
-            } else {
-                let what = format!(
-                    "the stream has {} bytes, fewer than the {min_size} of --min-size",
-                    end.size
-                );
-                Error::new(Kind::StreamTooSmall, what)
-                    .with_hint("check the program that writes to the pipe")
-            };
+            let what = format!(
+                "the stream has {} bytes, fewer than the {min_size} of --min-size",
+                end.size
+            );
+            let error = Error::new(Kind::StreamTooSmall, what)
+                .with_hint("check the program that writes to the pipe");
             return Err(self.end_without_object(error).await);
         }
         if end.size == 0 {
@@ -127,7 +125,16 @@ impl StreamRun<'_> {
         self.report_progress(0, Phase::Completing);
         self.commit_now()?;
         crash::point("stream.all_stored");
-        let mut receipt = self.request_completion(request).await?;
+        let mut receipt = match self.request_completion(request).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                if error.kind() == Kind::Exists {
+                    // The backend has aborted the upload.
+                    self.abandon()?;
+                }
+                return Err(error);
+            }
+        };
         resume::check_receipt(&receipt, &plan, &checksum)?;
         let is_other_sha256 = receipt.sha256.is_some_and(|sum| sum != end.sha256);
         if receipt.id.as_ref() != Some(&id) || is_other_sha256 {
@@ -163,7 +170,10 @@ impl StreamRun<'_> {
                 .map_err(|error| possibly_complete(error, &request))?;
             match completion {
                 Completion::Verified(receipt) => return Ok(receipt),
-                Completion::Pending(wait) => sleep(wait.clamp(shortest, longest)).await,
+                Completion::Pending(wait) => {
+                    let waited = self.wait(wait.clamp(shortest, longest)).await;
+                    waited.map_err(|error| possibly_complete(error, &request))?;
+                }
             }
         }
     }
@@ -194,7 +204,8 @@ impl StreamRun<'_> {
                     let id = asked.clone();
                     async move { backend.status(&id).await }
                 })
-                .await?;
+                .await
+                .map_err(|error| undecided_checks(error, &id))?;
             match resume::presence(&status) {
                 Presence::There if status.state == UploadState::Ready => {
                     if resume::take_location(&mut receipt, &status) {
@@ -226,20 +237,18 @@ impl StreamRun<'_> {
                 let hint = format!("to see their outcome, run `upload status {id} --remote`");
                 return Err(Error::new(Kind::Temporary, what).with_hint(hint));
             }
-            tokio::select! {
-                () = sleep(POLL_INTERVAL.delay(polls)) => {}
-                signal = stop_signal(&mut self.stop) => {
-                    let what = "interrupted; the object is verified, and its checks go on";
-                    let hint = format!("to see their outcome, run `upload status {id} --remote`");
-                    return Err(Error::new(Kind::Interrupted(signal), what).with_hint(hint));
-                }
-            }
+            let waited = self.wait(POLL_INTERVAL.delay(polls)).await;
+            waited.map_err(|error| undecided_checks(error, &id))?;
         }
         Ok(receipt)
     }
 
-    /// Aborts the upload, so that nothing of the stream stays. Returns `error`.
+    /// Aborts the upload, so that nothing of the stream stays, unless an earlier run has stored
+    /// parts: the next run may continue with them. Returns `error`.
     async fn end_without_object(&mut self, error: Error) -> Error {
+        if !self.stored.is_empty() {
+            return error;
+        }
         let Some(id) = self.id() else {
             return error;
         };
@@ -255,6 +264,26 @@ impl StreamRun<'_> {
         tracing::warn!(%id, "could not abort the upload; run `upload abort {id}`");
         error
     }
+}
+
+/// The error of a wait for the hooks that a signal has ended, or that has ended without a response:
+/// the object is verified.
+fn undecided_checks(error: Error, id: &UploadId) -> Error {
+    let kind = error.kind();
+    let undecided = match kind {
+        Kind::Interrupted(_) => Error::new(
+            kind,
+            "interrupted; the object is verified, and its checks go on",
+        ),
+        Kind::Temporary => {
+            let what = "the object is verified, but the outcome of its checks is not known";
+            Error::new(kind, what).with_source(error.to_string())
+        }
+        _ => return error,
+    };
+    undecided.with_hint(format!(
+        "to see their outcome, run `upload status {id} --remote`"
+    ))
 }
 
 /// The error of a request to complete that a signal has ended: its outcome is unknown.

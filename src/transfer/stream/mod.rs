@@ -18,7 +18,7 @@
 //! | `read_and_send` | the loop |
 //! | `send_part` | a task that signs and sends one part |
 //! | `complete` | the end of the stream, the receipt, the hooks |
-//! | `hints` | what to do after a failure |
+//! | `hints` | errors of streams, and what to do after a failure |
 //! | `preview` | a dry run |
 //!
 //! Not here: files, which can be read again by position (`engine`).

@@ -5,13 +5,16 @@ use upload_types::wire::BackendInfo;
 
 use super::request::StreamPut;
 use crate::event::{Event, Forecast};
+use crate::transfer::comparison::check_key;
 
 /// The plan that an upload would have.
 ///
 /// # Errors
-/// As [`StreamPut::schedule`].
+/// As [`check_key`] and [`StreamPut::schedule`].
 pub fn preview_stream(info: &BackendInfo, item: usize, stream: &StreamPut) -> Result<Event> {
+    check_key(&stream.put, info)?;
     let schedule = stream.schedule(&info.limits)?;
     let event = Event::stream_plan(item, None, stream.expected_size, schedule.part_size());
+    let event = event.with_key(stream.put.key.clone());
     Ok(event.as_forecast(Forecast::WouldSend))
 }

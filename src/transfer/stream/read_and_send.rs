@@ -28,6 +28,7 @@ use crate::transfer::engine::{LEASE_RENEW_INTERVAL, STOP_GRACE, TICK_INTERVAL};
 use crate::transfer::options::PutRequest;
 use crate::transfer::part_states::LastPiece;
 use crate::transfer::signal::stop_signal;
+use crate::transfer::suspend;
 
 /// The parts of the run that are not stored yet.
 struct InFlight {
@@ -39,6 +40,7 @@ struct InFlight {
     notices: mpsc::UnboundedSender<Notice>,
     renewal: JoinSet<Result<u64>>,
     last_error: Option<Error>,
+    last_tick: Instant,
 }
 
 impl StreamRun<'_> {
@@ -57,6 +59,7 @@ impl StreamRun<'_> {
             notices,
             renewal: JoinSet::new(),
             last_error: None,
+            last_tick: Instant::now(),
         };
         let mut end = None;
         let mut tick = tokio::time::interval(TICK_INTERVAL);
@@ -117,6 +120,13 @@ impl StreamRun<'_> {
             self.summary.bytes_skipped += size;
             self.on_acknowledged(spec, etag, true);
             return Ok(());
+        }
+        if self.is_completing {
+            // The backend takes no part before it has decided.
+            let what = "the backend is completing an earlier run of this pipeline, and the stream \
+                        has other bytes now";
+            let hint = "wait two minutes; then run the whole pipeline again";
+            return Err(Error::new(Kind::Temporary, what).with_hint(hint));
         }
         if self.stored.remove(&number).is_some() {
             tracing::info!(part = %number, "the stream has other bytes than in the earlier run");
@@ -235,6 +245,11 @@ impl StreamRun<'_> {
 
     fn on_tick(&mut self, flight: &mut InFlight) -> Result<()> {
         let now = Instant::now();
+        // The time in which this process was stopped does not count.
+        if let Some(pause) = suspend::pause(now.saturating_duration_since(flight.last_tick)) {
+            self.last_success = (self.last_success + pause).min(now);
+        }
+        flight.last_tick = now;
         let sending = flight.sending.values();
         let sending: u64 = sending.map(|sent| sent.load(Ordering::Relaxed)).sum();
         self.report_progress(sending, Phase::Sending);

@@ -8,21 +8,21 @@ use std::time::Instant;
 use tokio::sync::watch;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::schedule::Schedule;
-use upload_types::wire::{BackendInfo, ExistingObject, IfExists, Receipt, StoredPart};
+use upload_types::wire::{BackendInfo, ExistingObject, IfExists, Proof, Receipt, StoredPart};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
-use super::hints::failure_hint;
+use super::hints::{exists, failure_hint};
 use super::request::{StreamInput, StreamPut};
 use crate::backend::Backend;
 use crate::event::{Event, EventSender, EventSource, STREAM_PATH};
 use crate::journal::{Journal, Part, Record, Upload};
 use crate::source::{PartMemory, Producer, StreamReading, WithMd5, start_reading};
 use crate::transfer::committer::Committer;
-use crate::transfer::options::{Options, Summary};
+use crate::transfer::comparison::check_key;
+use crate::transfer::options::{Options, PutRequest, Summary};
 use crate::transfer::rate::Rate;
 use crate::transfer::store_pinning::StorePinning;
 use crate::transfer::throttle::Throttle;
-use upload_types::wire::Proof;
 
 /// Uploads a stream. Reports each failure, and the end.
 pub async fn run_stream(
@@ -45,7 +45,8 @@ pub async fn run_stream(
         Ok(receipt) => run.completed(receipt),
         Err(error) => match error.existing() {
             Some(existing) if if_exists == IfExists::Skip => run.kept(existing),
-            _ => run.failed(&error),
+            Some(existing) => run.failed(&exists(existing, if_exists)),
+            None => run.failed(&error),
         },
     }
     run.summary
@@ -81,6 +82,8 @@ pub(super) struct StreamRun<'a> {
     pub(super) read: Arc<AtomicU64>,
     pub(super) confirmed: u64,
     pub(super) rate: Rate,
+    /// The backend is completing the upload of an earlier run, with the parts that it has.
+    pub(super) is_completing: bool,
     /// Whether the row in the journal has ended.
     pub(super) has_ended: bool,
 }
@@ -124,21 +127,23 @@ impl<'a> StreamRun<'a> {
             read: Arc::default(),
             confirmed: 0,
             rate: Rate::new(now, 0),
+            is_completing: false,
             has_ended: false,
         }
     }
 
-    /// The whole way of a stream, up to its receipt.
+    /// Uploads the stream. Returns its receipt.
     async fn upload(&mut self, stream: StreamPut) -> Result<Box<Receipt>> {
         if !self.backend.capabilities().durable {
             return Err(stream_needs_a_gateway());
         }
+        check_key(&stream.put, &self.info)?;
         let known = self.committer.stores(&self.info.instance_id)?;
         self.stores = StorePinning::new(known, &self.backend);
         self.expected_size = stream.expected_size;
         let planned = stream.schedule(&self.info.limits)?;
         let schedule = self.choose(&stream).await?.unwrap_or(planned);
-        self.report_plan(schedule)?;
+        self.report_plan(&stream.put, schedule)?;
         let (put, min_size) = (stream.put, stream.min_size);
         let memory = PartMemory::new(stream.buffer);
         let reading = StreamReading {
@@ -214,10 +219,10 @@ impl<'a> StreamRun<'a> {
         }
     }
 
-    fn report_plan(&mut self, schedule: Schedule) -> Result<()> {
+    fn report_plan(&mut self, put: &PutRequest, schedule: Schedule) -> Result<()> {
         let (item, id) = (self.options.first_item, self.id());
         let plan = Event::stream_plan(item, id, self.expected_size, schedule.part_size());
-        self.committer.emit(plan);
+        self.committer.emit(plan.with_key(put.key.clone()));
         if schedule.double_after().is_none() {
             let capacity = schedule.capacity(&self.info.limits);
             tracing::warn!(
