@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::args::{KeyStyle, PutArgs};
 use super::backend_spec::BackendSpec;
 use super::destination::Destination;
-use crate::selection::Selected;
+use crate::selection::{Selected, file_name};
 use crate::transfer::PutRequest;
 use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
@@ -52,8 +52,8 @@ impl KeyRule {
     /// configuration file.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for flags that exclude each other, and for `--key` with several files;
-    /// [`Kind::Config`] for a Companion, which makes the keys itself.
+    /// [`Kind::Usage`] for flags that exclude each other, for `--key` with several files, and for a
+    /// prefix that no key can have; [`Kind::Config`] for a Companion, which makes the keys itself.
     pub fn new(
         flags: &PutArgs,
         destination: Option<&Destination>,
@@ -84,7 +84,7 @@ impl KeyRule {
             let key = &destination.key;
             return Ok(
                 if !sources.is_single() || key.is_empty() || key.ends_with('/') {
-                    Self::below(key)
+                    Self::below(key, spec)?
                 } else {
                     Self::Key(key.clone())
                 },
@@ -96,9 +96,9 @@ impl KeyRule {
         }
         Ok(match (&flags.key, &flags.prefix, style, spec) {
             (Some(key), ..) => Self::Key(key.clone()),
-            (None, Some(prefix), ..) => Self::below(prefix),
+            (None, Some(prefix), ..) => Self::below(prefix, spec)?,
             (.., BackendSpec::Companion(_)) | (.., Some(KeyStyle::Uuid), _) => Self::Made,
-            (.., Some(KeyStyle::Name), _) | (.., BackendSpec::S3 { .. }) => Self::below(""),
+            (.., Some(KeyStyle::Name), _) | (.., BackendSpec::S3 { .. }) => Self::below("", spec)?,
             (.., BackendSpec::Embedded | BackendSpec::Url(_)) => Self::Made,
         })
     }
@@ -116,12 +116,23 @@ impl KeyRule {
         words.map(str::to_owned).to_vec()
     }
 
-    fn below(prefix: &str) -> Self {
+    /// # Errors
+    /// [`Kind::Usage`] if no key can begin with this prefix.
+    fn below(prefix: &str, spec: &BackendSpec) -> Result<Self> {
         let mut prefix = prefix.to_owned();
-        if !prefix.is_empty() && !prefix.ends_with('/') {
+        if prefix.is_empty() {
+            return Ok(Self::Named { prefix });
+        }
+        if !prefix.ends_with('/') {
             prefix.push('/');
         }
-        Self::Named { prefix }
+        let shortest_key = format!("{prefix}x");
+        normalised_key(&shortest_key, prefix_bytes(spec)).map_err(|reason| {
+            let shown = shortened(&prefix);
+            let what = format!("could not use the prefix `{shown}`: {reason}");
+            Error::new(Kind::Usage, what).with_hint("name another prefix, such as releases/1.2.3/")
+        })?;
+        Ok(Self::Named { prefix })
     }
 
     /// The name of a single source without a name: the end of its key.
@@ -174,7 +185,8 @@ pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Re
         };
         let Some(key) = rule.key(&name) else { continue };
         let path = put.path.display();
-        let key = checked(&key, prefix_bytes, &put.path)?;
+        let hint = "name another key with --key or --prefix";
+        let key = checked(&key, prefix_bytes, &put.path, hint)?;
         if let Some(other) = seen.insert(key.clone(), put.path.clone()) {
             let what = format!("{} and {path} have the same key `{key}`", other.display());
             let hint = "put them in separate commands, with --key or with different --prefix";
@@ -213,6 +225,10 @@ impl SetKeys {
     /// [`Kind::Config`] if a map has a key and a Companion makes them.
     pub fn key(&mut self, file: &Selected) -> Result<Option<String>> {
         let mapped = file.attributes.as_ref().and_then(|of| of.key.clone());
+        let hint = match &mapped {
+            Some(_) => "name another key in the map",
+            None => "put the file in a separate command: `upload put FILE --key KEY`",
+        };
         let path = file.path.display();
         if mapped.is_some() && self.is_companion {
             let what =
@@ -222,13 +238,12 @@ impl SetKeys {
         let Some(key) = mapped.or_else(|| self.rule.key(&file.relative)) else {
             return Ok(None);
         };
-        let key = checked(&key, self.prefix_bytes, &file.path)?;
+        let key = checked(&key, self.prefix_bytes, &file.path, hint)?;
         let digest = Sha256::of(key.as_bytes());
         let mut start = [0; 16];
         start.copy_from_slice(&digest.bytes()[..16]);
         if !self.seen.insert(start) {
             let what = format!("{path} has the key `{key}` of another file of this command");
-            let hint = "put it in a separate command, with --key or with another --prefix";
             return Err(Error::new(Kind::Usage, what).with_hint(hint));
         }
         Ok(Some(key))
@@ -243,11 +258,11 @@ fn prefix_bytes(spec: &BackendSpec) -> usize {
     }
 }
 
-fn checked(key: &str, prefix_bytes: usize, path: &Path) -> Result<String> {
+fn checked(key: &str, prefix_bytes: usize, path: &Path, hint: &str) -> Result<String> {
     normalised_key(key, prefix_bytes).map_err(|reason| {
         let (shown, path) = (shortened(key), path.display());
         let what = format!("could not use the key `{shown}` for {path}: {reason}");
-        Error::new(Kind::Usage, what).with_hint("name another key with --key or --prefix")
+        Error::new(Kind::Usage, what).with_hint(hint)
     })
 }
 
@@ -259,15 +274,14 @@ fn shortened(key: &str) -> String {
     }
 }
 
-/// The name of a file in a key: `\u{fffd}` replaces control characters and bytes that are not
-/// UTF-8.
-pub fn key_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let replaced = |c: char| match c {
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    name.to_string_lossy().chars().map(replaced).collect()
+/// The name of a file in a key, as in the keys of the files of a directory.
+fn key_name(path: &Path) -> String {
+    file_name(path.file_name().unwrap_or(path.as_os_str()))
+}
+
+/// The flags of `put` that choose this key for a file.
+pub fn flags_of_key(key: &str) -> Vec<String> {
+    ["--key", key].map(str::to_owned).to_vec()
 }
 
 /// The flags of `put` that choose this key of a file at this backend; none if `put` chooses it
@@ -401,10 +415,25 @@ mod tests {
     }
 
     #[test]
+    fn prefix_that_no_key_can_have_is_rejected() {
+        for prefix in ["/a", "/", "a//b", "../a", "a/./", "a\n"] {
+            let error = rule_of(&["f", "--prefix", prefix], None, None, GATEWAY).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{prefix}");
+        }
+        let longest = "a".repeat(1022);
+        let rule = |prefix: &str| rule_of(&["f", "--prefix", prefix], None, None, GATEWAY);
+        assert_eq!(rule(&longest).unwrap(), named(&(longest.clone() + "/")));
+        assert!(rule(&"a".repeat(1023)).is_err());
+    }
+
+    #[test]
     fn name_in_a_key_is_text() {
         let name = |bytes: &[u8]| key_name(&Path::new("/a/b").join(OsStr::from_bytes(bytes)));
         assert_eq!(name("Müller 写真.jpg".as_bytes()), "Müller 写真.jpg");
-        assert_eq!(name(b"two\nlines\xff.bin"), "two\u{fffd}lines\u{fffd}.bin");
+        assert_eq!(
+            name(b"two\nlines\xff.bin"),
+            "two\u{fffd}0Alines\u{fffd}FF.bin"
+        );
         assert_eq!(name(&[b'a'; 255]).len(), 255);
     }
 

@@ -212,6 +212,11 @@ pub fn metadata(text: &str) -> Result<(String, String)> {
     let (key, value) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    metadata_entry(key, value)
+}
+
+/// As [`metadata`], for a key and a value.
+pub fn metadata_entry(key: &str, value: &str) -> Result<(String, String)> {
     let is_key_byte = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if !(1..=64).contains(&key.len()) || !key.bytes().all(is_key_byte) {
         return Err(

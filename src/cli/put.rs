@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::args::{IfChanged, PutArgs};
+use super::args::{IfChanged, PutArgs, SelectionArgs};
 use super::backend_spec::BackendSpec;
 use super::destination;
 use super::hint_commands::HintCommands;
-use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags, key_name};
+use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags};
+use super::parse;
 use super::receipt_file::FileIdentity;
-use super::selection::{OwnFiles, Selection};
+use super::selection::{OwnFiles, Selection, place};
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target, Transfer};
 use crate::backend::Backend;
@@ -18,6 +19,7 @@ use crate::transfer::{
     self, IfGone, Incoming, Item, Items, NameOrigin, OnChange, PutRequest, TypeOrigin,
 };
 use upload_types::error::{Error, Kind, Result};
+use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::wire::BackendInfo;
 
 /// Extensions that `mime_guess` does not know, or has an outdated type for.
@@ -53,10 +55,9 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     };
     keys::assign(&mut puts, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
-    let sources = options
-        .paths
-        .iter()
-        .filter_map(|path| FileIdentity::of(path));
+    let lists = read_files(&flags.selection);
+    let sources = options.paths.iter().map(PathBuf::as_path).chain(lists);
+    let sources = sources.filter_map(FileIdentity::of);
     session.repeat_key_flags(match puts.as_slice() {
         [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
         _ => rule.flags(&target.spec),
@@ -69,7 +70,14 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         let own = own_files(session.journal().path(), &target, &transfer);
         let selection = selection.without(&own);
         let mut keys = SetKeys::new(rule, &target.spec);
-        selection.start(move |file, if_gone| selected(file, if_gone, &options, &mut keys))
+        let set_keys = session.set_keys();
+        selection.start(move |file, if_gone| {
+            let put = selected(file, if_gone, &options, &mut keys)?;
+            if let Some(key) = &put.key {
+                set_keys.add(&put.path, key);
+            }
+            Ok(put)
+        })
     } else {
         session.announce(puts.iter().map(|put| {
             let size = put.path.metadata().map_or(0, |metadata| metadata.len());
@@ -105,6 +113,19 @@ pub(super) fn check_attributes(target: &Target, options: &PutOptions) -> Result<
     ))
 }
 
+/// The lists, maps and pattern files of a command, which receipts must not replace.
+fn read_files(flags: &SelectionArgs) -> impl Iterator<Item = &Path> {
+    let lists = flags.files_from.iter().chain(&flags.map);
+    let lists = lists.map(|list| {
+        if list.as_os_str() == "-" {
+            Path::new("/dev/stdin")
+        } else {
+            list.as_path()
+        }
+    });
+    lists.chain(flags.exclude_from.iter().map(PathBuf::as_path))
+}
+
 /// The files and directories that this command writes, and does not upload.
 fn own_files(journal: &Path, target: &Target, transfer: &Transfer) -> OwnFiles {
     let mut own = OwnFiles::default();
@@ -126,8 +147,8 @@ fn own_files(journal: &Path, target: &Target, transfer: &Transfer) -> OwnFiles {
 /// The request for a file that was found in a directory, a list or a map.
 ///
 /// # Errors
-/// [`Kind::Usage`] for a key that no store accepts, or that another file of the command has;
-/// [`Kind::Config`] if a map has a key and a Companion makes them.
+/// [`Kind::Usage`] for a key that no store accepts, or that another file of the command has, and
+/// for wrong attributes in a map; [`Kind::Config`] if a map has a key and a Companion makes them.
 fn selected(
     file: Selected,
     if_gone: IfGone,
@@ -140,19 +161,32 @@ fn selected(
     let Some(attributes) = file.attributes else {
         return Ok(put);
     };
+    let wrong = |reason: String| {
+        let what = format!("could not use the attributes of {}", file.path.display());
+        Error::new(Kind::Usage, what)
+            .with_source(reason)
+            .with_hint("correct content_type or meta in the map")
+    };
     if let Some(content_type) = attributes.content_type {
-        put.content_type = content_type;
+        put.content_type = parse::content_type(&content_type).map_err(wrong)?;
         put.type_origin = TypeOrigin::Requested;
     }
-    put.metadata.extend(attributes.metadata);
+    for (key, value) in &attributes.metadata {
+        let (key, value) = parse::metadata_entry(key, value).map_err(wrong)?;
+        put.metadata.insert(key, value);
+    }
+    if metadata_bytes(&put.metadata) > MAX_METADATA_BYTES {
+        let reason = format!("meta and --meta have more than {MAX_METADATA_BYTES} bytes in total");
+        return Err(wrong(reason));
+    }
     Ok(put)
 }
 
-/// The files to upload, each once even if it is named twice.
+/// The files to upload, each once even if it is named twice. A link to a file has a name, and
+/// perhaps a key, of its own.
 fn puts(options: &PutOptions) -> Vec<PutRequest> {
     let mut seen = HashSet::new();
-    let is_first =
-        |path: &&PathBuf| seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()));
+    let is_first = |path: &&PathBuf| seen.insert(place(path));
     options
         .paths
         .iter()
@@ -200,10 +234,15 @@ pub(super) fn guessed_type(name: &str) -> &'static str {
         .unwrap_or("application/octet-stream")
 }
 
-/// The name of a file for the backend, as in keys; a longer name than backends accept is cut before
-/// its extension.
+/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
+/// not UTF-8, and a longer name than backends accept is cut before its extension.
 fn wire_name(path: &Path) -> String {
-    let name: Vec<char> = key_name(path).chars().collect();
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let replaced = |c: char| match c {
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    let name: Vec<char> = name.to_string_lossy().chars().map(replaced).collect();
     let excess = name.len().saturating_sub(MAX_NAME_CHARS);
     if excess == 0 {
         return name.into_iter().collect();
@@ -235,7 +274,16 @@ async fn dry_run(session: &mut Session, target: &Target, items: Items) {
         Items::Set(mut set) => {
             let mut item = first_item;
             let mut reported = None;
-            while let Some(incoming) = set.incoming.recv().await {
+            loop {
+                let incoming = tokio::select! {
+                    incoming = set.incoming.recv() => incoming,
+                    error = session.interrupted() => {
+                        session.found(1);
+                        session.fail(item, None, Path::new(&set.name), &error);
+                        break;
+                    }
+                };
+                let Some(incoming) = incoming else { break };
                 let so_far = set.count.so_far();
                 if reported.replace(so_far) != Some(so_far) {
                     session.emit(so_far.into());
@@ -254,9 +302,6 @@ async fn dry_run(session: &mut Session, target: &Target, items: Items) {
                 }
                 item += 1;
                 session.found(1);
-                if session.is_stopped() {
-                    break;
-                }
             }
             let all = set.count.so_far();
             if reported != Some(all) {

@@ -87,33 +87,42 @@ fn source(
     sources: &[PathBuf],
     is_pipe: impl Fn(&Path) -> bool,
 ) -> Result<Option<StreamSource>> {
-    if flags.stream.from_command {
+    let is_command = flags.stream.from_command;
+    let found = if is_command {
         let words = sources.iter().map(|word| word.clone().into_os_string());
-        return Ok(Some(StreamSource::Command(words.collect())));
+        Some(StreamSource::Command(words.collect()))
+    } else {
+        sources.iter().find_map(|path| stream_at(path, &is_pipe))
+    };
+    if found.is_none() {
+        let Some(flag) = flags.stream.first_flag() else {
+            return Ok(None);
+        };
+        let what = format!("{flag} is for a stream, but files are named");
+        let hint = "leave it out, or read from standard input: upload put - --name NAME";
+        return Err(Error::new(Kind::Usage, what).with_hint(hint));
     }
-    let found = sources.iter().find_map(|path| {
-        if path.as_os_str() == STREAM_PATH {
-            return Some(StreamSource::StandardInput);
-        }
-        is_pipe(path).then(|| match path.to_str() {
-            Some("/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0") => StreamSource::StandardInput,
-            _ => StreamSource::Pipe(path.clone()),
-        })
-    });
-    match (&found, flags.stream.first_flag()) {
-        (Some(_), _) if sources.len() > 1 || flags.selection.is_set() => {
-            let what = "a stream is uploaded alone, but other files are named";
-            let hint = "put the stream with a command of its own; to upload a file named '-', \
-                        pass ./-";
-            Err(Error::new(Kind::Usage, what).with_hint(hint))
-        }
-        (None, Some(flag)) => {
-            let what = format!("{flag} is for a stream, but files are named");
-            let hint = "leave it out, or read from standard input: upload put - --name NAME";
-            Err(Error::new(Kind::Usage, what).with_hint(hint))
-        }
-        _ => Ok(found),
+    if flags.selection.is_set() || (sources.len() > 1 && !is_command) {
+        let what = "a stream is uploaded alone, but other files are named";
+        let hint = "put the stream with a command of its own; to upload a file named '-', pass ./-";
+        return Err(Error::new(Kind::Usage, what).with_hint(hint));
     }
+    if let Some(flag) = flags.selection.first_filter_of_files() {
+        let what = format!("{flag} is for the files below directories, not for a stream");
+        return Err(Error::new(Kind::Usage, what).with_hint(format!("leave out {flag}")));
+    }
+    Ok(found)
+}
+
+/// The stream at a path of the command line; `None` if it is that of a file.
+fn stream_at(path: &Path, is_pipe: impl Fn(&Path) -> bool) -> Option<StreamSource> {
+    if path.as_os_str() == STREAM_PATH {
+        return Some(StreamSource::StandardInput);
+    }
+    is_pipe(path).then(|| match path.to_str() {
+        Some("/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0") => StreamSource::StandardInput,
+        _ => StreamSource::Pipe(path.to_owned()),
+    })
 }
 
 /// Whether a path names a pipe that this process has open.
@@ -211,6 +220,7 @@ mod tests {
                 &["/dev/fd/63"],
                 Some(StreamSource::Pipe("/dev/fd/63".into())),
             ),
+            (&["-", "--min-size", "1"], Some(StreamSource::StandardInput)),
             (&["./-"], None),
             (&["a", "b"], None),
             (
@@ -225,6 +235,10 @@ mod tests {
             &["a", "/dev/fd/3"],
             &["a", "--allow-empty"],
             &["a", "--expected-size", "1G"],
+            &["-", "--files-from", "list"],
+            &["-", "--exclude", "x"],
+            &["-", "--min-size", "1", "--max-size", "2"],
+            &["--from-command", "-r", "--", "true"],
         ] {
             assert_eq!(
                 source_of(words).unwrap_err().kind(),

@@ -4,6 +4,7 @@
 //! Not here: walks, filters and lists (`crate::selection`), and the requests for single files
 //! (`put`).
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,9 @@ use tokio::time::timeout;
 use super::args::SelectionArgs;
 use crate::event::Event;
 use crate::selection::{
-    Age, Base, Case, Filters, Found, IgnoreFiles, Line, Links, PathList, PathMap, Rule, Rules,
-    SeenPaths, Selected, Separator, Unnamed, Walk, WalkOptions, file_name, relative, root_name,
+    Age, Base, Case, Filters, Found, IgnoreFiles, Line, Links, PathList, PathMap, Reason, Rule,
+    Rules, SeenPaths, Selected, Separator, Unnamed, Walk, WalkOptions, file_name, relative,
+    root_name,
 };
 use crate::transfer::{IfGone, Incoming, Item, ItemSet, Items, PutRequest, SetCount, vanished};
 use upload_types::error::{Error, Kind, Result};
@@ -61,8 +63,9 @@ impl Selection {
     /// command line.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if a pattern is wrong, a pattern file cannot be read, or a list has Windows
-    /// line ends; [`Kind::NoSource`] if a list cannot be read.
+    /// [`Kind::Usage`] if a pattern or the name of an ignore file is wrong, a pattern file cannot
+    /// be read, or a list has Windows line ends; [`Kind::NoSource`] if a list cannot be read, or
+    /// its base is no directory.
     pub fn prepare(paths: &[PathBuf], flags: &SelectionArgs) -> Result<Option<Self>> {
         if let (false, Some(flag)) = (flags.recursive || flags.map.is_some(), flags.first_filter())
         {
@@ -72,6 +75,13 @@ impl Selection {
         }
         if !flags.is_set() {
             return Ok(None);
+        }
+        let is_path = |name: &&OsString| Path::new(name).file_name() != Some(name.as_os_str());
+        if let Some(path) = flags.ignore_file.iter().find(is_path) {
+            let what = format!("--ignore-file {} is not the name of a file", path.display());
+            let hint = "name the files to read in each directory, such as .uploadignore; to read \
+                        one file of patterns, use --exclude-from FILE";
+            return Err(Error::new(Kind::Usage, what).with_hint(hint));
         }
         let separator = if flags.null {
             Separator::Nul
@@ -88,6 +98,7 @@ impl Selection {
         let working = std::env::current_dir().map_err(|error| {
             Error::new(Kind::NoSource, "could not find the working directory").with_source(error)
         })?;
+        let base = flags.base.as_ref().map(|base| open_base(&working, base));
         Ok(Some(Self {
             name: set_name(paths, list.as_ref(), map.as_ref()),
             paths: paths.to_vec(),
@@ -96,7 +107,7 @@ impl Selection {
             filters: filters(flags, Timestamp::now())?,
             list,
             map,
-            base: flags.base.as_ref().map(|base| Base::new(&working, base)),
+            base: base.transpose()?,
             if_gone: if flags.ignore_vanished {
                 IfGone::Skip
             } else {
@@ -145,12 +156,18 @@ impl Selection {
         })
     }
 
+    /// Whether this program writes the file at this path during the run.
+    fn writes(&self, path: &Path) -> bool {
+        // The name is compared first, because the absolute path takes several system calls.
+        self.walk.is_own_name(path)
+            && absolute(path).is_some_and(|path| self.walk.is_own_file(&path))
+    }
+
     /// Finds the files. Returns `None` if nothing takes them any more.
     fn find(mut self, output: &FindOutput) -> Option<()> {
         let mut seen = SeenPaths::default();
         for path in std::mem::take(&mut self.paths) {
-            let identity = path.canonicalize();
-            if seen.is_new(identity.as_deref().unwrap_or(&path)) {
+            if seen.is_new(&place(&path)) {
                 let name = path.file_name().map_or_else(String::new, file_name);
                 self.find_named(path, name, None, output)?;
             }
@@ -162,7 +179,7 @@ impl Selection {
             }
         }
         if let Some(map) = self.map.take() {
-            Self::find_mapped(map, output)?;
+            self.find_mapped(map, output)?;
         }
         for rule in self.filters.unmatched() {
             output.send(Found::Unmatched { rule })?;
@@ -190,6 +207,9 @@ impl Selection {
                 output.send(found)?;
             }
             return Some(());
+        }
+        if self.writes(&path) {
+            return output.send(own_file(path));
         }
         if is_directory {
             let error = Error::new(Kind::NoSource, format!("{} is a directory", path.display()));
@@ -236,7 +256,7 @@ impl Selection {
         }
     }
 
-    fn find_mapped(map: PathMap, output: &FindOutput) -> Option<()> {
+    fn find_mapped(&self, map: PathMap, output: &FindOutput) -> Option<()> {
         let name = map.name().to_owned();
         for line in map {
             let (Line { number, path }, attributes) = match line {
@@ -247,6 +267,10 @@ impl Selection {
                 }
             };
             let place = format!("line {number} of the map {name}");
+            if self.writes(&path) {
+                output.send(own_file(path))?;
+                continue;
+            }
             let size = match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => {
                     let what = format!("{} is a directory", path.display());
@@ -402,6 +426,34 @@ fn walk_options(flags: &SelectionArgs) -> WalkOptions {
     }
 }
 
+fn open_base(working: &Path, base: &Path) -> Result<Base> {
+    let unusable = |error: io::Error| {
+        let what = format!("could not use {} as the base of the list", base.display());
+        Error::new(Kind::NoSource, what)
+            .with_source(error)
+            .with_hint("name a directory with --base DIR")
+    };
+    if !fs::metadata(base).map_err(unusable)?.is_dir() {
+        return Err(unusable(io::ErrorKind::NotADirectory.into()));
+    }
+    Ok(Base::new(working, base))
+}
+
+/// A path in its directory without symbolic links: the same for two spellings of a path, but not
+/// for a file and a link to it.
+pub fn place(path: &Path) -> PathBuf {
+    let placed = path.file_name().and_then(|name| {
+        let parent = path.parent()?;
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        Some(parent.canonicalize().ok()?.join(name))
+    });
+    placed.unwrap_or_else(|| path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+}
+
 /// The absolute path without symbolic links. Its last names need not exist yet.
 fn absolute(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
@@ -434,10 +486,11 @@ fn filters(flags: &SelectionArgs, now: Timestamp) -> Result<Filters> {
             let what = format!("could not read the patterns in {}", file.display());
             Error::new(Kind::Usage, what)
                 .with_source(error)
-                .with_hint("name a readable file with --exclude-from FILE")
+                .with_hint("name a readable file of UTF-8 text with --exclude-from FILE")
         };
         let text = fs::read_to_string(file).map_err(unreadable)?;
-        exclude.extend(Rule::from_file(file, &text, case)?);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        exclude.extend(Rule::from_file(file, text, case)?);
     }
     let newer = flags
         .newer_than
@@ -457,9 +510,13 @@ fn filters(flags: &SelectionArgs, now: Timestamp) -> Result<Filters> {
 
 /// The error for a path that was named and is not there.
 fn not_found(path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::InvalidInput => "if the paths are separated by NUL, add -0",
+        _ => "check the path and its permissions",
+    };
     Error::new(Kind::NoSource, format!("could not open {}", path.display()))
         .with_source(error)
-        .with_hint("check the path and its permissions")
+        .with_hint(hint)
 }
 
 /// The error with the line of the list that it is about.
@@ -469,6 +526,14 @@ fn at_line(line: Option<&str>, error: Error) -> Error {
     match error.hint() {
         Some(hint) => named.with_hint(hint),
         None => named,
+    }
+}
+
+fn own_file(path: PathBuf) -> Found {
+    Found::Skipped {
+        path,
+        reason: Reason::Own,
+        rule: None,
     }
 }
 

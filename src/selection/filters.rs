@@ -1,8 +1,8 @@
 //! The filters for the files below a directory: a file is selected if it matches any include, or
 //! none is given, and no exclude. The order of the patterns does not matter.
 //!
-//! A directory that matches a pattern stands for everything below it. Not here: ignore files
-//! (`ignore_files`).
+//! A pattern that matches a directory also includes or excludes all files below it. Not here:
+//! ignore files (`ignore_files`).
 
 use std::path::Path;
 
@@ -240,6 +240,13 @@ impl Filters {
             Some(age) => Err(LeftOut::new(Reason::Age, age.flag())),
             None => Ok(()),
         }
+    }
+
+    /// The exclude that matches an entry which is neither a file nor a directory, or that cannot be
+    /// read.
+    pub fn excluded(&mut self, below: &Path) -> Option<LeftOut> {
+        let rule = self.exclude.first_match(below, PathKind::File)?;
+        Some(LeftOut::new(Reason::Excluded, rule))
     }
 
     fn reject_junk(&mut self, below: &Path, kind: PathKind) -> Result<(), LeftOut> {

@@ -51,7 +51,7 @@ impl PathList {
     /// # Errors
     /// [`Kind::NoSource`] if it cannot be read; [`Kind::Usage`] if its lines end as on Windows.
     pub fn open(list: &Path, separator: Separator) -> Result<Self> {
-        let mut lines = Lines::open(list, separator)?;
+        let mut lines = Lines::open(list, LinesOf::List, separator)?;
         if separator == Separator::Newline && lines.has_windows_line_ends()? {
             let what = format!("the list {} has Windows line ends", lines.name);
             let hint = "convert it first, for example with `tr -d '\\r'`; if the names of the files \
@@ -81,9 +81,40 @@ impl Iterator for PathList {
     }
 }
 
+/// What the lines of a file are, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinesOf {
+    List,
+    Map,
+}
+
+impl LinesOf {
+    fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Map => "map",
+        }
+    }
+
+    fn unreadable(self, name: &str, error: io::Error) -> Error {
+        let of = self.name();
+        Error::new(Kind::NoSource, format!("could not read the {of} {name}"))
+            .with_source(error)
+            .with_hint(format!("check the path of the {of} and its permissions"))
+    }
+
+    fn too_long_hint(self) -> &'static str {
+        match self {
+            Self::List => "if the paths are separated by NUL, add -0",
+            Self::Map => "write a JSON object in each line",
+        }
+    }
+}
+
 /// The lines of a file that are not empty, with their numbers. Ends after an error.
 pub(super) struct Lines {
     pub(super) name: String,
+    of: LinesOf,
     reader: BufReader<Box<dyn Read + Send>>,
     separator: u8,
     number: u64,
@@ -91,7 +122,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn open(file: &Path, separator: Separator) -> Result<Self> {
+    pub(super) fn open(file: &Path, of: LinesOf, separator: Separator) -> Result<Self> {
         let is_standard_input = file.as_os_str() == "-";
         let name = if is_standard_input {
             "of standard input".to_owned()
@@ -101,27 +132,24 @@ impl Lines {
         let reader: Box<dyn Read + Send> = if is_standard_input {
             Box::new(io::stdin())
         } else {
-            Box::new(File::open(file).map_err(|error| unreadable(&name, error))?)
+            Box::new(File::open(file).map_err(|error| of.unreadable(&name, error))?)
         };
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Ok(Self::new(name, reader, separator))
-    }
-
-    fn new(name: String, reader: BufReader<Box<dyn Read + Send>>, separator: Separator) -> Self {
-        Self {
+        Ok(Self {
             name,
+            of,
             reader,
             separator: separator.byte(),
             number: 0,
             has_ended: false,
-        }
+        })
     }
 
     /// Whether each complete line of the first bytes ends with a carriage return.
     fn has_windows_line_ends(&mut self) -> Result<bool> {
         let bytes = match self.reader.fill_buf() {
             Ok(bytes) => bytes,
-            Err(error) => return Err(unreadable(&self.name, error)),
+            Err(error) => return Err(self.of.unreadable(&self.name, error)),
         };
         let mut complete = bytes.split_inclusive(|byte| *byte == b'\n');
         let is_complete = |line: &&[u8]| line.ends_with(b"\n");
@@ -134,7 +162,7 @@ impl Lines {
         let mut limited = (&mut self.reader).take(MAX_LINE_BYTES + 1);
         limited
             .read_until(self.separator, &mut bytes)
-            .map_err(|error| unreadable(&self.name, error))?;
+            .map_err(|error| self.of.unreadable(&self.name, error))?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -143,12 +171,9 @@ impl Lines {
         if is_complete {
             bytes.pop();
         } else if bytes.len() as u64 > MAX_LINE_BYTES {
-            let what = format!(
-                "line {} of the list {} is longer than 1 MiB",
-                self.number, self.name
-            );
-            let hint = "if the paths are separated by NUL, add -0";
-            return Err(Error::new(Kind::Usage, what).with_hint(hint));
+            let (number, of, name) = (self.number, self.of.name(), &self.name);
+            let what = format!("line {number} of the {of} {name} is longer than 1 MiB");
+            return Err(Error::new(Kind::Usage, what).with_hint(self.of.too_long_hint()));
         }
         Ok(Some(bytes))
     }
@@ -171,12 +196,6 @@ impl Iterator for Lines {
         }
         None
     }
-}
-
-fn unreadable(name: &str, error: io::Error) -> Error {
-    Error::new(Kind::NoSource, format!("could not read the list {name}"))
-        .with_source(error)
-        .with_hint("check the path of the list and its permissions")
 }
 
 #[cfg(test)]

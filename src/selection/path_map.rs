@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::found::Attributes;
-use super::path_list::{Line, Lines, Separator};
+use super::path_list::{Line, Lines, LinesOf, Separator};
 use upload_types::error::{Error, Kind, Result};
 
 /// A line of the map.
@@ -32,7 +32,7 @@ impl PathMap {
     /// # Errors
     /// [`Kind::NoSource`] if it cannot be read.
     pub fn open(map: &Path) -> Result<Self> {
-        let lines = Lines::open(map, Separator::Newline)?;
+        let lines = Lines::open(map, LinesOf::Map, Separator::Newline)?;
         Ok(Self { lines })
     }
 
@@ -41,32 +41,48 @@ impl PathMap {
     pub fn name(&self) -> &str {
         &self.lines.name
     }
+
+    fn mapped(&self, number: u64, line: &[u8]) -> Result<(Line, Attributes)> {
+        let wrong = |reason: String| {
+            let what = format!("could not use line {number} of the map {}", self.lines.name);
+            let hint = r#"write a JSON object in each line, such as {"path": "a.bin"}"#;
+            Error::new(Kind::Usage, what)
+                .with_source(reason)
+                .with_hint(hint)
+        };
+        let mapped: Mapped = serde_json::from_slice(line).map_err(|error| {
+            // That is the line of this text, not of the map.
+            wrong(error.to_string().replace(" at line 1 column", " at column"))
+        })?;
+        if mapped.path.as_os_str().is_empty() {
+            return Err(wrong("its path is empty".to_owned()));
+        }
+        let attributes = Attributes {
+            key: mapped.key,
+            content_type: mapped.content_type,
+            metadata: mapped.meta,
+        };
+        let path = mapped.path;
+        Ok((Line { number, path }, attributes))
+    }
 }
 
 impl Iterator for PathMap {
     type Item = Result<(Line, Attributes)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (number, bytes) = match self.lines.next()? {
-            Ok(line) => line,
-            Err(error) => return Some(Err(error)),
-        };
-        let mapped = serde_json::from_slice(&bytes).map_err(|error| {
-            let what = format!("could not use line {number} of the map {}", self.lines.name);
-            let hint = r#"write a JSON object in each line, such as {"path": "a.bin"}"#;
-            Error::new(Kind::Usage, what)
-                .with_source(error)
-                .with_hint(hint)
-        });
-        Some(mapped.map(|mapped: Mapped| {
-            let attributes = Attributes {
-                key: mapped.key,
-                content_type: mapped.content_type,
-                metadata: mapped.meta,
+        let (number, bytes) = loop {
+            let (number, bytes) = match self.lines.next()? {
+                Ok(line) => line,
+                Err(error) => return Some(Err(error)),
             };
-            let path = mapped.path;
-            (Line { number, path }, attributes)
-        }))
+            // Some editors write a byte order mark at the start of a file.
+            let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+            if !text.trim_ascii().is_empty() {
+                break (number, text.to_vec());
+            }
+        };
+        Some(self.mapped(number, &bytes))
     }
 }
 

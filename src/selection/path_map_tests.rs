@@ -30,3 +30,17 @@ fn lines_are_files_with_attributes() {
     assert!(error.to_string().contains("line 4"), "{error}");
     assert!(last.is_ok());
 }
+
+#[test]
+fn mark_at_the_start_and_blank_lines_are_left_out() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"\xef\xbb\xbf{\"path\": \"a\"}\r\n\r\n{\"path\": \"\"}\r\n")
+        .unwrap();
+    let lines: Vec<_> = PathMap::open(file.path()).unwrap().collect();
+    let [first, empty] = lines.as_slice() else {
+        panic!("{} lines", lines.len())
+    };
+    assert_eq!(first.as_ref().unwrap().0.path, Path::new("a"));
+    let error = empty.as_ref().unwrap_err();
+    assert!(error.to_string().contains("line 3 of the map"), "{error}");
+}

@@ -76,7 +76,8 @@ impl Pattern {
         if pattern.is_empty() {
             return Err(format!("the pattern `{text}` names nothing"));
         }
-        let pattern = for_globset(pattern);
+        let pattern = for_globset(pattern)
+            .map_err(|reason| format!("`{text}` is not a pattern: {reason}"))?;
         let pattern = if is_anchored {
             pattern
         } else {
@@ -121,11 +122,13 @@ fn without_trailing_spaces(line: &str) -> &str {
     line
 }
 
-/// Writes a pattern of git for `globset`: braces are ordinary characters, and a negated class does
-/// not match a slash.
-fn for_globset(pattern: &str) -> String {
+/// Writes a pattern of git for `globset`, in which braces have a meaning.
+///
+/// # Errors
+/// The reason, if a class is wrong.
+fn for_globset(pattern: &str) -> Result<String, String> {
     let mut text = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars().peekable();
+    let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
         match c {
             '\\' => {
@@ -137,31 +140,140 @@ fn for_globset(pattern: &str) -> String {
                 text.push(c);
             }
             '[' => {
-                text.push(c);
-                if let Some(negation @ ('!' | '^')) = chars.peek().copied() {
-                    chars.next();
-                    text.push(negation);
-                    // A bracket that comes first is a member of the class.
-                    text.extend(chars.next_if_eq(&']'));
-                    text.push('/');
-                }
-                copy_class(&mut chars, &mut text);
+                let (class, rest) = Class::parse(chars.as_str())?;
+                text.push_str(&class.for_globset());
+                chars = rest.chars();
             }
             _ => text.push(c),
         }
     }
-    text
+    Ok(text)
 }
 
-/// Copies the rest of a class, up to its closing bracket.
-fn copy_class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, text: &mut String) {
-    text.extend(chars.next_if_eq(&']'));
-    for c in chars.by_ref() {
-        text.push(c);
-        if c == ']' {
-            break;
+/// A set of characters in brackets.
+#[derive(Debug)]
+struct Class {
+    is_negated: bool,
+    /// The first and the last character of each range.
+    ranges: Vec<(char, char)>,
+}
+
+impl Class {
+    /// Parses a class as git does: with escapes, and with names such as `[:digit:]`. `text` begins
+    /// after its opening bracket. Returns it and the text after its closing bracket.
+    ///
+    /// # Errors
+    /// The reason, if it is not a class.
+    fn parse(text: &str) -> Result<(Self, &str), String> {
+        let unclosed = || "a `[` has no `]`".to_owned();
+        let members = text.strip_prefix(['!', '^']);
+        let mut class = Self {
+            is_negated: members.is_some(),
+            ranges: Vec::new(),
+        };
+        let mut chars = members.unwrap_or(text).chars();
+        let mut is_first = true;
+        // The character with which a range may begin.
+        let mut before = None;
+        loop {
+            let c = chars.next().ok_or_else(unclosed)?;
+            // A bracket that comes first is a member.
+            if c == ']' && !is_first {
+                return Ok((class, chars.as_str()));
+            }
+            is_first = false;
+            if c == '['
+                && let Some((name, rest)) = class_name(chars.as_str())
+            {
+                let ranges =
+                    named_ranges(name).ok_or_else(|| format!("there is no class `[:{name}:]`"))?;
+                class.ranges.extend_from_slice(ranges);
+                chars = rest.chars();
+                before = None;
+                continue;
+            }
+            let is_last = chars.as_str().starts_with(']');
+            let first = before.filter(|_| c == '-' && !is_last);
+            let mut last = c;
+            if first.is_some() {
+                last = chars.next().ok_or_else(unclosed)?;
+            }
+            if last == '\\' {
+                last = chars.next().ok_or_else(unclosed)?;
+            }
+            class.ranges.push((first.unwrap_or(last), last));
+            before = if first.is_some() { None } else { Some(last) };
         }
     }
+
+    fn contains(&self, c: char) -> bool {
+        let mut ranges = self.ranges.iter();
+        ranges.any(|(first, last)| (*first..=*last).contains(&c))
+    }
+
+    /// The class in the language of `globset`, which knows neither escapes nor names.
+    fn for_globset(&self) -> String {
+        let mut text = "[".to_owned();
+        if self.is_negated {
+            text.push('!');
+        }
+        // No path has NUL: it only keeps the next character from being read as a negation.
+        text.push(if self.contains(']') { ']' } else { '\0' });
+        if self.is_negated {
+            text.push('/');
+        }
+        for (first, last) in &self.ranges {
+            let mut first = *first;
+            for special in *b"-/]" {
+                let c = char::from(special);
+                if (first..=*last).contains(&c) {
+                    push_range(&mut text, first, char::from(special - 1));
+                    first = char::from(special + 1);
+                }
+            }
+            push_range(&mut text, first, *last);
+        }
+        if self.contains('-') {
+            text.push('-');
+        }
+        text.push(']');
+        text
+    }
+}
+
+/// Adds a range to a class, unless it is empty.
+fn push_range(text: &mut String, first: char, last: char) {
+    if first <= last {
+        text.push(first);
+    }
+    if first < last {
+        text.extend(['-', last]);
+    }
+}
+
+/// The name in `:NAME:]`, and the text after it.
+fn class_name(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.strip_prefix(':')?.split_once(']')?;
+    Some((name.strip_suffix(':')?, rest))
+}
+
+/// The characters of a named class.
+fn named_ranges(name: &str) -> Option<&'static [(char, char)]> {
+    Some(match name {
+        "alnum" => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
+        "alpha" => &[('A', 'Z'), ('a', 'z')],
+        "blank" => &[('\t', '\t'), (' ', ' ')],
+        "cntrl" => &[('\u{1}', '\u{1f}'), ('\u{7f}', '\u{7f}')],
+        "digit" => &[('0', '9')],
+        "graph" => &[('!', '~')],
+        "lower" => &[('a', 'z')],
+        "print" => &[(' ', '~')],
+        "punct" => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
+        "space" => &[('\t', '\r'), (' ', ' ')],
+        "upper" => &[('A', 'Z')],
+        "xdigit" => &[('0', '9'), ('A', 'F'), ('a', 'f')],
+        _ => return None,
+    })
 }
 
 /// Patterns that are matched together.

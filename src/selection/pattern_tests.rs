@@ -28,6 +28,18 @@ fn pattern_matches_as_in_git() {
         ("[!a]x", &["bx"], &["ax", "/x"]),
         ("a[!b]c", &["adc"], &["abc", "a/c"]),
         ("[]x]", &["]", "x"], &["y"]),
+        ("[!-a]x", &["1x", "Ax"], &["-x", "ax", "/x"]),
+        ("[!]x]", &["y"], &["]", "x"]),
+        (r"[\]x]", &["]", "x"], &["y", r"\"]),
+        (r"[\^a]", &["^", "a"], &["b"]),
+        (r"[a\-c]", &["a", "-", "c"], &["b"]),
+        ("[--9]", &["-", ".", "5"], &["a"]),
+        ("[Z-^]", &["Z", "]", "^"], &["-", "a"]),
+        ("[b-a]x", &["bx"], &["ax"]),
+        ("a[+-9]b", &["a.b", "a-b"], &["a/b"]),
+        ("[[:digit:]_]x", &["1x", "_x"], &["ax", ":x"]),
+        ("[![:upper:]]x", &["ax"], &["Ax"]),
+        ("[[:x]y", &["[y", ":y", "xy"], &["y"]),
         ("/a", &["a", "a/b"], &["x/a"]),
         ("a/b", &["a/b", "a/b/c"], &["x/a/b", "a/x/b"]),
         ("a/*", &["a/b", "a/b/c"], &["a", "x/a/b"]),
@@ -81,7 +93,7 @@ fn lines_may_be_comments_and_negations_and_flags_may_not() {
     assert!(line("!a").unwrap().is_negated());
     let flag = |text| Pattern::from_flag(text, Case::Sensitive);
     assert_eq!(flag("#a").unwrap().text(), "#a");
-    for wrong in ["", "!a", "/", "[a"] {
+    for wrong in ["", "!a", "/", "[a", "[[:x:]]", r"[a\"] {
         assert!(flag(wrong).is_err(), "{wrong}");
     }
 }

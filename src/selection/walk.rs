@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, Metadata, ReadDir};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,22 @@ pub struct WalkOptions {
     pub own_files: Vec<PathBuf>,
     /// Directories that are never read, because this program writes into them; as `own_files`.
     pub own_directories: Vec<PathBuf>,
+}
+
+impl WalkOptions {
+    /// Whether this program writes the file at `path` (absolute, without symbolic links).
+    #[must_use]
+    pub fn is_own_file(&self, path: &Path) -> bool {
+        let mut own_files = self.own_files.iter();
+        own_files.any(|own| own.parent() == path.parent() && has_name_of(own, path))
+    }
+
+    /// Whether a file that this program writes has the name of `path`, perhaps in another
+    /// directory.
+    #[must_use]
+    pub fn is_own_name(&self, path: &Path) -> bool {
+        self.own_files.iter().any(|own| has_name_of(own, path))
+    }
 }
 
 /// A walk through one directory.
@@ -176,13 +193,20 @@ impl<'a> Walk<'a> {
     /// that will be read.
     fn entry(&mut self, reading: &mut Reading, name: &OsString) -> Option<Found> {
         let path = reading.path.join(name);
+        let below = reading.directory.below.join(name);
         let metadata = match self.metadata(&path) {
             Ok(metadata) => metadata,
-            Err(Unusable::Skipped(reason)) => return Some(skipped(path, reason, None)),
-            Err(Unusable::Vanished) => return Some(Found::Vanished { path }),
-            Err(Unusable::Failed(error)) => return Some(Found::Failed { path, error }),
+            Err(unusable) => {
+                let ignored = self.ignored(&reading.directory, &below, PathKind::File);
+                let left_out = ignored.or_else(|| self.filters.excluded(&below));
+                return Some(match (left_out, unusable) {
+                    (_, Unusable::Vanished) => Found::Vanished { path },
+                    (Some(left_out), _) => skipped(path, left_out.reason, Some(left_out.rule)),
+                    (None, Unusable::Skipped(reason)) => skipped(path, reason, None),
+                    (None, Unusable::Failed(error)) => Found::Failed { path, error },
+                });
+            }
         };
-        let below = reading.directory.below.join(name);
         let kind = if metadata.is_dir() {
             PathKind::Directory
         } else {
@@ -200,9 +224,7 @@ impl<'a> Walk<'a> {
             let size = metadata.size();
             let mtime_ns =
                 i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-            let absolute = reading.absolute.join(name);
-            let mut own_files = self.options.own_files.iter();
-            if own_files.any(|own| is_own_file(own, &absolute)) {
+            if self.options.is_own_file(&reading.absolute.join(name)) {
                 return Some(skipped(path, Reason::Own, None));
             }
             return Some(match self.filters.file(&below, above, size, mtime_ns) {
@@ -360,24 +382,20 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
         .with_hint("check the path and its permissions, or leave it out with --exclude")
 }
 
-/// Whether `path` is the file `own`, or a file of this program with the same beginning, such as
-/// `journal.db-wal`.
-fn is_own_file(own: &Path, path: &Path) -> bool {
-    if own.parent() != path.parent() {
+/// Whether `path` has the name of the file `own`, or of a file that this program keeps beside it.
+fn has_name_of(own: &Path, path: &Path) -> bool {
+    let (Some(own), Some(name)) = (own.file_name(), path.file_name()) else {
         return false;
-    }
-    let name = |path: &Path| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
     };
-    let (Some(own), Some(name)) = (name(own), name(path)) else {
-        return false;
+    let (own, name) = (own.as_bytes(), name.as_bytes());
+    let is_beside = |rest: &[u8]| {
+        matches!(rest, b"" | b"-wal" | b"-shm" | b"-journal") || rest.starts_with(b".new-")
     };
     // A receipt is written to a hidden file first.
-    let name = name.strip_prefix('.').unwrap_or(&name);
-    let own = own.strip_prefix('.').unwrap_or(&own);
-    let rest = name.strip_prefix(own);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+    let visible = name.strip_prefix(b".");
+    let hidden = visible.and_then(|name| name.strip_prefix(own));
+    name.strip_prefix(own).is_some_and(is_beside)
+        || hidden.is_some_and(|rest| rest.starts_with(b".") && rest.ends_with(b".tmp"))
 }
 
 #[cfg(test)]

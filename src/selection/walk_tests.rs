@@ -113,10 +113,31 @@ fn excluded_directory_is_not_read() {
 }
 
 #[test]
+fn excluded_dangling_link_is_no_failure() {
+    let tree = Tree::of(&["f"]);
+    symlink("missing", tree.path("dangling")).unwrap();
+    let rule = Rule::from_flag("--exclude", "dangling", Case::Sensitive).unwrap();
+    let mut filters = Filters::new(Rules::default(), Rules::new(vec![rule]).unwrap());
+    for links in [Links::Skip, Links::Follow] {
+        let options = WalkOptions {
+            links,
+            ..WalkOptions::default()
+        };
+        let (files, others) = tree.walk(&options, &mut filters);
+        assert_eq!(files, ["root/f"]);
+        assert_eq!(others, ["excluded dangling"]);
+    }
+    assert!(filters.unmatched().is_empty());
+}
+
+#[test]
 fn own_files_and_directories_are_left_out() {
     let tree = Tree::of(&[
         "receipts",
         ".receipts.123.tmp",
+        "receipts-wal",
+        "receipts-2",
+        "receipts.mov",
         "receipts2",
         "store/x",
         "d/receipts",
@@ -128,10 +149,23 @@ fn own_files_and_directories_are_left_out() {
         ..WalkOptions::default()
     };
     let (files, others) = tree.walk(&options, &mut Filters::default());
-    assert_eq!(files, ["root/receipts2", "root/d/receipts"]);
+    assert_eq!(
+        files,
+        [
+            "root/receipts-2",
+            "root/receipts.mov",
+            "root/receipts2",
+            "root/d/receipts"
+        ]
+    );
     assert_eq!(
         others,
-        ["own .receipts.123.tmp", "own receipts", "own store"]
+        [
+            "own .receipts.123.tmp",
+            "own receipts",
+            "own receipts-wal",
+            "own store"
+        ]
     );
 }
 

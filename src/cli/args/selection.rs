@@ -18,19 +18,20 @@ use crate::cli::parse::{self, Since};
 pub struct SelectionArgs {
     /// Upload the files below directories too
     ///
-    /// The files of DIR keep the name DIR, as with cp -r; DIR/ means the same. DIR/. stands for the
-    /// files below it alone. With a prefix or a bucket, this path is the end of the key. Hidden
-    /// files are sent, symbolic links are left out, and so are pipes, sockets and devices; the
-    /// summary counts them. Sending begins while directories are read.
+    /// The paths of the files begin with the name of DIR, as with cp -r; DIR/ means the same. With
+    /// DIR/. they begin below it. With a prefix or a bucket, this path is the end of the key.
+    /// Hidden files are sent, symbolic links are left out, and so are pipes, sockets and devices;
+    /// the summary counts them. Sending begins while directories are read.
     #[arg(short, long)]
     pub recursive: bool,
     /// Upload only files that match this pattern; repeatable
     ///
     /// The language is that of .gitignore: *, ?, ** and sets in brackets. A pattern without a slash
     /// matches names at any depth, one with a slash is anchored at DIR, and one that ends with a
-    /// slash matches directories. A directory stands for everything below it. The order of the
-    /// flags does not matter: a file is sent if it matches any --include, or none is given, and no
-    /// --exclude. Files that are named on the command line or in a list are always sent.
+    /// slash matches directories. A pattern that matches a directory also applies to all files
+    /// below it. The order of the flags does not matter: a file is sent if it matches any
+    /// --include, or none is given, and no --exclude. Files that are named on the command line or
+    /// in a list are always sent.
     #[arg(long, value_name = "PATTERN")]
     pub include: Vec<String>,
     /// Leave out files and directories that match this pattern; repeatable. See --include
@@ -94,19 +95,26 @@ pub struct SelectionArgs {
     pub null: bool,
     /// The directory at which the relative paths of listed files begin [default: the working
     /// directory]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        requires = "files_from"
+    )]
     pub base: Option<PathBuf>,
     /// Upload the files of this map, a JSON object in each line; - reads standard input
     ///
     /// Each object has a path, and optionally key, content_type and meta (an object of texts). A
-    /// file without a key has the one that it would have in a list.
+    /// file without a key has the one that it would have in a list; if its path is absolute or
+    /// contains .., its name alone counts.
     #[arg(
         long,
         value_name = "FILE|-",
         value_hint = ValueHint::FilePath,
         conflicts_with_all = [
             "recursive", "include", "exclude", "exclude_from", "gitignore", "ignore_file", "max_size",
-            "min_size", "newer_than", "older_than", "exclude_junk", "files_from", "base",
+            "min_size", "newer_than", "older_than", "exclude_junk", "follow_symlinks",
+            "one_file_system", "files_from", "base",
         ]
     )]
     pub map: Option<PathBuf>,
@@ -122,6 +130,16 @@ impl SelectionArgs {
     /// The first flag that filters the files below directories.
     #[must_use]
     pub fn first_filter(&self) -> Option<&'static str> {
+        self.filters().next()
+    }
+
+    /// The first of these that has no meaning for a stream.
+    #[must_use]
+    pub fn first_filter_of_files(&self) -> Option<&'static str> {
+        self.filters().find(|flag| *flag != "--min-size")
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &'static str> {
         [
             (!self.include.is_empty(), "--include"),
             (!self.exclude.is_empty(), "--exclude"),
@@ -137,6 +155,6 @@ impl SelectionArgs {
             (self.one_file_system, "--one-file-system"),
         ]
         .into_iter()
-        .find_map(|(is_given, flag)| is_given.then_some(flag))
+        .filter_map(|(is_given, flag)| is_given.then_some(flag))
     }
 }
