@@ -2,12 +2,12 @@
 //!
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
-//! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`, `signals`,
-//!   `rate_signals`, `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
+//! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`,
+//!   `key_hints`, `signals`, `rate_signals`, `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`, `lookup`,
 //!   `orphans`, `upload_line`, `upload_table`, `status_text`, `object_verifier`
-//! - verbs: `put` (`destination`, `keys`, `selection`), `resume`, `list`, `status`, `abort`,
-//!   `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
+//! - verbs: `put` (`put_stream`, `destination`, `keys`, `selection`), `resume`, `list`, `status`,
+//!   `abort`, `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
@@ -25,6 +25,7 @@ mod destination;
 mod dispatch;
 mod hint_commands;
 mod hints;
+mod key_hints;
 mod keys;
 mod list;
 #[cfg(feature = "gateway")]

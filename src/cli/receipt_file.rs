@@ -2,7 +2,7 @@
 //! written as soon as it completes.
 //!
 //! `--receipt` writes the first receipt to a new file and renames it over the old one, so that
-//! other hard links of the old file keep their content. A file that is a source of the command, or
+//! other hard links of the old file keep their content. A file that the command reads, or that
 //! belongs to the journal, is rejected before any request.
 
 use std::ffi::OsString;
@@ -205,7 +205,7 @@ fn temporary_path(path: &Path) -> PathBuf {
 
 fn protected_error(path: &Path) -> Error {
     let what = format!(
-        "the receipt file {} is a file to upload, or belongs to the journal",
+        "the receipt file {} is read by this command, or belongs to the journal",
         path.display()
     );
     Error::new(Kind::Usage, what).with_hint("name another file for the receipts")

@@ -1,7 +1,7 @@
 //! The common part of the commands that upload (`put`, `resume`): journal, reporter, signals,
 //! receipt file, and the exit code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
 use super::hint_commands::{HintCommands, Subject, backend_flags};
-use super::keys::key_flags;
+use super::key_hints::{KeyFlags, KeysByPath};
+use super::keys::flags_of_key;
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
@@ -52,6 +53,7 @@ pub struct Session {
     is_dry_run: bool,
     /// The flags of `put` that choose the keys again, for hints.
     key_flags: Vec<String>,
+    set_keys: KeysByPath,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -110,6 +112,7 @@ impl Session {
             sha256: transfer.sha256,
             is_dry_run: false,
             key_flags: Vec::new(),
+            set_keys: KeysByPath::default(),
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -165,6 +168,12 @@ impl Session {
         self.key_flags = flags;
     }
 
+    /// The keys of the files of a set, for the commands in hints. The caller adds the key of each
+    /// file that is found.
+    pub fn set_keys(&self) -> KeysByPath {
+        self.set_keys.clone()
+    }
+
     /// The number of the first item of the backend that [`Session::connect`] connected to.
     pub fn first_item(&self) -> usize {
         self.first_item
@@ -197,9 +206,15 @@ impl Session {
         });
     }
 
-    /// Whether a signal has arrived.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.borrow().is_some()
+    /// Waits for a signal that ends the run, and returns the error for the items that remain.
+    pub async fn interrupted(&mut self) -> Error {
+        let signal = self.stop.wait_for(Option::is_some).await;
+        let signal = signal.map(|signal| signal.unwrap_or_default());
+        match signal {
+            Ok(signal) => Error::new(Kind::Interrupted(signal), "interrupted").with_hint(RUN_AGAIN),
+            // No signal can arrive any more.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Connects to the backend of these items. If that fails, every item fails.
@@ -209,7 +224,8 @@ impl Session {
         items: &Items,
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.first_item = self.items;
-        let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags);
+        let set_keys = self.set_keys.clone();
+        let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags, set_keys);
         self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
         if let Items::Known(items) = items {
             self.items += items.len();
@@ -472,6 +488,7 @@ fn completing_hints(
     let state = state.clone();
     events.editing(move |event| {
         state.record(event);
+        let key = keys.end_in_set(event);
         let Event::Failed {
             item,
             upload,
@@ -482,48 +499,18 @@ fn completing_hints(
         else {
             return;
         };
+        let key_flags = match key {
+            Some(key) => flags_of_key(&key),
+            None => keys.of_item(*item).to_vec(),
+        };
         let subject = Subject {
             backend: &backend,
-            key: keys.of_item(*item),
+            key: &key_flags,
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };
         *hint = commands.complete(hint, subject);
     })
-}
-
-/// The flags of `put` that choose the key of an item again.
-struct KeyFlags {
-    /// Of the items of a `put`.
-    shared: Vec<String>,
-    /// Of uploads of the journal, unless `put` chooses their keys without flags.
-    of_uploads: BTreeMap<usize, Vec<String>>,
-}
-
-impl KeyFlags {
-    fn of(items: &Items, first_item: usize, target: &Target, shared: &[String]) -> Self {
-        let backend = target.name();
-        let items = match items {
-            Items::Known(items) => items.as_slice(),
-            Items::Set(_) => &[],
-        };
-        let of_uploads = items.iter().enumerate().filter_map(|(index, item)| {
-            let Item::Resume(upload) = item else {
-                return None;
-            };
-            let intent = &upload.intent;
-            let flags = key_flags(&backend, &intent.path, intent.key.as_deref());
-            (!flags.is_empty()).then_some((first_item + index, flags))
-        });
-        Self {
-            shared: shared.to_vec(),
-            of_uploads: of_uploads.collect(),
-        }
-    }
-
-    fn of_item(&self, item: usize) -> &[String] {
-        self.of_uploads.get(&item).unwrap_or(&self.shared)
-    }
 }
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard

@@ -227,10 +227,9 @@ impl Settings {
     pub fn put(&self, flags: &PutArgs, files: &[PathBuf]) -> Result<PutOptions> {
         let has_several = files.len() > 1 && !flags.stream.from_command;
         if flags.name.is_some() && (has_several || flags.selection.is_set()) {
-            return Err(Error::new(
-                Kind::Usage,
-                "--name is for a single file, but several are given",
-            ));
+            let what = "--name is for a single file, but several are given";
+            let hint = "leave out --name, or put each file in a command of its own";
+            return Err(Error::new(Kind::Usage, what).with_hint(hint));
         }
         let mut metadata = BTreeMap::new();
         for (key, value) in &flags.metadata {
