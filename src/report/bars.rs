@@ -110,7 +110,7 @@ impl Bars {
                 self.shown.insert(item);
                 self.has_rows = true;
             }
-            (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
+            (Event::Completed { .. } | Event::Kept { .. } | Event::Failed { .. }, Some(item)) => {
                 self.shown.remove(&item);
                 output.notices(wording::outcome(
                     &self.sources,

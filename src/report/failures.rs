@@ -4,8 +4,8 @@
 //! Not here: interruptions, which are no failures (`summary`).
 
 use super::output::Message;
-use super::text::{escape, safe};
-use crate::event::Event;
+use super::text::{STREAM_NAME, escape, files, number, safe};
+use crate::event::{Event, STREAM_PATH};
 
 /// The most paths that are listed for a cause. `--json` has all.
 const MAX_LISTED: usize = 20;
@@ -57,12 +57,19 @@ impl Failures {
         if *kind == INTERRUPTED {
             return Vec::new();
         }
+        // Errors about a stream do not name it: it is the only source.
+        let is_stream = path == STREAM_PATH && !has_several;
+        let (path, name) = if is_stream {
+            ("", STREAM_NAME.to_owned())
+        } else {
+            (path.as_str(), safe(path))
+        };
         let cause = without_path(message, path);
         let known = self.causes.iter_mut().find(|known| known.message == cause);
         if let (Some(known), true) = (known, has_several) {
             known.count += 1;
             if known.paths.len() <= MAX_LISTED {
-                known.paths.push(safe(path));
+                known.paths.push(name);
             }
             if known.hint != *hint {
                 known.hint = None;
@@ -74,7 +81,7 @@ impl Failures {
         self.causes.push(Cause {
             message: cause,
             hint: hint.clone(),
-            paths: vec![safe(path)],
+            paths: vec![name],
             count: 1,
             messages_since: 0,
         });
@@ -118,16 +125,11 @@ fn more_of_the_same(paths: &[String], count: usize) -> Vec<Message> {
         return Vec::new();
     }
     let noun = if count == 1 { "file" } else { "files" };
-    let text = format!("the same happened to {count} more {noun}:");
+    let text = format!("the same happened to {} more {noun}:", number(count));
     [Message::Error(text)]
         .into_iter()
         .chain(listed(paths, count))
         .collect()
-}
-
-fn files(count: usize) -> String {
-    let files = if count == 1 { "file" } else { "files" };
-    format!("{count} {files}")
 }
 
 /// The first of `count` paths, and how many more there are.
@@ -139,7 +141,7 @@ fn listed(paths: &[String], count: usize) -> Vec<Message> {
         .map(Message::Detail)
         .collect();
     if let Some(more @ 1..) = count.checked_sub(MAX_LISTED) {
-        messages.push(Message::Detail(format!("… and {more} more")));
+        messages.push(Message::Detail(format!("… and {} more", number(more))));
     }
     messages
 }

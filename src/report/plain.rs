@@ -67,7 +67,7 @@ impl Plain {
                 (Event::Progress { .. }, Some(item)) => {
                     output.notices(self.progress(item, now));
                 }
-                (Event::Completed { .. }, Some(item)) => {
+                (Event::Completed { .. } | Event::Kept { .. }, Some(item)) => {
                     output.notices(wording::outcome(&self.sources, item, self.verbosity, None));
                 }
                 _ => {}

@@ -3,12 +3,13 @@
 //! Not here: sentences (`wording`, `summary`), and when they are shown (`plain`, `bars`).
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::failures::INTERRUPTED;
 use super::pace::Pace;
-use super::text::{number, safe};
-use crate::event::{Event, Forecast, Phase};
+use super::text::{STREAM_NAME, files, number, safe};
+use crate::event::{Event, Forecast, Phase, STREAM_PATH};
 use upload_types::UploadId;
 
 /// Runs with more sources report each of them only with `-v`, except for failures.
@@ -17,7 +18,7 @@ const MAX_SHORT_REPORT: usize = 20;
 /// One source of the run.
 #[derive(Debug, Clone, Default)]
 pub struct SourceState {
-    /// The path as it was given; empty until it is known.
+    /// The path as it was given, or [`STREAM_NAME`]; empty until it is known.
     pub name: String,
     pub upload: Option<UploadId>,
     pub size: u64,
@@ -104,7 +105,11 @@ impl SourceState {
             return Self::default();
         };
         let mut plan = Self {
-            name: safe(path),
+            name: if *stream {
+                STREAM_NAME.to_owned()
+            } else {
+                safe(path)
+            },
             upload: upload.clone(),
             size: *size,
             parts: *parts,
@@ -180,6 +185,8 @@ pub struct Sources {
     /// Announced at the start: the paths and the bytes of all sources.
     paths: Vec<String>,
     bytes: u64,
+    /// The bytes of these that are not sent, because an object is at the key.
+    kept_bytes: u64,
     started_at: Instant,
     total_pace: Pace,
 }
@@ -195,6 +202,7 @@ impl Sources {
             unmatched: Vec::new(),
             paths: Vec::new(),
             bytes: 0,
+            kept_bytes: 0,
             started_at: now,
             total_pace: Pace::default(),
         }
@@ -211,6 +219,11 @@ impl Sources {
     /// The name of a source; empty if it is not known.
     pub fn name(&self, item: usize) -> &str {
         self.get(item).map_or("", |source| source.name.as_str())
+    }
+
+    /// The name of the source at a path of an event.
+    pub fn name_of(&self, path: &str) -> String {
+        name_of(path, self.is_set())
     }
 
     pub fn has_several(&self) -> bool {
@@ -254,17 +267,18 @@ impl Sources {
     }
 
     fn entry(&mut self, item: usize) -> &mut SourceState {
-        let path = self.paths.get(item);
+        let (path, is_set) = (self.paths.get(item), self.is_set());
         self.known.entry(item).or_insert_with(|| SourceState {
-            name: path.map_or_else(String::new, |path| safe(path)),
+            name: path.map_or_else(String::new, |path| name_of(path, is_set)),
             ..SourceState::default()
         })
     }
 
     fn named_entry(&mut self, item: usize, path: &str) -> &mut SourceState {
+        let is_set = self.is_set();
         let source = self.entry(item);
         if source.name.is_empty() {
-            source.name = safe(path);
+            source.name = name_of(path, is_set);
         }
         source
     }
@@ -354,6 +368,9 @@ impl Sources {
                 ..
             } => {
                 let source = self.named_entry(*item, path);
+                if source.is_stream() {
+                    source.name = safe(&receipt.name);
+                }
                 (source.size, source.rate, source.parts) = (receipt.size, 0, receipt.parts);
                 source.end = Some(End::Uploaded);
                 if *already_stored {
@@ -366,6 +383,8 @@ impl Sources {
                 let source = self.named_entry(*item, path);
                 source.rate = 0;
                 source.end = Some(End::Kept);
+                let bytes = mem::take(&mut source.size);
+                self.kept_bytes = self.kept_bytes.saturating_add(bytes);
             }
             Event::Failed {
                 item,
@@ -429,7 +448,7 @@ impl Sources {
 
     /// The number of sources that have not ended, or were interrupted.
     pub fn not_ended(&self) -> usize {
-        let ends = [End::Uploaded, End::AlreadyStored, End::Failed];
+        let ends = [End::Uploaded, End::AlreadyStored, End::Kept, End::Failed];
         let ended: usize = ends.map(|end| self.ended(end)).into_iter().sum();
         self.count().saturating_sub(ended)
     }
@@ -461,22 +480,31 @@ impl Sources {
             total.add(source);
             ended += usize::from(source.end.is_some());
         }
-        total.size = total.size.max(self.bytes);
+        total.size = total.size.max(self.bytes.saturating_sub(self.kept_bytes));
         total.scope = if self.is_searching() {
             Scope::Found
         } else {
             Scope::All
         };
-        let all = number(self.count());
+        let all = self.count();
         total.name = if self.is_searching() {
-            format!("{} of {all} or more files", number(ended))
+            format!("{} of {} or more files", number(ended), number(all))
         } else {
-            format!("{} of {all} files", number(ended))
+            format!("{} of {}", number(ended), files(all))
         };
         let confirmed = total.confirmed.saturating_sub(total.resumed);
         self.total_pace.record(now, confirmed);
         total.pace = self.total_pace.clone();
         total
+    }
+}
+
+/// The name of the source at a path of an event. In a set, a file may have the name `-`.
+fn name_of(path: &str, is_set: bool) -> String {
+    if path == STREAM_PATH && !is_set {
+        STREAM_NAME.to_owned()
+    } else {
+        safe(path)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::sources::{End, SourceState, Sources};
-use super::text::{duration, escape, number, rate, size};
+use super::text::{duration, escape, files, number, rate, size};
 use super::wording::{KEPT, parts, skipped_reasons};
 use crate::event::{Event, Forecast};
 
@@ -151,10 +151,14 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
 fn set(exit: &Exit<'_>, sources: &Sources) -> String {
     let already = sources.ended(End::AlreadyStored);
     let kept = sources.ended(End::Kept);
+    let left_out = match kept {
+        1 => "left out because an object is at its key",
+        _ => "left out because objects are at their keys",
+    };
     let counts = [
         (exit.completed.saturating_sub(already), "uploaded"),
         (already, "already there"),
-        (kept, "left out because objects are at their keys"),
+        (kept, left_out),
         (exit.failed, "failed"),
     ];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
@@ -221,17 +225,17 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
             } else {
                 count
             };
-            let (count, all) = (number(count), number(all));
+            let all = if sources.is_searching() {
+                format!("{} or more files", number(all))
+            } else {
+                files(all)
+            };
+            let count = number(count);
             let stored = match stored {
                 0 => String::new(),
                 bytes => format!(", {} of them stored", size(bytes)),
             };
-            let more = if sources.is_searching() {
-                " or more"
-            } else {
-                ""
-            };
-            format!("stopped: {count} of {all}{more} files unfinished{stored}")
+            format!("stopped: {count} of {all} unfinished{stored}")
         }
     };
     // Writing to a string cannot fail.
@@ -242,7 +246,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
         (sources.ended(End::Failed), "failed"),
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-        let _ = write!(text, "; {count} {what}");
+        let _ = write!(text, "; {} {what}", number(count));
     }
     let command = escape(exit.resume_command);
     let has_begun = has_begun && !sources.is_set();
@@ -280,14 +284,6 @@ fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
         let _ = write!(text, "; {} failed", exit.failed);
     }
     text
-}
-
-fn files(count: usize) -> String {
-    if count == 1 {
-        "1 file".to_owned()
-    } else {
-        format!("{} files", number(count))
-    }
 }
 
 fn sent(bytes: u64, time: Duration) -> String {

@@ -277,6 +277,60 @@ fn plain_reports_a_set_by_its_numbers() {
     assert!(summary.starts_with(expected), "{summary}");
 }
 
+fn kept(item: usize) -> Event {
+    Event::Kept {
+        item,
+        path: String::new(),
+        reason: "exists",
+        key: "k".into(),
+        location: "embedded:k".into(),
+        size: GIB,
+    }
+}
+
+#[test]
+fn source_left_out_has_a_line_and_no_bytes_to_send() {
+    let events = [
+        plan(0, "a.mov", 0),
+        plan(1, "b.mov", 0),
+        kept(0),
+        completed(1),
+    ];
+    let (_, err) = report(NORMAL, Progress::Plain, &events);
+    let line = "a.mov was left out: an object is at its key";
+    assert_eq!(err, format!("{line}\nuploaded b.mov, 2.0 GiB\n"));
+    let now = Instant::now();
+    let mut bars = Bars::hidden(NORMAL, now);
+    let [.., end] = [&events[0], &events[1], &events[2]].map(|event| bars.on(event, now));
+    assert_eq!(end.messages, [Message::Notice(line.into())]);
+    let mut sources = Sources::new(now);
+    sources.record(&selected(3, true), now);
+    for event in &events {
+        sources.record(event, now);
+    }
+    assert_eq!(sources.not_ended(), 1);
+    assert_eq!(sources.total(now).size, 4 * GIB);
+}
+
+#[test]
+fn stream_is_named_by_its_receipt_and_not_by_its_path() {
+    let mut stream_plan = plan(0, "-", 0);
+    if let Event::Plan {
+        stream,
+        size,
+        parts,
+        ..
+    } = &mut stream_plan
+    {
+        (*stream, *size, *parts) = (true, 0, 0);
+    }
+    let events = [stream_plan.clone(), completed(0), exit(1, 1, 2 * GIB, 0)];
+    let (_, err) = report(NORMAL, Progress::Plain, &events);
+    assert!(err.starts_with("uploaded n: 2.0 GiB in 256 parts"), "{err}");
+    let (_, err) = report(NORMAL, Progress::Plain, &[stream_plan, failed(0, "-")]);
+    assert!(err.starts_with("error: could not read part 3"), "{err}");
+}
+
 #[test]
 fn quiet_reports_errors_and_data_only() {
     let events = [

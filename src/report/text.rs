@@ -10,6 +10,8 @@ use unicode_width::UnicodeWidthChar as _;
 
 use super::fitting;
 
+/// The name of a stream, which has no path, until its receipt names it.
+pub const STREAM_NAME: &str = "the stream";
 /// The longest external text that is shown, in columns.
 pub const MAX_COLUMNS: usize = 256;
 /// The same in characters: one column can have any number of marks of width zero.
@@ -66,6 +68,16 @@ pub fn number(number: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A number of files: `1 file`, `1,204 files`.
+#[must_use]
+pub fn files(count: usize) -> String {
+    if count == 1 {
+        "1 file".to_owned()
+    } else {
+        format!("{} files", number(count))
+    }
 }
 
 /// The longest beginning of a text that fits into `columns`, with `…` in place of the rest.

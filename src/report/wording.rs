@@ -194,7 +194,7 @@ pub fn notice(
         Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
         Event::Restarted { path, message, .. } => Some(format!(
             "restarted: {}{}",
-            prefix(&safe(path)),
+            prefix(&sources.name_of(path)),
             safe(message)
         )),
         Event::Renamed {
@@ -216,17 +216,14 @@ pub fn notice(
             is_first,
             ..
         } if verbose > 0 || *is_first => {
-            Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
+            let name = prefix(&sources.name_of(path));
+            Some(format!("waiting: {name}{}", safe(message)))
         }
-        Event::Comparing { path, parts: 0, .. } => Some(format!(
-            "continuing: {}the store has no part of the earlier run",
-            prefix(&safe(path))
-        )),
-        Event::Comparing {
-            path, parts: count, ..
-        } => Some(format!(
-            "continuing: {}comparing with {} stored",
-            prefix(&safe(path)),
+        Event::Comparing { parts: 0, .. } => {
+            Some("continuing: the store has no part of the earlier run".to_owned())
+        }
+        Event::Comparing { parts: count, .. } => Some(format!(
+            "continuing: comparing the stream with {} in the store",
             parts(*count)
         )),
         Event::Moved { old_path, path, .. } => Some(format!(
@@ -300,10 +297,8 @@ fn plan_notice(
             ))
         }
         Event::Plan {
-            item, stream: true, ..
-        } if verbose > 0 => sources
-            .get(*item)
-            .map(|source| format!("{}a stream", prefix(&source.name))),
+            stream: true, key, ..
+        } if verbose > 0 => Some(format!("a stream{}", to_key(key.as_deref()))),
         Event::Plan {
             item,
             size: whole,
@@ -331,10 +326,10 @@ fn preview(source: &SourceState, forecast: Forecast) -> String {
     let (name, whole) = (prefix(&source.name), size(source.size));
     match forecast {
         Forecast::WouldSend if source.is_endless() => {
-            format!("{name}a stream of unknown size, which was not read")
+            "a stream of unknown size, which was not read".to_owned()
         }
         Forecast::WouldSend if source.is_stream() => {
-            format!("{name}a stream of about {whole}, which was not read")
+            format!("a stream of about {whole}, which was not read")
         }
         Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),
         Forecast::WouldSend if source.resumed > 0 => format!(
@@ -384,7 +379,7 @@ fn retry(event: &Event, sources: &Sources) -> Option<String> {
     ))
 }
 
-/// The reasons for which entries were left out, with their numbers: `3 links, 1 fifo`.
+/// The reasons for which entries were left out, with their numbers: `1 fifo, 3 links`.
 pub fn skipped_reasons(skipped: &BTreeMap<&'static str, u64>) -> String {
     // An empty directory has nothing to upload.
     let counted = skipped

@@ -1,9 +1,7 @@
 //! Descriptions of the lines of `--json`: one table for each type of line.
 
-pub use super::line_doc::{FieldDoc, LineDoc};
+use super::line_doc::{FieldDoc as F, FieldDoc, LineDoc};
 use super::set_lines::{SELECTED, SKIPPED, UNMATCHED};
-
-use FieldDoc as F;
 
 /// The events of `put` and `resume`.
 pub const EVENTS: &[LineDoc] = &[
@@ -308,7 +306,11 @@ pub const RECEIPT: &[FieldDoc] = &[
     ),
     F("size", "integer", "bytes of the object"),
     F("parts", "integer", "number of parts"),
-    F("part_size", "integer", "bytes of every part but the last"),
+    F(
+        "part_size",
+        "integer",
+        "bytes of every part but the last; of a stream, of the first part",
+    ),
     F(
         "double_after",
         "integer",
@@ -380,7 +382,11 @@ const UPLOAD: &[FieldDoc] = &[
         "integer|null",
         "bytes of the source; null for a stream that has not ended",
     ),
-    F("part_size", "integer", "bytes of every part but the last"),
+    F(
+        "part_size",
+        "integer",
+        "bytes of every part but the last; of a stream, of the first part",
+    ),
     F(
         "parts",
         "integer",

@@ -1,58 +1,6 @@
-//! Descriptions of the lines of `--json` of `serve uploads`, `serve usage`, `serve owners`, `serve
-//! sweep` and `serve prune`.
+//! Descriptions of the lines of `--json` of `serve uploads`, `serve usage` and `serve owners`.
 
-use super::json_lines::{FieldDoc as F, LineDoc};
-
-const SWEEP: &[LineDoc] = &[LineDoc {
-    kind: "sweep",
-    meaning: "One result of the sweep.",
-    fields: &[
-        F("dry_run", "boolean", "true if nothing was changed"),
-        F(
-            "action",
-            "string",
-            "decide, expire, abort, clean_up or report",
-        ),
-        F("done", "boolean", "true if the action is complete"),
-        F("key", "string", "key of the object"),
-        F(
-            "upload",
-            "string",
-            "upload id; absent if the ledger does not know the key, as are the following fields",
-        ),
-        F("state", "string", "state before the sweep"),
-        F("became", "string", "state after the sweep, if it changed"),
-        F("size", "integer", "bytes of the upload"),
-        F("expires_at", "string", "time at which the upload expires"),
-        F(
-            "multiparts",
-            "integer",
-            "multipart uploads to remove from the store",
-        ),
-        F(
-            "object",
-            "boolean",
-            "true if an object is to be removed from the store",
-        ),
-    ],
-}];
-
-const SERVE_PRUNE: &[LineDoc] = &[LineDoc {
-    kind: "prune",
-    meaning: "The deleted uploads, or with --dry-run those that would be deleted.",
-    fields: &[
-        F("dry_run", "boolean", "true if nothing was changed"),
-        F("aborted", "integer", "uploads that were aborted"),
-        F("expired", "integer", "uploads that have expired"),
-        F("rejected", "integer", "uploads that were rejected"),
-        F("ready", "integer", "ready uploads; 0 without --ready"),
-        F(
-            "released",
-            "integer",
-            "bytes by which the file of a SQLite ledger gets smaller",
-        ),
-    ],
-}];
+use super::line_doc::{FieldDoc as F, LineDoc};
 
 const UPLOADS: &[LineDoc] = &[LineDoc {
     kind: "upload",
@@ -134,8 +82,6 @@ pub fn owner_lines_of(page: &str) -> &'static [LineDoc] {
         "upload-serve-uploads" => UPLOADS,
         "upload-serve-usage" => USAGE,
         "upload-serve-owners" => OWNERS,
-        "upload-serve-sweep" => SWEEP,
-        "upload-serve-prune" => SERVE_PRUNE,
         _ => &[],
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::json_lines::{FieldDoc, LineDoc};
+use super::line_doc::{FieldDoc, LineDoc};
 
 /// The first lines of a page. `t` makes `man` run `tbl`; `Aq` is the apostrophe, which mangen uses.
 pub fn title(page: &str) -> String {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json_lines::{EVENTS, FieldDoc, RECEIPT};
+use super::json_lines::{EVENTS, RECEIPT};
+use super::line_doc::FieldDoc;
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
 use crate::event::{Event, Phase, to_json_line};
