@@ -3,12 +3,12 @@
 //! Not here: 129, 130 and 143 (`signals`).
 
 use std::fs;
-use std::net::TcpListener;
 
 use rustix::process::geteuid;
 
 use crate::support::events::failure_kind;
 use crate::support::proxy::{Fault, Proxy, Requests};
+use crate::support::reserved_port::ReservedPort;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{MIB, PART, files};
@@ -144,14 +144,9 @@ fn completion_that_the_journal_cannot_record_exits_with_74() {
 fn unreachable_gateway_exits_with_75() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let backend = format!("http://127.0.0.1:{port}");
+    let closed = ReservedPort::new();
     let put = sandbox
-        .upload(["put", "--give-up-after", "1s", "--backend", &backend])
+        .upload(["put", "--give-up-after", "1s", "--backend", &closed.url()])
         .arg(&file);
     let output = put.run().exits(75);
     // The journal holds no upload, so `upload resume` would not send this file.

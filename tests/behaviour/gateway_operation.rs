@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::support::PART;
 use crate::support::gateway::Gateway;
 use crate::support::raw_http::{self, get, try_get};
+use crate::support::reserved_port::ReservedPort;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
@@ -244,10 +245,8 @@ fn each_request_has_an_id_and_a_log_line() {
 /// Log lines of a request carry its id, also those of work that continues after the response.
 #[test]
 fn log_lines_of_a_request_carry_its_id() {
-    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", closed_port.local_addr().unwrap());
-    drop(closed_port);
-    let gateway = Gateway::start(&args_without_probe(&endpoint), &KEYS);
+    let closed = ReservedPort::new();
+    let gateway = Gateway::start(&args_without_probe(&closed.url()), &KEYS);
     let body = r#"{"name":"a","size":6000000,"content_type":"a/b","part_size":5242880}"#;
     let mut connection = TcpStream::connect(gateway.addr()).unwrap();
     let head = "POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\

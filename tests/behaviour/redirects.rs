@@ -9,6 +9,7 @@ use std::thread;
 
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Proxy, Requests, Response};
+use crate::support::reserved_port::ReservedPort;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, wait};
@@ -260,12 +261,8 @@ fn plain_http_to_another_machine_needs_a_flag() {
         .run()
         .exits(78)
         .stderr_contains("--allow-insecure-http");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    put(&format!("http://0.0.0.0:{port}"))
+    let closed = ReservedPort::new();
+    put(&format!("http://0.0.0.0:{}", closed.addr().port()))
         .arg("--allow-insecure-http")
         .run()
         .exits(75);

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::support::command::{Command, Output, Running};
 use crate::support::proxy::Proxy;
+use crate::support::reserved_port::ReservedPort;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 
@@ -16,6 +17,7 @@ pub struct RestartableGateway {
     pub args: Vec<String>,
     /// The URL of the ledger, if it is not a file.
     pub ledger: Option<String>,
+    port: ReservedPort,
     running: Option<Running>,
     pub was_killed: bool,
 }
@@ -23,11 +25,14 @@ pub struct RestartableGateway {
 impl RestartableGateway {
     pub fn new() -> Self {
         let (sandbox, proxy) = (Sandbox::new(), Proxy::start());
+        let port = ReservedPort::new();
+        proxy.forward_to(port.addr());
         Self {
             sandbox,
             proxy,
             args: Vec::new(),
             ledger: None,
+            port,
             running: None,
             was_killed: false,
         }
@@ -39,7 +44,7 @@ impl RestartableGateway {
         let args = [
             "serve",
             "--listen",
-            "127.0.0.1:0",
+            &self.port.addr().to_string(),
             "--public-url",
             &self.proxy.url(),
             "--store-probe",
@@ -57,22 +62,12 @@ impl RestartableGateway {
             command = command.env(name, value);
         }
         let mut running = command.spawn();
-        let addr = wait::until("the gateway to listen or to end", || {
-            let stderr = running.stderr();
-            let listening = stderr.split_once("listening on http://");
-            let addr = listening
-                .and_then(|(_, rest)| rest.split(char::is_whitespace).next()?.parse().ok());
-            if addr.is_none() && running.is_running() {
-                None
-            } else {
-                Some(addr)
-            }
+        let listens = wait::until("the gateway to listen or to end", || {
+            let listens = running.stderr().contains("listening on http://");
+            (listens || !running.is_running()).then_some(listens)
         });
-        if let Some(addr) = addr {
-            self.proxy.forward_to(addr);
-        }
         self.running = Some(running);
-        addr.is_some()
+        listens
     }
 
     /// Starts the gateway again if it was killed.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 
 use super::command::Running;
+use super::reserved_port::ReservedPort;
 use super::s3::S3;
 use super::sandbox::Sandbox;
 use super::wait;
@@ -27,7 +28,7 @@ pub struct Gateway {
     sandbox: Sandbox,
     args: Vec<String>,
     envs: Vec<(String, String)>,
-    addr: SocketAddr,
+    port: ReservedPort,
     running: Option<Running>,
 }
 
@@ -53,12 +54,11 @@ impl Gateway {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gateway = Self {
             sandbox,
             args,
             envs,
-            addr,
+            port: ReservedPort::new(),
             running: None,
         };
         gateway.run();
@@ -69,27 +69,25 @@ impl Gateway {
     fn run(&mut self) {
         let mut command = self
             .sandbox
-            .upload(["serve", "--listen", &self.addr.to_string()])
+            .upload(["serve", "--listen", &self.addr().to_string()])
             .args(&self.args);
         for (name, value) in &self.envs {
             command = command.env(name, value);
         }
         let mut running = command.spawn();
-        self.addr = running.wait_for("`listening on http://…`", |running| {
+        running.wait_for("`listening on http://…`", |running| {
             let stderr = running.stderr();
-            let (_, rest) = stderr.split_once("listening on http://")?;
-            let (addr, _) = rest.split_once(|end: char| end.is_whitespace() || end == '/')?;
-            addr.parse().ok()
+            stderr.contains("listening on http://").then_some(())
         });
         self.running = Some(running);
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.port.addr()
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.port.url()
     }
 
     /// The address of its metrics, if it was started with `--metrics-listen`.

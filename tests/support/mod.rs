@@ -19,6 +19,7 @@ pub mod proxy;
 pub mod random;
 pub mod raw_http;
 pub mod requirements;
+pub mod reserved_port;
 pub mod s3;
 pub mod sandbox;
 pub mod terminal;

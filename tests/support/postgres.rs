@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
-use super::wait::{POLL_INTERVAL, WAIT_LIMIT};
+use super::reserved_port::ReservedPort;
+use super::wait;
 
 /// A database for one test. Dropping the value drops the database.
 pub struct Database {
@@ -173,7 +174,7 @@ impl Server {
     pub fn start_standby(&self) -> Standby {
         let standby = Standby::start(self);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let client = runtime.block_on(async {
             let config: Config = self.url.parse().unwrap();
             let (client, connection) = config.connect(NoTls).await.unwrap();
             tokio::spawn(connection);
@@ -183,16 +184,13 @@ impl Server {
             ] {
                 client.batch_execute(sql).await.unwrap();
             }
-            // The server applies the setting, and the standby connects, at some later moment.
-            let is_synchronous = async {
-                let sql = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
-                while client.query(sql, &[]).await.unwrap().is_empty() {
-                    tokio::time::sleep(POLL_INTERVAL).await;
-                }
-            };
-            tokio::time::timeout(WAIT_LIMIT, is_synchronous)
-                .await
-                .expect("commits do not wait for the standby");
+            client
+        });
+        // The server applies the setting, and the standby connects, at some later moment.
+        wait::until("commits that wait for the standby", || {
+            let sql = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+            let rows = runtime.block_on(client.query(sql, &[])).unwrap();
+            (!rows.is_empty()).then_some(())
         });
         standby
     }
@@ -213,6 +211,7 @@ impl Server {
 /// A copy of a server that follows it, until it is promoted. Dropping the value stops it.
 pub struct Standby {
     _directory: TempDir,
+    _port: ReservedPort,
     url: String,
     pg_ctl: PathBuf,
     data: PathBuf,
@@ -222,9 +221,8 @@ impl Standby {
     #[track_caller]
     fn start(primary: &Server) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port();
-        drop(socket);
+        let reserved = ReservedPort::new();
+        let port = reserved.addr().port();
         let (server, database) = primary.url.rsplit_once('/').unwrap();
         let (before, _) = server.rsplit_once(':').unwrap();
         let standby = Self {
@@ -232,6 +230,7 @@ impl Standby {
             pg_ctl: primary.pg_ctl.clone(),
             data: directory.path().join("db"),
             _directory: directory,
+            _port: reserved,
         };
         let parent = standby.data.parent().unwrap();
         if rustix::process::geteuid().is_root() {

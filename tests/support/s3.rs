@@ -149,7 +149,7 @@ impl S3 {
         let mut keys: Vec<String> = Vec::new();
         loop {
             let after = keys.last().map_or_else(String::new, |key| {
-                format!("&start-after={}", key.replace('/', "%2F"))
+                format!("&start-after={}", encoded(key).replace('/', "%2F"))
             });
             let listing: Listing = self.list(&format!("list-type=2{after}"));
             let count = keys.len();
@@ -210,14 +210,7 @@ impl S3 {
     /// An object with any key.
     #[track_caller]
     pub fn get_encoded(&self, key: &str) -> Vec<u8> {
-        let encoded: String = key.bytes().fold(String::new(), |encoded, byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                format!("{encoded}{}", char::from(byte))
-            } else {
-                format!("{encoded}%{byte:02X}")
-            }
-        });
-        self.get(&encoded)
+        self.get(&encoded(key))
     }
 
     #[track_caller]
@@ -586,6 +579,17 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
+}
+
+/// A key in the path of a URL.
+pub fn encoded(key: &str) -> String {
+    key.bytes().fold(String::new(), |encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            format!("{encoded}{}", char::from(byte))
+        } else {
+            format!("{encoded}%{byte:02X}")
+        }
+    })
 }
 
 #[derive(Deserialize)]

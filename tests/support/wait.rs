@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How long a test waits before it fails. Long, because a loaded machine must not fail a test.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
-pub const POLL_INTERVAL: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Polls `found` until it returns a value. Panics with `what` in the message after [`WAIT_LIMIT`].
 #[track_caller]
