@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The letters of the ids that must exist, with their highest number.
-const REQUIRED_IDS: &[(&str, u32)] = &[("C", 8), ("F", 80)];
+const REQUIRED_IDS: &[(&str, u32)] = &[("C", 13), ("F", 80)];
 /// Introduces the reason of a row without a test.
 const NO_TEST: &str = "no test:";
 

@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process;
 
+use super::folders::folder;
+use crate::support::command::Command;
 use crate::support::events::{Receipt, failure_kind, receipts};
 use crate::support::proxy::{Fault, Requests};
 use crate::support::raw_http;
@@ -87,6 +90,50 @@ fn embedded_store_keeps_attributes_of_objects_of_any_size() {
         assert!(read.stdout_bytes() == std::fs::read(&file).unwrap());
         assert_eq!(world.store().sha256(&receipt.key), files::sha256(&file));
     }
+}
+
+#[test]
+fn each_file_of_a_directory_gets_the_attributes() {
+    let world = World::with_args(ALL);
+    folder(&world, &["a", "b/c"]);
+    world.sandbox.file("card/large.bin", 2 * PART);
+    let put = world.upload(&["put", "-r", "card", "--part-size", "5MiB"]);
+    put.args(FLAGS).run().succeeds();
+    let store = world.store();
+    let keys = store.objects();
+    assert_eq!(keys.len(), 3);
+    for key in keys {
+        assert_has_attributes(&store, &key);
+    }
+}
+
+#[test]
+fn object_of_a_stream_gets_the_attributes() {
+    let world = World::with_args(ALL);
+    let receipt = world.sandbox.path("receipt.json");
+    let put = |file: &Path| -> Command {
+        let put = world.upload(&["put", "-", "--name", "db.sql", "--part-size", "5MiB"]);
+        let put = put.arg("--receipt").arg(&receipt);
+        put.stdin_from(File::open(file).unwrap())
+    };
+    for size in [10, 2 * PART] {
+        let file = world.sandbox.file(&format!("{size}.bin"), size);
+        put(&file).args(FLAGS).run().succeeds();
+        let receipt = receipts(&receipt).pop().unwrap();
+        assert!(receipt.unproven.is_empty(), "{:?}", receipt.unproven);
+        assert_has_attributes(&world.store(), &receipt.key);
+        assert_eq!(world.store().sha256(&receipt.key), files::sha256(&file));
+    }
+
+    // An unfinished stream with other attributes is replaced.
+    let file = world.sandbox.file("large.bin", 4 * PART);
+    let killed = world.run_until_blocked(put(&file).args(["--tag", "a=1"]), 2 * PART);
+    killed.kill9();
+    world.part_proxy().unblock();
+    put(&file).args(["--tag", "a=2"]).run().succeeds();
+    let receipt = receipts(&receipt).pop().unwrap();
+    assert_eq!(world.store().tags(&receipt.key)["a"], "2");
+    world.store().assert_no_open_uploads();
 }
 
 #[test]

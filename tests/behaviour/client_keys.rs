@@ -4,7 +4,6 @@
 //! Not here: the answers of the API in full (`tests/gateway_api/chosen_keys.rs`), and the flags of
 //! the client.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use reqwest::Method;
@@ -14,7 +13,7 @@ use upload_types::Checksum;
 
 use crate::support::gateway::{Gateway, store_args};
 use crate::support::raw_http;
-use crate::support::s3::{S3, lacks};
+use crate::support::s3::{S3, encoded, lacks};
 use crate::support::sandbox::Sandbox;
 
 /// A client of the API.
@@ -239,19 +238,6 @@ fn configuration_file_has_patterns_of_owners_and_a_reload_applies_them() {
             .stderr()
             .contains("\"/app\" is not a pattern of keys")
     );
-}
-
-/// A key in the path of a URL.
-fn encoded(key: &str) -> String {
-    let mut path = String::new();
-    for byte in key.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path
 }
 
 /// Keys of all kinds, which a store must keep as they are.

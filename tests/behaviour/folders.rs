@@ -154,7 +154,7 @@ fn directory_is_stored_in_a_bucket_by_a_client_with_credentials() {
 }
 
 #[test]
-fn directory_without_the_flag_is_no_source() {
+fn directory_without_the_flag_is_rejected() {
     let world = World::new();
     let root = folder(&world, &["a"]);
     let output = world.put(&root).run().exits(66);
@@ -389,6 +389,7 @@ fn embedded_store_in_the_directory_is_not_read() {
     put().run().succeeds();
     let output = put().run().succeeds();
     let store = sandbox.path("home/data");
+    assert!(store.join("upload/store").is_dir());
     let stored = store
         .strip_prefix(sandbox.path(""))
         .unwrap()
@@ -400,11 +401,12 @@ fn embedded_store_in_the_directory_is_not_read() {
 }
 
 #[test]
-fn names_that_are_no_text_are_sent() {
+fn files_with_names_that_are_not_utf8_or_have_line_breaks_are_sent() {
     use std::os::unix::ffi::OsStrExt as _;
     let world = World::new();
     let root = folder(&world, &["a"]);
-    for name in [&b"caf\xe9"[..], b"two\nlines", "Müller".as_bytes()] {
+    let names = [&b"caf\xe9"[..], b"two\nlines", "Müller".as_bytes()];
+    for name in names {
         fs::write(root.join(std::ffi::OsStr::from_bytes(name)), name).unwrap();
     }
     let output = world
@@ -412,7 +414,11 @@ fn names_that_are_no_text_are_sent() {
         .run()
         .succeeds();
     assert_eq!(exit(&output).1, 4);
-    assert_eq!(world.store().objects().len(), 4);
+    let store = world.store();
+    let keys = store.objects();
+    assert_eq!(keys.len(), 4);
+    let stored: BTreeSet<Vec<u8>> = keys.iter().map(|key| store.get(key)).collect();
+    assert!(names.iter().all(|name| stored.contains(*name)), "{output}");
 }
 
 #[test]
@@ -525,8 +531,8 @@ fn backend_that_cannot_be_reached_is_one_failure() {
 #[test]
 fn other_file_system_is_left_out() {
     let world = World::new();
-    // A directory of another file system on every Linux machine.
     let root = folder(&world, &["a"]);
+    // A directory of another file system on every Linux machine.
     assert!(Path::new("/proc/self/net").exists());
     symlink("/proc/self/net", root.join("net")).unwrap();
     let output = world.upload(&["put", "-r", "-x", "--follow-symlinks", "--json", "card"]);

@@ -266,7 +266,6 @@ fn full_disk_of_the_embedded_store_ends_with_74_and_its_cause() {
     assert!(!output.stderr().contains("ERROR"), "{output}");
 }
 
-/// When the disk has space again, the upload is resumed.
 #[test]
 fn full_disk_amid_a_directory_ends_with_74_and_the_same_put_sends_the_rest() {
     const FILES: u64 = 600;
@@ -301,6 +300,7 @@ fn full_disk_amid_a_directory_ends_with_74_and_the_same_put_sends_the_rest() {
     world.store().assert_no_open_uploads();
 }
 
+/// When the disk has space again, the upload is resumed.
 #[test]
 fn full_disk_ends_with_74_and_upload_is_resumed() {
     // Exit code 73 if not even an empty journal fits.

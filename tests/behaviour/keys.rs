@@ -190,7 +190,7 @@ fn other_content_at_the_key_exits_with_77_and_stays() {
 }
 
 #[test]
-fn each_rule_for_an_object_at_the_key() {
+fn each_rule_for_an_object_at_the_key_is_followed() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let file = sandbox.file("app.tar.gz", 3000);
@@ -320,7 +320,7 @@ fn put_with_a_key_continues_after_a_kill() {
 
 /// The unfinished upload may replace the object that was there when it began.
 #[test]
-fn put_that_may_not_replace_an_object_does_not_continue_one_that_may() {
+fn put_without_overwrite_does_not_continue_an_upload_with_overwrite() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let file = sandbox.file("app.tar.gz", 3 * PART);
@@ -582,7 +582,7 @@ fn embedded_store_takes_chosen_keys() {
     let other = file_in(&sandbox, "other", 3000);
     let failed = put(&other, &["--prefix", "releases/1.2.3"]).exits(77);
     assert_eq!(failure_kind(&failed), "exists");
-    let reserved = put(&other, &["--key", "uploads/x"]).exits(77);
+    let reserved = put(&other, &["--key", "uploads/probe/x"]).exits(77);
     assert_eq!(failure_kind(&reserved), "not_acceptable");
 }
 

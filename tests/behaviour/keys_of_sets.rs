@@ -3,8 +3,11 @@
 //! Not here: keys of single files (`keys`), the search for files (`folders`, `path_lists`), and how
 //! streams are read (`pipes`).
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
+
+use serde_json::Value;
 
 use crate::support::bucket::Bucket;
 use crate::support::command::Command;
@@ -35,6 +38,16 @@ fn assert_card_below(bucket: &Bucket, prefix: &str) {
         let stored = bucket.store.get_encoded(&format!("{prefix}{path}"));
         assert_eq!(stored, format!("content of {path}").into_bytes());
     }
+}
+
+/// The content of each object.
+fn contents(bucket: &Bucket) -> BTreeMap<String, Vec<u8>> {
+    let keys = bucket.store.objects().into_iter();
+    keys.map(|key| {
+        let content = bucket.store.get_encoded(&key);
+        (key, content)
+    })
+    .collect()
 }
 
 fn bytes_sent(events: &[Event]) -> u64 {
@@ -100,36 +113,102 @@ fn prefix_chooses_the_keys_of_a_directory_in_the_embedded_store() {
     assert_eq!(keys, expected);
 }
 
-#[test]
-fn changed_file_of_a_directory_follows_the_rule_for_existing_objects() {
-    let (bucket, sandbox) = (Bucket::new(), Sandbox::new());
-    card(&sandbox);
+/// Puts the files that `sources` names, changes `card/a.txt`, which has this key, and puts them with
+/// each rule for existing objects.
+fn change_and_put_with_each_rule(sandbox: &Sandbox, sources: &[&str], changed_key: &str) {
+    let bucket = Bucket::new();
     let put = |args: &[&str]| {
-        let put = bucket.put(&sandbox, args);
-        put.args(["-r", "--json", "card"])
-            .arg(bucket.url("in/"))
-            .run()
+        let put = bucket.put(sandbox, args).arg("--json").args(sources);
+        put.arg(bucket.url("in/")).run()
     };
     put(&[]).succeeds();
-    let changed = sandbox.path("card/a.txt");
-    fs::write(&changed, "other content").unwrap();
+    let mut stored = contents(&bucket);
+    assert_eq!(stored[changed_key], b"content of a.txt");
+    fs::write(sandbox.path("card/a.txt"), "other content").unwrap();
     assert_eq!(failure_kind(&put(&[]).exits(77)), "exists");
-    assert_card_below(&bucket, "in/card/");
+    assert_eq!(contents(&bucket), stored);
     let skipped = events(&put(&["--if-exists", "skip"]).succeeds());
     let reasons: Vec<&str> = skipped
         .iter()
         .filter_map(|event| match event {
             Event::Skipped { reason, key, .. } => {
-                assert_eq!(key.as_deref(), Some("in/card/a.txt"));
+                assert_eq!(key.as_deref(), Some(changed_key));
                 Some(reason.as_str())
             }
             _ => None,
         })
         .collect();
     assert_eq!(reasons, ["exists"]);
-    assert_card_below(&bucket, "in/card/");
+    assert_eq!(contents(&bucket), stored);
     put(&["--if-exists", "overwrite"]).succeeds();
-    assert_eq!(bucket.store.get("in/card/a.txt"), b"other content");
+    stored.insert(changed_key.to_owned(), b"other content".to_vec());
+    assert_eq!(contents(&bucket), stored);
+}
+
+#[test]
+fn changed_file_of_a_directory_follows_the_rule_for_existing_objects() {
+    let sandbox = Sandbox::new();
+    card(&sandbox);
+    change_and_put_with_each_rule(&sandbox, &["-r", "card"], "in/card/a.txt");
+}
+
+#[test]
+fn changed_file_of_a_list_follows_the_rule_for_existing_objects() {
+    let sandbox = Sandbox::new();
+    card(&sandbox);
+    fs::write(sandbox.path("list"), "card/a.txt\ncard/DCIM/a.txt\n").unwrap();
+    change_and_put_with_each_rule(&sandbox, &["--files-from", "list"], "in/card/a.txt");
+}
+
+#[test]
+fn changed_file_of_a_map_follows_the_rule_for_existing_objects() {
+    let sandbox = Sandbox::new();
+    card(&sandbox);
+    let lines = [
+        r#"{"path":"card/a.txt","key":"one/first.txt"}"#,
+        r#"{"path":"card/DCIM/a.txt","key":"one/second.txt"}"#,
+    ];
+    fs::write(sandbox.path("map"), lines.join("\n")).unwrap();
+    change_and_put_with_each_rule(&sandbox, &["--map", "map"], "one/first.txt");
+}
+
+fn completed_so_far(stdout: &str) -> u64 {
+    stdout.matches(r#""type":"completed""#).count() as u64
+}
+
+#[test]
+fn killed_put_of_a_directory_continues_with_the_same_command() {
+    const FILES: u64 = 100;
+    const SIZE: u64 = 100_000;
+    let (bucket, sandbox) = (Bucket::new(), Sandbox::new());
+    fs::create_dir(sandbox.path("card")).unwrap();
+    let names: Vec<String> = (0..FILES).map(|number| format!("card/{number}")).collect();
+    let files: Vec<_> = names.iter().map(|name| sandbox.file(name, SIZE)).collect();
+    let put = || {
+        let put = bucket.put(&sandbox, &["-r", "--json", "card"]);
+        put.arg(bucket.url("in/"))
+    };
+    let mut completed = 0;
+    for wanted in [10, 20, 30] {
+        // About 20 further files, of which two are in flight when the process is killed.
+        bucket.proxy.block_after(20 * SIZE);
+        let mut running = put().spawn();
+        running.wait_for("completed files", |running| {
+            (completed_so_far(&running.stdout()) >= wanted).then_some(())
+        });
+        completed = completed_so_far(running.kill9().stdout());
+        bucket.proxy.unblock();
+    }
+    let output = put().run().succeeds();
+    let sent = bytes_sent(&events(&output));
+    assert!(sent <= (FILES - completed) * SIZE, "{sent} bytes were sent");
+    let expected: BTreeMap<String, Vec<u8>> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, file)| (format!("in/{name}"), fs::read(file).unwrap()))
+        .collect();
+    assert!(contents(&bucket) == expected, "{output}");
+    bucket.store.assert_no_open_uploads();
 }
 
 #[test]
@@ -214,6 +293,9 @@ fn stream_has_the_key_and_the_name_of_its_destination_and_replaces_only_on_reque
         .run()
         .succeeds();
     assert_eq!(bucket.store.get(KEY), fs::read(&first).unwrap());
+    let list = bucket.upload(&sandbox, &["list", "--all", "--json"]);
+    let line: Value = serde_json::from_str(list.run().succeeds().line()).unwrap();
+    assert_eq!(line["name"], "db.sql.zst");
     for rule in ["same", "fail"] {
         let refused = put_stream(
             &bucket,

@@ -4,7 +4,7 @@
 //! interrupted upload.
 
 use std::fs::{self, File};
-use std::io::{PipeWriter, Write as _};
+use std::io::{PipeWriter, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -209,6 +209,8 @@ fn failed_command_leaves_no_object_and_its_status_is_named() {
             "exit code 3",
         ),
         ("echo a; exit 1", "exit code 1"),
+        // Its output ends before the command does.
+        ("echo a; exec >&-; exit 4", "exit code 4"),
         ("head -c 9000000 /dev/zero; kill -9 $$", "signal 9"),
         ("exit 7", "exit code 7"),
     ] {
@@ -236,6 +238,26 @@ fn failed_command_leaves_no_object_and_its_status_is_named() {
         .run()
         .exits(66)
         .stderr_contains("/no/such/program");
+}
+
+#[test]
+fn signal_ends_the_command_of_a_stream() {
+    let world = World::new();
+    let script = "echo $$ > pid; echo a; exec sleep 600";
+    let put = ["put", "--name", "x", "--from-command", "--", "sh", "-c"];
+    let running = world.upload(&put).arg(script).spawn();
+    let pid: u32 = wait::until("the id of the command", || {
+        let line = fs::read_to_string(world.sandbox.path("pid")).ok()?;
+        line.strip_suffix('\n')?.parse().ok()
+    });
+    running.signal(Signal::TERM);
+    running.wait().exits(143);
+    wait::until("the end of the command", || {
+        // A process that its parent has not waited for is a zombie.
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        (status.is_empty() || status.contains(") Z ")).then_some(())
+    });
+    assert_eq!(world.store().objects(), Vec::<String>::new());
 }
 
 /// Stops an upload amid its stream, and runs the same stream again.
@@ -397,6 +419,20 @@ fn stream_below_its_minimum_size_is_not_completed() {
 }
 
 #[test]
+fn stream_of_another_size_than_expected_is_stored_whole() {
+    for expected in ["1", "1GiB"] {
+        let world = World::new();
+        let file = world.sandbox.file("film.bin", 2 * PART + 7);
+        put_stream(&world, "film.bin")
+            .args(["--expected-size", expected])
+            .stdin_from(File::open(&file).unwrap())
+            .run()
+            .succeeds();
+        world.assert_holds_only(&file);
+    }
+}
+
+#[test]
 fn read_error_completes_nothing() {
     let world = World::new();
     let directory = File::open(world.sandbox.path("home")).unwrap();
@@ -542,13 +578,19 @@ fn companion_needs_the_size_of_a_source() {
 #[test]
 fn dry_run_reads_nothing() {
     let world = World::new();
-    let (running, mut writer) = spawn_with_pipe(put_stream(&world, "x").arg("--dry-run"));
-    let output = running.wait().succeeds();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"bytes").unwrap();
+    drop(writer);
+    let stdin = File::from(OwnedFd::from(reader.try_clone().unwrap()));
+    let put = put_stream(&world, "x").arg("--dry-run");
+    let output = put.stdin_from(stdin).run().succeeds();
     assert!(
         output.stderr().contains("a stream of unknown size"),
         "{output}"
     );
-    assert!(writer.write_all(b"a").is_err(), "the pipe is still open");
+    let mut left = String::new();
+    reader.read_to_string(&mut left).unwrap();
+    assert_eq!(left, "bytes");
     assert_holds_nothing(&world);
 }
 

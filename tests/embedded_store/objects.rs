@@ -168,3 +168,21 @@ async fn tags_are_kept_and_counted() {
     }
     assert_eq!(store.get("k", &[]).await.assert_ok().body, b"hello");
 }
+
+#[tokio::test]
+async fn metadata_is_returned_in_the_encoding_that_it_needs() {
+    let store = TestStore::new().await;
+    // A text with spaces at its ends, one that looks encoded, and one beyond ASCII.
+    let encoded =
+        ["IGEg", "PT9VVEYtOD9RP3g/PQ==", "w6k="].map(|text| format!("=?UTF-8?B?{text}?="));
+    for value in ["a b", "a=?b"]
+        .into_iter()
+        .chain(encoded.iter().map(String::as_str))
+    {
+        let metadata = [("x-amz-meta-a", value)];
+        store.put("k", &metadata, b"hello").await.assert_ok();
+        assert_eq!(store.head("k").await.header("x-amz-meta-a"), value);
+        let object = store.get("k", &[]).await.assert_ok();
+        assert_eq!(object.header("x-amz-meta-a"), value);
+    }
+}

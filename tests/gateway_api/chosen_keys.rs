@@ -403,7 +403,7 @@ async fn batch_has_an_outcome_for_each_key() {
 }
 
 #[tokio::test]
-async fn keys_of_many_uploads_are_looked_for_at_the_same_time() {
+async fn concurrent_uploads_at_different_keys_are_all_stored() {
     let (mut gateway, ledger) = with_tokens(|_| ()).await;
     gateway.token = owner(&ledger, "ci", &["app/**"]).await;
     let names = (0..20).map(|n| format!("app/{n}"));

@@ -156,6 +156,26 @@ async fn part_that_is_signed_again_with_other_bytes_replaces_the_first_one() {
 }
 
 #[tokio::test]
+async fn object_of_a_stream_at_a_chosen_key_is_described_with_the_sizes_of_its_parts() {
+    let gateway = TestGateway::with_config(|config| config.client_keys = ClientKeys::All).await;
+    let at_key = BeginRequest {
+        key: Some("app/x".to_owned()),
+        ..stream()
+    };
+    let upload = gateway.create_upload(&at_key).await;
+    gateway.execute_sql("UPDATE upload SET double_after = 1");
+    let bodies = [body(1, MIB_5), body(2, 2 * MIB_5), body(3, 77)];
+    let parts = gateway.put_parts(&upload, &bodies).await;
+    expect_json::<Receipt>(gateway.complete(&upload, &parts).await, 200).await;
+    let refused = gateway.begin("other", &at_key).await;
+    assert_eq!(refused.status(), 409);
+    let problem: Problem = refused.json().await.unwrap();
+    let existing = problem.existing.unwrap();
+    assert_eq!(existing.part_size, None);
+    assert_eq!(existing.part_sizes, [5 * MIB, 10 * MIB, 77]);
+}
+
+#[tokio::test]
 async fn signed_bytes_of_a_stream_count_towards_the_quotas() {
     let gateway = TestGateway::with_config(|config| {
         config.quota = Quota {
