@@ -30,7 +30,7 @@ pub enum Change {
 }
 
 /// # Errors
-/// Unknown options, and values that are no numbers.
+/// Unknown options, and values that are not numbers.
 pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Arguments> {
     let mut properties = Properties {
         rate: None,
@@ -76,7 +76,7 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Arguments> {
 }
 
 /// # Errors
-/// Unknown words, and values that are no numbers.
+/// Unknown words, and values that are not numbers.
 pub fn change(line: &str) -> Result<Change> {
     let words: Vec<&str> = line.split_whitespace().collect();
     Ok(match words[..] {
@@ -109,7 +109,7 @@ fn number(text: &str) -> Result<f64> {
         .with_context(|| format!("`{text}` is not a number"))?;
     ensure!(
         number.is_finite() && number >= 0.0,
-        "`{text}` is not a number from 0 on"
+        "`{text}` is not a number of at least 0"
     );
     Ok(number)
 }

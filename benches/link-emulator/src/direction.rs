@@ -12,7 +12,7 @@ pub struct Properties {
     pub rate: Option<f64>,
     /// From the end of the queue to the other side, in nanoseconds.
     pub delay: u64,
-    /// A packet that finds more bytes than this before it is dropped.
+    /// If more bytes than this are in the queue, the next packet is dropped.
     pub queue_bytes: f64,
     /// The share of packets that are lost, 0 to 1.
     pub loss: f64,
@@ -46,7 +46,7 @@ pub struct Direction {
     /// When the last packet of the queue has left it.
     free_at: u64,
     on_the_way: VecDeque<Packet>,
-    /// Buffers of delivered packets.
+    /// Buffers of delivered packets, to be used again.
     unused: Vec<Vec<u8>>,
 }
 
@@ -111,7 +111,7 @@ impl Direction {
         self.on_the_way.front().map(|packet| packet.due)
     }
 
-    /// Removes the next packet, because the other side has got it.
+    /// Removes the next packet, which has been written to the other side.
     pub fn delivered(&mut self) {
         if let Some(packet) = self.on_the_way.pop_front() {
             self.counts.delivered += 1;

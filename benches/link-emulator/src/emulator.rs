@@ -34,8 +34,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut link = Link {
         start: Instant::now(),
-        up: Direction::new(arguments.properties, arguments.seed),
-        down: Direction::new(back, arguments.seed.wrapping_add(1)),
+        to_far: Direction::new(arguments.properties, arguments.seed),
+        to_near: Direction::new(back, arguments.seed.wrapping_add(1)),
     };
     let mut commands = Commands::new()?;
     loop {
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     println!(
         "{}",
-        json!({ "up": shown(&link.up), "down": shown(&link.down) })
+        json!({ "to_far": shown(&link.to_far), "to_near": shown(&link.to_near) })
     );
     Ok(())
 }
@@ -79,8 +79,8 @@ fn create(name: &str) -> Result<SyncDevice> {
 
 struct Link {
     start: Instant,
-    up: Direction,
-    down: Direction,
+    to_far: Direction,
+    to_near: Direction,
 }
 
 impl Link {
@@ -89,10 +89,10 @@ impl Link {
     }
 
     fn apply(&mut self, change: arguments::Change) {
-        let limit = self.down.properties.rate;
-        change.apply(&mut self.up.properties);
-        change.apply(&mut self.down.properties);
-        self.down.properties.rate = limit;
+        let rate = self.to_near.properties.rate;
+        change.apply(&mut self.to_far.properties);
+        change.apply(&mut self.to_near.properties);
+        self.to_near.properties.rate = rate;
     }
 
     /// Reads the packets that have arrived and writes those that are due. Returns how long nothing
@@ -100,9 +100,13 @@ impl Link {
     fn pass(&mut self, near: &SyncDevice, far: &SyncDevice) -> Result<Duration> {
         let mut buffer = [0; MTU_BYTES as usize];
         let mut waits = Duration::from_millis(100);
-        for (from, to, is_up) in [(near, far, true), (far, near, false)] {
+        for (from, to, is_to_far) in [(near, far, true), (far, near, false)] {
             let now = self.now();
-            let direction = if is_up { &mut self.up } else { &mut self.down };
+            let direction = if is_to_far {
+                &mut self.to_far
+            } else {
+                &mut self.to_near
+            };
             let mut read = 0;
             while read < BATCH {
                 match from.recv(&mut buffer) {
@@ -118,7 +122,11 @@ impl Link {
                 waits = Duration::ZERO;
             }
             let now = self.now();
-            let direction = if is_up { &mut self.up } else { &mut self.down };
+            let direction = if is_to_far {
+                &mut self.to_far
+            } else {
+                &mut self.to_near
+            };
             while let Some(packet) = direction.due(now) {
                 match to.send(packet) {
                     Ok(_) => direction.delivered(),

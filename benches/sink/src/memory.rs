@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::request::Request;
 
 const DATE: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
-/// After every key of the benchmarks that begins with a prefix; as text, and in a query.
+/// A prefix with this character at its end sorts after every key of the benchmarks with that
+/// prefix. As text, and in a query.
 const PAST_PREFIX: &str = "~";
 const PAST_PREFIX_ENCODED: &str = "%7E";
 const ISO_DATE: &str = "2000-01-01T00:00:00.000Z";
@@ -302,7 +303,7 @@ fn list_objects(stored: &Stored, request: &Request<'_>) -> Response {
         (Timestamp::now() - SignedDuration::from_secs(1)).strftime("%Y-%m-%dT%H:%M:%S.000Z");
     let (mut inner, mut prefixes) = (String::new(), BTreeSet::new());
     let (mut count, mut last, mut is_truncated) = (0, String::new(), false);
-    // No key is an empty text, so that the first page excludes nothing.
+    // A key is never empty, so the first page excludes nothing.
     let from = if after < prefix {
         Bound::Included(prefix.clone())
     } else {
