@@ -3,7 +3,8 @@
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
 //! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`,
-//!   `key_hints`, `signals`, `rate_signals`, `run_state`, `receipt_file`, `receipt_target`, `resource_limits`
+//!   `key_hints`, `signals`, `rate_signals`, `run_state`, `receipt_file`, `receipt_target`,
+//!   `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`, `lookup`,
 //!   `orphans`, `upload_line`, `upload_table`, `status_text`, `object_verifier`
 //! - verbs: `put` (`put_stream`, `destination`, `keys`, `selection`), `resume`, `list`, `status`,

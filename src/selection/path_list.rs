@@ -81,7 +81,7 @@ impl Iterator for PathList {
     }
 }
 
-/// What the lines of a file are, for messages.
+/// The kind of a file that names files, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinesOf {
     List,

@@ -113,8 +113,8 @@ fn prefix_chooses_the_keys_of_a_directory_in_the_embedded_store() {
     assert_eq!(keys, expected);
 }
 
-/// Puts the files that `sources` names, changes `card/a.txt`, which has this key, and puts them with
-/// each rule for existing objects.
+/// Puts the files that `sources` names, changes `card/a.txt`, which has this key, and puts them
+/// with each rule for existing objects.
 fn change_and_put_with_each_rule(sandbox: &Sandbox, sources: &[&str], changed_key: &str) {
     let bucket = Bucket::new();
     let put = |args: &[&str]| {

@@ -72,8 +72,8 @@ pub fn compile(patterns: &[String]) -> Result<GlobSet, &str> {
         .map_err(|_| patterns.first().map_or("", String::as_str))
 }
 
-/// Returns false for a text that is not a glob, and for a glob that is empty or begins with a slash:
-/// it would match no key.
+/// Returns false for a text that is not a glob, and for a glob that is empty or begins with a
+/// slash: it would match no key.
 #[must_use]
 pub fn is_key_pattern(pattern: &str) -> bool {
     !pattern.is_empty() && !pattern.starts_with('/') && compile(&[pattern.to_owned()]).is_ok()

@@ -83,7 +83,8 @@ impl Store {
         ))
     }
 
-    /// `DeleteObject` of the object with this `ETag`. Returns false if another object is at the key.
+    /// `DeleteObject` of the object with this `ETag`. Returns false if another object is at the
+    /// key.
     async fn delete_if(
         &self,
         condition: DeleteCondition,

@@ -90,7 +90,8 @@ fn find_word(value: &str, mut from: usize) -> Option<Word> {
 fn decode_word(rest: &str) -> Option<(Vec<u8>, usize)> {
     let (charset, after) = rest.split_once('?')?;
     let (encoding, after) = after.split_once('?')?;
-    // A valid text has no `?`. A search for `?=` would take quadratic time if many words have no end.
+    // A valid text has no `?`. A search for `?=` would take quadratic time if many words have no
+    // end.
     let (encoded, after) = after.split_once('?')?;
     let after = after.strip_prefix('=')?;
     let bytes = match encoding {
