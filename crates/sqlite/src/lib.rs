@@ -40,6 +40,7 @@
 //! | `writer` | [`Writer`]: a thread that owns a connection |
 //! | `directory_check` | the owner and the mode of the directory of a file |
 //! | `disk_failure` | recognizes a disk that is full or read-only |
+//! | `sorted_lines` | [`SortedLines`]: sorts lines in a temporary file |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -53,6 +54,7 @@ mod migrate;
 mod open;
 mod restore;
 mod schema;
+mod sorted_lines;
 mod writer;
 
 pub use directory_check::{check_directory, directory_of};
@@ -61,6 +63,7 @@ pub use file_id::FileId;
 pub use open::{open, prepare_path};
 pub use restore::restore;
 pub use schema::Schema;
+pub use sorted_lines::SortedLines;
 pub use writer::{TransactionEnd, Writer, WriterError};
 
 #[cfg(test)]
