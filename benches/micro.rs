@@ -91,6 +91,7 @@ fn intent(nth: u64) -> Intent {
         },
         part_size: 5 * MIB,
         stream: None,
+        file_set: None,
     }
 }
 

@@ -180,7 +180,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
-            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'List finished uploads too')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'List finished sets and uploads too')
             [CompletionResult]::new('--orphans', '--orphans', [CompletionResultType]::ParameterName, 'List orphans too: uploads that the backend has in progress and the journal does not know')
             [CompletionResult]::new('--allow-insecure-http', '--allow-insecure-http', [CompletionResultType]::ParameterName, 'Permit http:// backends and stores that are not on this machine')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]')

@@ -174,7 +174,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --progress 'How to show progress [default: auto]'
             cand --config 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]'
             cand --profile 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]'
-            cand --all 'List finished uploads too'
+            cand --all 'List finished sets and uploads too'
             cand --orphans 'List orphans too: uploads that the backend has in progress and the journal does not know'
             cand --allow-insecure-http 'Permit http:// backends and stores that are not on this machine'
             cand --s3-path-style 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'

@@ -95,6 +95,8 @@ pub enum Event {
         bytes: u64,
         #[serde(skip)]
         is_complete: bool,
+        /// The id of the set in the journal, if it is there.
+        set: Option<String>,
     },
     /// An entry of a directory or of a list is left out.
     Skipped {

@@ -2,19 +2,20 @@
 //! `rm` removes the object of a finished upload.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::args::AbortArgs;
 use super::backend_handle::BackendHandle;
 use super::hint_commands::{HintCommands, quoted};
 use super::hints;
-use super::lookup::find_upload;
+use super::lookup::{find_set, find_upload};
 use super::output;
 use super::query_limit::within_limit;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
 use crate::event;
-use crate::journal::{Journal, Record, State, Upload};
+use crate::journal::{FileSet, Journal, Record, State, Upload};
 use crate::report::safe;
 use crate::transfer;
 use upload_types::UploadId;
@@ -51,8 +52,13 @@ pub async fn run(
     };
     let mut codes = Vec::new();
     for upload in &flags.uploads {
-        match aborter.abort(upload).await {
-            Ok(id) => report(settings, finished, id.as_ref(), upload)?,
+        let ended = match aborter.set(upload) {
+            Ok(Some(set)) => aborter.abort_set(&set).await.map(Ended::Set),
+            Ok(None) => aborter.abort(upload).await.map(Ended::Upload),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(ended) => report(settings, finished, &ended, upload)?,
             Err(error) => {
                 codes.push(error.kind().exit_code());
                 output::eprint_error(&hints::for_query(error, commands));
@@ -60,6 +66,21 @@ pub async fn run(
         }
     }
     Ok(merged_exit_code(&codes))
+}
+
+/// Something that was ended.
+enum Ended {
+    /// An upload with this id, if it has begun.
+    Upload(Option<UploadId>),
+    Set(EndedSet),
+}
+
+struct EndedSet {
+    id: String,
+    /// The number of uploads that were aborted.
+    aborted: usize,
+    /// The number of uploads that the backend is completing, or has completed.
+    completing: usize,
 }
 
 struct Aborter<'a> {
@@ -73,6 +94,39 @@ struct Aborter<'a> {
 }
 
 impl Aborter<'_> {
+    /// The set that an argument of `abort` names. `rm` removes no sets.
+    fn set(&self, id_or_directory: &OsStr) -> Result<Option<FileSet>> {
+        match self.finished {
+            Finished::Keep => find_set(&self.journal, id_or_directory, |_| true),
+            Finished::Remove => Ok(None),
+        }
+    }
+
+    /// Aborts the unfinished uploads of a set, and removes it from the journal. Uploads that the
+    /// backend is completing stay. The set stays if there is another failure.
+    async fn abort_set(&mut self, set: &FileSet) -> Result<EndedSet> {
+        // Another process may be uploading it.
+        self.journal.take_set(set)?;
+        let mut uploads = self.journal.all()?;
+        uploads.retain(|upload| {
+            upload.intent.file_set == Some(set.row) && upload.state.is_unfinished()
+        });
+        let mut ended = EndedSet {
+            id: set.id.clone(),
+            aborted: 0,
+            completing: 0,
+        };
+        for upload in &uploads {
+            match self.abort_recorded(upload).await {
+                Ok(()) => ended.aborted += 1,
+                Err(error) if error.kind() == Kind::NotAbortable => ended.completing += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        self.journal.delete_sets(&[set.row])?;
+        Ok(ended)
+    }
+
     /// Aborts one upload; returns its id, if it has begun.
     async fn abort(&mut self, id_or_file: &OsStr) -> Result<Option<UploadId>> {
         let upload = match find_upload(&self.journal, id_or_file, |_| true) {
@@ -219,21 +273,40 @@ fn explain(
         .with_source(error)
 }
 
-fn report(
-    settings: &Settings,
-    finished: Finished,
-    id: Option<&UploadId>,
-    id_or_file: &OsStr,
-) -> Result<()> {
-    let name = match finished {
+fn report(settings: &Settings, finished: Finished, ended: &Ended, named: &OsStr) -> Result<()> {
+    let verb = match finished {
         Finished::Keep => "aborted",
         Finished::Remove => "removed",
     };
     if settings.json() {
-        let line = serde_json::json!({ "type": name, "upload": id });
-        output::print(&format!("{}\n", event::to_json_line(&line)))?;
-    } else if !settings.quiet() {
-        output::eprint_line(&format!("{name} {}", safe(&id_or_file.to_string_lossy())));
+        let line = match ended {
+            Ended::Upload(id) => serde_json::json!({ "type": verb, "upload": id }),
+            Ended::Set(set) => serde_json::json!({
+                "type": "aborted_set",
+                "set": set.id,
+                "aborted": set.aborted,
+                "completing": set.completing,
+            }),
+        };
+        return output::print(&format!("{}\n", event::to_json_line(&line)));
+    }
+    if !settings.quiet() {
+        let mut text = format!("{verb} {}", safe(&named.to_string_lossy()));
+        if let Ended::Set(set) = ended {
+            let _ = match set.aborted {
+                0 => Ok(()),
+                1 => write!(text, ": 1 upload"),
+                aborted => write!(text, ": {aborted} uploads"),
+            };
+            if set.completing > 0 {
+                let completing = set.completing;
+                let _ = write!(
+                    text,
+                    "; {completing} are complete or nearly so: run `upload resume`"
+                );
+            }
+        }
+        output::eprint_line(&text);
     }
     Ok(())
 }

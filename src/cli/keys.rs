@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::args::{KeyStyle, PutArgs};
 use super::backend_spec::BackendSpec;
 use super::destination::Destination;
@@ -22,7 +24,8 @@ const MAX_SHOWN_KEY_CHARS: usize = 80;
 pub const MAX_NAME_CHARS: usize = 200;
 
 /// How the keys of a command are made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyRule {
     /// The backend makes them.
     Made,

@@ -1,18 +1,21 @@
-//! `upload list`: the uploads of the journal, and the orphans of a backend. Changes nothing.
+//! `upload list`: the uploads and the sets of the journal, and the orphans of a backend. Changes
+//! nothing.
 
 use std::collections::BTreeSet;
 
 use super::args::ListArgs;
 use super::hint_commands::HintCommands;
+use super::lookup::find_set;
 use super::orphans::Orphans;
 use super::output;
+use super::set_line;
 use super::settings::Settings;
 use super::upload_line::{json_line, table_entry, text_line};
-use super::upload_table::table;
+use super::upload_table::{Entry, table};
 use crate::event;
-use crate::journal::{Journal, Upload};
+use crate::journal::{FileSet, Journal, Upload};
 use crate::report::safe;
-use upload_types::error::Result;
+use upload_types::error::{Error, Kind, Result};
 
 /// The form of the output.
 #[derive(Clone, Copy)]
@@ -37,13 +40,11 @@ pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands)
         Some(columns) => Form::Table(columns),
         None => Form::Lines,
     };
-    let mut uploads = journal.all()?;
-    uploads.retain(|upload| flags.all || upload.state.is_unfinished());
-    uploads.reverse();
+    let Listed { sets, uploads } = select(&journal, flags)?;
     if flags.ids {
-        return output::print(&ids(&uploads));
+        return output::print(&ids(&sets, &uploads));
     }
-    output::print(&uploads_text(&journal, &uploads, form)?)?;
+    output::print(&text(&journal, &sets, &uploads, form)?)?;
     let orphans = if flags.orphans {
         let connection = settings.connection(&flags.connection)?;
         let target = settings.target(flags.backend.as_deref(), &connection)?;
@@ -60,7 +61,8 @@ pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands)
             Form::Table(columns) => table(&orphans.entries(), columns),
         })?;
     }
-    let is_empty = uploads.is_empty() && orphans.is_none_or(|orphans| orphans.is_empty());
+    let is_empty =
+        sets.is_empty() && uploads.is_empty() && orphans.is_none_or(|orphans| orphans.is_empty());
     if is_empty && !settings.json() && !settings.quiet() {
         output::eprint_line(if flags.all {
             "the journal has no uploads"
@@ -71,28 +73,83 @@ pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands)
     Ok(())
 }
 
-/// The uploads that have begun, newest first: id, tab, state and file.
-fn ids(uploads: &[Upload]) -> String {
+/// The sets and the uploads to list, oldest first.
+struct Listed {
+    sets: Vec<FileSet>,
+    uploads: Vec<Upload>,
+}
+
+/// The sets, and the uploads that are in none of them; or the uploads of the sets that are named.
+///
+/// # Errors
+/// [`Kind::NotFound`] if the journal has no such set.
+fn select(journal: &Journal, flags: &ListArgs) -> Result<Listed> {
+    let mut uploads = journal.all()?;
+    uploads.retain(|upload| flags.all || upload.state.is_unfinished());
+    uploads.reverse();
+    let mut sets = Vec::new();
+    if flags.sets.is_empty() {
+        sets = journal.file_sets()?;
+        sets.retain(|set| flags.all || !set.progress.is_finished());
+        sets.reverse();
+        uploads.retain(|upload| !is_in(upload, &sets));
+        return Ok(Listed { sets, uploads });
+    }
+    for named in &flags.sets {
+        let set = find_set(journal, named, |_| true)?.ok_or_else(|| {
+            let what = format!("the journal has no set {}", named.display());
+            Error::new(Kind::NotFound, what).with_hint("run `upload list --all` to see all sets")
+        })?;
+        sets.push(set);
+    }
+    uploads.retain(|upload| is_in(upload, &sets));
+    Ok(Listed {
+        sets: Vec::new(),
+        uploads,
+    })
+}
+
+fn is_in(upload: &Upload, sets: &[FileSet]) -> bool {
+    sets.iter()
+        .any(|set| upload.intent.file_set == Some(set.row))
+}
+
+/// The sets and the uploads that have begun, newest first: id, tab, state and name.
+fn ids(sets: &[FileSet], uploads: &[Upload]) -> String {
+    let sets = sets.iter().rev().map(|set| {
+        let (id, state, name) = (&set.id, set_line::state(set), safe(&set.intent.name));
+        format!("{id}\t{state} {name}\n")
+    });
     let begun = uploads.iter().rev().filter_map(|upload| {
         let (id, state) = (upload.id.as_ref()?, upload.state.name());
         let path = safe(&upload.intent.path.display().to_string());
         Some(format!("{id}\t{state} {path}\n"))
     });
-    begun.collect()
+    sets.chain(begun).collect()
 }
 
-fn uploads_text(journal: &Journal, uploads: &[Upload], form: Form) -> Result<String> {
+fn text(journal: &Journal, sets: &[FileSet], uploads: &[Upload], form: Form) -> Result<String> {
     if let Form::Table(columns) = form {
-        let entry = |upload: &Upload| table_entry(upload, &journal.parts(upload.row)?);
-        let entries = uploads.iter().map(entry).collect::<Result<Vec<_>>>()?;
+        let mut entries: Vec<Entry> = sets.iter().map(set_line::table_entry).collect();
+        for upload in uploads {
+            entries.push(table_entry(upload, &journal.parts(upload.row)?)?);
+        }
         return Ok(table(&entries, columns));
     }
-    let line = |upload: &Upload| {
+    let set_line = |set: &FileSet| match form {
+        Form::Json => event::to_json_line(&set_line::json_line(set)) + "\n",
+        Form::Lines | Form::Table(_) => set_line::text_line(set),
+    };
+    let mut lines: String = sets.iter().map(set_line).collect();
+    for upload in uploads {
         let parts = journal.parts(upload.row)?;
         match form {
-            Form::Json => Ok(event::to_json_line(&json_line(upload, &parts)?) + "\n"),
-            Form::Lines | Form::Table(_) => text_line(upload, &parts),
+            Form::Json => {
+                lines.push_str(&event::to_json_line(&json_line(upload, &parts)?));
+                lines.push('\n');
+            }
+            Form::Lines | Form::Table(_) => lines.push_str(&text_line(upload, &parts)?),
         }
-    };
-    uploads.iter().map(line).collect()
+    }
+    Ok(lines)
 }

@@ -1,10 +1,11 @@
-//! Finds the upload that an argument `ID|FILE` names.
+//! Finds the upload or the set that an argument `ID|FILE` names.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
+use super::set_definition::SetDefinition;
 use crate::event::STREAM_PATH;
-use crate::journal::{Journal, State, Upload};
+use crate::journal::{FileSet, Journal, State, Upload};
 use crate::source::FileVersion;
 use upload_types::error::{Error, Kind, Result};
 
@@ -25,6 +26,43 @@ pub fn find_upload(
         return Ok(upload);
     }
     find_by_file(journal, Path::new(id_or_file), &is_candidate)
+}
+
+/// The set with this id, or with the only id that begins with it; otherwise the newest set of this
+/// directory, unfinished ones first. `is_candidate` restricts the search.
+///
+/// # Errors
+/// Those of the journal.
+pub fn find_set(
+    journal: &Journal,
+    id_or_directory: &OsStr,
+    is_candidate: impl Fn(&FileSet) -> bool,
+) -> Result<Option<FileSet>> {
+    let mut sets = journal.file_sets()?;
+    sets.retain(is_candidate);
+    if let Some(id) = id_or_directory.to_str().filter(|id| !id.is_empty()) {
+        let mut named = sets.iter().filter(|set| set.id.starts_with(id));
+        let is_only = |set: &&FileSet| {
+            set.id == id || journal.by_id(id).is_ok_and(|uploads| uploads.is_empty())
+        };
+        if let (Some(set), None) = (named.next().filter(is_only), named.next()) {
+            return Ok(Some(set.clone()));
+        }
+    }
+    let directory = Path::new(id_or_directory);
+    let Some(path) = directory.canonicalize().ok().filter(|path| path.is_dir()) else {
+        return Ok(None);
+    };
+    let is_of_directory = |set: &FileSet| {
+        let definition = SetDefinition::of(set);
+        definition.is_ok_and(|definition| {
+            let mut directories = definition.directories();
+            directories.any(|directory| directory.canonicalize().is_ok_and(|own| own == path))
+        })
+    };
+    sets.retain(is_of_directory);
+    let unfinished = sets.iter().position(|set| !set.progress.is_finished());
+    Ok((!sets.is_empty()).then(|| sets.swap_remove(unfinished.unwrap_or(0))))
 }
 
 fn find_by_id(

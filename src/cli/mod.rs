@@ -5,10 +5,11 @@
 //! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`,
 //!   `key_hints`, `signals`, `rate_signals`, `run_state`, `receipt_file`, `receipt_target`,
 //!   `resource_limits`
-//! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`, `lookup`,
-//!   `orphans`, `upload_line`, `upload_table`, `status_text`, `object_verifier`
-//! - verbs: `put` (`put_stream`, `destination`, `keys`, `selection`), `resume`, `list`, `status`,
-//!   `abort`, `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
+//! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`,
+//!   `session_events`, `session_sets`, `lookup`, `orphans`, `upload_line`, `set_line`,
+//!   `upload_table`, `status_text`, `object_verifier`
+//! - verbs: `put` (`put_stream`, `destination`, `keys`, `selection`, `set_definition`), `resume`,
+//!   `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
@@ -56,6 +57,10 @@ mod selection;
 #[cfg(feature = "gateway")]
 mod serve;
 mod session;
+mod session_events;
+mod session_sets;
+mod set_definition;
+mod set_line;
 mod settings;
 mod signals;
 mod status;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use jiff::{Span, SpanRelativeTo};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::StoreHost;
 use upload_types::MediaType;
@@ -74,7 +75,8 @@ pub fn part_size(text: &str) -> Result<u64> {
 }
 
 /// The beginning of a period: a time, or this long before now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Since {
     Ago(Duration),
     At(Timestamp),

@@ -49,10 +49,14 @@ fn remove_finished(
     let mut finished = journal.all()?;
     finished.retain(|upload| is_finished(upload, flags.older_than, now));
     let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
-    let (removed, freed_bytes) = if flags.dry_run {
-        (rows.len(), 0)
+    let mut sets = journal.file_sets()?;
+    sets.retain(|set| set.progress.is_finished() && is_old(set.created_at, flags.older_than, now));
+    let sets: Vec<i64> = sets.iter().map(|set| set.row).collect();
+    let (removed, removed_sets, freed_bytes) = if flags.dry_run {
+        (rows.len(), sets.len(), 0)
     } else {
         let removed = journal.delete(&rows)?;
+        let removed_sets = journal.delete_sets(&sets)?;
         let freed_bytes = journal.compact().unwrap_or_else(|error| {
             output::eprint_line(&format!(
                 "the journal was pruned, but its file is not smaller: {}",
@@ -60,13 +64,14 @@ fn remove_finished(
             ));
             0
         });
-        (removed, freed_bytes)
+        (removed, removed_sets, freed_bytes)
     };
     let in_embedded = embedded_objects(&finished);
     if settings.json() {
         let line = serde_json::json!({
             "type": "pruned",
             "removed": removed,
+            "removed_sets": removed_sets,
             "freed_bytes": freed_bytes,
             "dry_run": flags.dry_run,
             "embedded_objects": in_embedded.count,
@@ -84,7 +89,11 @@ fn remove_finished(
             0 => String::new(),
             bytes => format!("; its file is {} smaller", text::size(bytes)),
         };
-        output::eprint_line(&format!("{verb} {uploads} from the journal{freed}"));
+        let sets = match removed_sets {
+            0 => String::new(),
+            sets => format!(" and {}", counted(sets, "set")),
+        };
+        output::eprint_line(&format!("{verb} {uploads}{sets} from the journal{freed}"));
         if in_embedded.count > 0 {
             let objects = counted(in_embedded.count, "object");
             let (size, directory) = (text::size(in_embedded.bytes), settings.store_dir()?);
@@ -155,7 +164,10 @@ fn is_finished(upload: &Upload, older_than: Option<Duration>, now: Timestamp) ->
         .receipt
         .as_ref()
         .map_or(upload.created_at, |receipt| receipt.finished);
-    let age = now.duration_since(ended_at);
-    let is_old = |least: Duration| age.unsigned_abs() >= least && age.is_positive();
-    !upload.state.is_unfinished() && older_than.is_none_or(is_old)
+    !upload.state.is_unfinished() && is_old(ended_at, older_than, now)
+}
+
+fn is_old(time: Timestamp, older_than: Option<Duration>, now: Timestamp) -> bool {
+    let age = now.duration_since(time);
+    older_than.is_none_or(|least| age.unsigned_abs() >= least && age.is_positive())
 }

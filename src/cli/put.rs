@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::args::{IfChanged, PutArgs, SelectionArgs};
 use super::backend_spec::BackendSpec;
 use super::destination;
@@ -10,10 +12,12 @@ use super::hint_commands::HintCommands;
 use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags};
 use super::parse;
 use super::receipt_file::FileIdentity;
-use super::selection::{OwnFiles, Selection, place};
+use super::selection::{OwnFiles, Selection, place, working_directory};
 use super::session::Session;
+use super::set_definition::SetDefinition;
 use super::settings::{PutOptions, Settings, Target, Transfer};
 use crate::backend::Backend;
+use crate::journal::Journal;
 use crate::selection::Selected;
 use crate::transfer::{
     self, IfGone, Incoming, Item, Items, NameOrigin, OnChange, PutRequest, TypeOrigin,
@@ -42,7 +46,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let options = settings.put(flags, files)?;
     check_attributes(&target, &options)?;
     let transfer = settings.transfer(&flags.transfer)?;
-    let selection = Selection::prepare(&options.paths, &flags.selection)?;
+    let selection = Selection::prepare(&options.paths, &flags.selection, None, Timestamp::now())?;
     let sources = match selection {
         Some(_) => Sources::Set,
         None => Sources::Files(files.len()),
@@ -66,18 +70,13 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     session.write_receipts(receipt, sources)?;
     let is_dry_run = options.dry_run;
     let items = if let Some(selection) = selection {
+        if !is_dry_run {
+            let directory = working_directory()?;
+            let definition = SetDefinition::new(&directory, &flags.selection, &rule, &options);
+            session.begin_set(&target, selection.name(), definition)?;
+        }
         session.announce_set();
-        let own = own_files(session.journal().path(), &target, &transfer);
-        let selection = selection.without(&own);
-        let mut keys = SetKeys::new(rule, &target.spec);
-        let set_keys = session.set_keys();
-        selection.start(move |file, if_gone| {
-            let put = selected(file, if_gone, &options, &mut keys)?;
-            if let Some(key) = &put.key {
-                set_keys.add(&put.path, key);
-            }
-            Ok(put)
-        })
+        set_items(&session, &target, &transfer, selection, rule, options)
     } else {
         session.announce(puts.iter().map(|put| {
             let size = put.path.metadata().map_or(0, |metadata| metadata.len());
@@ -91,6 +90,29 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         session.run(&target, items).await;
     }
     Ok(session.close())
+}
+
+/// Starts to find the files of a set, which the session has begun.
+pub(super) fn set_items(
+    session: &Session,
+    target: &Target,
+    transfer: &Transfer,
+    selection: Selection,
+    rule: KeyRule,
+    options: PutOptions,
+) -> Items {
+    let own = own_files(session.journal(), target, transfer);
+    let selection = selection.without(&own);
+    let mut keys = SetKeys::new(rule, &target.spec);
+    let (set_keys, row) = (session.set_keys(), session.set_row());
+    selection.start(row, move |file, if_gone| {
+        let mut put = selected(file, if_gone, &options, &mut keys)?;
+        put.file_set = row;
+        if let Some(key) = &put.key {
+            set_keys.add(&put.path, key);
+        }
+        Ok(put)
+    })
 }
 
 /// A Companion signs no attributes. The gateway of another backend checks them when an upload
@@ -114,7 +136,7 @@ pub(super) fn check_attributes(target: &Target, options: &PutOptions) -> Result<
 }
 
 /// The lists, maps and pattern files of a command, which receipts must not replace.
-fn read_files(flags: &SelectionArgs) -> impl Iterator<Item = &Path> {
+pub(super) fn read_files(flags: &SelectionArgs) -> impl Iterator<Item = &Path> {
     let lists = flags.files_from.iter().chain(&flags.map);
     let lists = lists.map(|list| {
         if list.as_os_str() == "-" {
@@ -127,9 +149,10 @@ fn read_files(flags: &SelectionArgs) -> impl Iterator<Item = &Path> {
 }
 
 /// The files and directories that this command writes, and does not upload.
-fn own_files(journal: &Path, target: &Target, transfer: &Transfer) -> OwnFiles {
+fn own_files(journal: &Journal, target: &Target, transfer: &Transfer) -> OwnFiles {
     let mut own = OwnFiles::default();
-    own.files.push(journal.to_owned());
+    own.files.push(journal.path().to_owned());
+    own.directories.push(journal.lock_directory());
     let receipt = transfer.receipt.as_ref();
     own.files
         .extend(receipt.map(|receipt| receipt.path.clone()));
@@ -221,6 +244,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
             IfChanged::Restart => OnChange::Restart,
         },
         if_gone: IfGone::Fail,
+        file_set: None,
     }
 }
 

@@ -165,6 +165,7 @@ fn stream(
         if_exists: options.if_exists,
         on_change: OnChange::Fail,
         if_gone: IfGone::Fail,
+        file_set: None,
     };
     let min_size = flags.selection.min_size;
     let flags = &flags.stream;

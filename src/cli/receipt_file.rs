@@ -1,5 +1,5 @@
 //! The file of `--receipt` and `--receipt-append`: a line of JSON for each completed upload,
-//! written as soon as it completes.
+//! written as soon as it completes. A last line sums up a set of which no file failed.
 //!
 //! `--receipt` writes the first receipt to a new file and renames it over the old one, so that
 //! other hard links of the old file keep their content. A file that the command reads, or that
@@ -14,10 +14,13 @@ use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Access, access};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256 as Hasher};
 use tokio::sync::mpsc::UnboundedReceiver;
+use upload_sqlite::SortedLines;
 
 use super::receipt_target::{ReceiptMode, ReceiptTarget};
 use crate::event::{Event, EventSender};
+use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Receipt;
 
@@ -37,9 +40,13 @@ pub fn tee(
     let thread = thread::spawn(move || {
         while let Some(mut event) = events.blocking_recv() {
             match &mut event {
+                Event::Selected { is_complete, .. } => receipts.start_set(*is_complete),
                 Event::Completed { path, receipt, .. } => receipts.write(path, receipt),
                 // The exit code includes a failure of this file.
                 Event::Exit { code, .. } => {
+                    if *code == 0 {
+                        receipts.end_set();
+                    }
                     receipts.sync();
                     if let (0, Err(error)) = (*code, &receipts.result) {
                         *code = error.kind().exit_code();
@@ -91,11 +98,33 @@ struct Line<'a> {
     receipt: &'a Receipt,
 }
 
+/// The last line of a set.
+#[derive(Serialize)]
+struct SetLine {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The number of lines of this run before this one.
+    files: u64,
+    /// The size of the objects together.
+    bytes: u64,
+    /// The SHA-256 of these lines in sorted order.
+    sha256: Sha256,
+}
+
+/// The lines of a set.
+struct SetLines {
+    lines: SortedLines,
+    bytes: u64,
+    /// All files were found.
+    is_complete: bool,
+}
+
 struct ReceiptFile {
     /// Without symbolic links, so that a rename replaces the file and not a link to it.
     path: PathBuf,
     /// `None` until the first receipt replaces the old file.
     file: Option<File>,
+    set: Option<SetLines>,
     /// The first failure; nothing is written after it.
     result: Result<()>,
 }
@@ -136,16 +165,64 @@ impl ReceiptFile {
         Ok(Self {
             path,
             file,
+            set: None,
             result: Ok(()),
         })
     }
 
+    /// The uploads of this run are those of a set.
+    fn start_set(&mut self, is_complete: bool) {
+        self.attempt(|receipts| {
+            let set = match &mut receipts.set {
+                Some(set) => set,
+                none => none.insert(SetLines {
+                    lines: SortedLines::new()?,
+                    bytes: 0,
+                    is_complete,
+                }),
+            };
+            set.is_complete = is_complete;
+            Ok(())
+        });
+    }
+
     fn write(&mut self, path: &str, receipt: &Receipt) {
+        self.attempt(|receipts| {
+            let line = serde_json::to_string(&Line { path, receipt })?;
+            receipts.write_line(&line)?;
+            let Some(set) = &mut receipts.set else {
+                return Ok(());
+            };
+            set.bytes = set.bytes.saturating_add(receipt.size);
+            set.lines.add(&line)
+        });
+    }
+
+    /// Writes the last line of a set, if all of its files were found.
+    fn end_set(&mut self) {
+        self.attempt(|receipts| {
+            let Some(set) = receipts.set.take().filter(|set| set.is_complete) else {
+                return Ok(());
+            };
+            let mut hasher = Hasher::new();
+            set.lines.visit(|line| {
+                hasher.update(line);
+                hasher.update(b"\n");
+            })?;
+            let line = SetLine {
+                kind: "set",
+                files: set.lines.count(),
+                bytes: set.bytes,
+                sha256: Sha256::new(hasher.finalize().into()),
+            };
+            receipts.write_line(&serde_json::to_string(&line)?)
+        });
+    }
+
+    /// Runs a step unless an earlier one has failed.
+    fn attempt(&mut self, step: impl FnOnce(&mut Self) -> io::Result<()>) {
         if self.result.is_ok() {
-            self.result = serde_json::to_string(&Line { path, receipt })
-                .map_err(io::Error::other)
-                .and_then(|line| self.write_line(&line))
-                .map_err(|error| write_error(&self.path, error));
+            self.result = step(self).map_err(|error| write_error(&self.path, error));
         }
     }
 

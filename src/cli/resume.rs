@@ -1,16 +1,20 @@
-//! `upload resume`: continues unfinished uploads of the journal.
+//! `upload resume`: continues unfinished uploads and sets of the journal.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::args::ResumeArgs;
 use super::backend_spec::BackendSpec;
 use super::hint_commands::HintCommands;
-use super::lookup::find_upload;
+use super::lookup::{find_set, find_upload};
 use super::output;
+use super::put::{read_files, set_items};
 use super::receipt_file::FileIdentity;
+use super::selection::Selection;
 use super::session::Session;
-use super::settings::{Connection, Settings, Target};
-use crate::journal::{Journal, Upload};
+use super::set_definition::SetDefinition;
+use super::settings::{Connection, Settings, Target, Transfer};
+use crate::journal::{FileSet, Journal, Upload};
 use crate::transfer::Item;
 use upload_types::error::{Error, Kind, Result};
 
@@ -22,28 +26,81 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     let transfer = settings.transfer(&flags.transfer)?;
     settings.journal_to_read()?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
-    let mut uploads = select(session.journal(), flags, only_backend.as_deref())?;
-    let all = uploads.len();
-    uploads.retain(|upload| upload.intent.stream.is_none());
-    let streams = all - uploads.len();
-    if streams > 0 && !settings.quiet() && !settings.json() {
-        let streams = match streams {
-            1 => "1 stream is left out".to_owned(),
-            streams => format!("{streams} streams are left out"),
-        };
-        output::eprint_line(&format!("{streams}: run their pipelines again"));
+    let Unfinished { uploads, sets } = select(session.journal(), flags, only_backend.as_deref())?;
+    let (uploads, streams): (Vec<_>, Vec<_>) = uploads
+        .into_iter()
+        .partition(|upload| upload.intent.stream.is_none());
+    report_streams(settings, streams.len());
+    session.write_receipts(transfer.receipt.as_ref(), sources(&uploads, &sets))?;
+    if uploads.is_empty() && sets.is_empty() && !settings.quiet() && !settings.json() {
+        let at_backend = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
+        output::eprint_line(&format!("nothing to resume{at_backend}"));
     }
-    // A file may have been replaced since its upload began: the old inode is protected too.
-    let sources = uploads.iter().flat_map(|upload| {
+    let flag = flags.backend.as_deref();
+    let by_backend = by_backend(uploads);
+    let targets = by_backend
+        .iter()
+        .filter_map(|uploads| uploads.first())
+        .map(|upload| settings.recorded_target(&upload.intent, flag, &connection))
+        .collect::<Result<Vec<_>>>()?;
+    let of_sets = sets
+        .iter()
+        .map(|set| settings.recorded_target(&set.intent, flag, &connection))
+        .collect::<Result<Vec<_>>>()?;
+    check_one_gets_credentials(targets.iter().chain(&of_sets))?;
+    announce(&mut session, &by_backend, !sets.is_empty());
+    for (target, uploads) in targets.iter().zip(by_backend) {
+        session.run(target, items(uploads)).await;
+    }
+    let mut others = sets.len();
+    for (target, set) in of_sets.iter().zip(&sets) {
+        others -= 1;
+        if let Err(error) = resume_set(&mut session, target, &transfer, set, others > 0).await {
+            session.fail_set(&set.intent.name, &error);
+        }
+        let vanished = vanished(session.journal(), set)?;
+        if !vanished.is_empty() {
+            session.run(target, items(vanished)).await;
+        }
+    }
+    Ok(session.close())
+}
+
+fn items(uploads: Vec<Upload>) -> Vec<Item> {
+    let uploads = uploads.into_iter().map(Box::new);
+    uploads.map(Item::Resume).collect()
+}
+
+fn report_streams(settings: &Settings, streams: usize) {
+    if streams == 0 || settings.quiet() || settings.json() {
+        return;
+    }
+    let streams = match streams {
+        1 => "1 stream is left out".to_owned(),
+        streams => format!("{streams} streams are left out"),
+    };
+    output::eprint_line(&format!("{streams}: run their pipelines again"));
+}
+
+/// The files that this command reads, which receipts must not replace. A file may have been
+/// replaced since its upload began: the old inode is protected too.
+fn sources(uploads: &[Upload], sets: &[FileSet]) -> Vec<FileIdentity> {
+    let of_uploads = uploads.iter().flat_map(|upload| {
         let version = &upload.intent.version;
         let recorded = FileIdentity::new(version.dev, version.ino);
         [Some(recorded), FileIdentity::of(&upload.intent.path)]
     });
-    session.write_receipts(transfer.receipt.as_ref(), sources.flatten())?;
-    if uploads.is_empty() && !settings.quiet() && !settings.json() {
-        let at_backend = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
-        output::eprint_line(&format!("nothing to resume{at_backend}"));
-    }
+    let definitions = sets.iter().filter_map(|set| SetDefinition::of(set).ok());
+    let of_sets = definitions.flat_map(|definition| {
+        let lists = read_files(&definition.selection);
+        let paths = lists.chain(definition.directories());
+        paths.map(FileIdentity::of).collect::<Vec<_>>()
+    });
+    of_uploads.chain(of_sets).flatten().collect()
+}
+
+/// The uploads of each backend.
+fn by_backend(uploads: Vec<Upload>) -> Vec<Vec<Upload>> {
     let mut by_backend: BTreeMap<_, Vec<Upload>> = BTreeMap::new();
     for upload in uploads {
         let backend = (
@@ -52,23 +109,65 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         );
         by_backend.entry(backend).or_default().push(upload);
     }
-    session.announce(by_backend.values().flatten().map(|upload| {
+    by_backend.into_values().collect()
+}
+
+fn announce(session: &mut Session, uploads: &[Vec<Upload>], has_sets: bool) {
+    let all = uploads.iter().flatten();
+    session.announce(all.clone().map(|upload| {
         let intent = &upload.intent;
         (intent.path.as_path(), intent.version.size)
     }));
-    let targets = by_backend
-        .values()
-        .filter_map(|uploads| uploads.first())
-        .map(|upload| {
-            settings.recorded_target(&upload.intent, flags.backend.as_deref(), &connection)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    check_one_gets_credentials(&targets)?;
-    for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
-        let items = uploads.into_iter().map(Box::new).map(Item::Resume);
-        session.run(target, items.collect::<Vec<_>>()).await;
+    if has_sets {
+        let bytes = all.clone().map(|upload| upload.intent.version.size).sum();
+        session.count_before_sets(all.count() as u64, bytes);
+        session.announce_set();
     }
-    Ok(session.close())
+}
+
+/// Finds the files of a set again, and uploads what is not uploaded. `others`: other sets follow.
+///
+/// # Errors
+/// Errors before the first file is found.
+async fn resume_set(
+    session: &mut Session,
+    target: &Target,
+    transfer: &Transfer,
+    set: &FileSet,
+    others: bool,
+) -> Result<()> {
+    let SetDefinition {
+        directory,
+        selection,
+        keys,
+        put,
+    } = SetDefinition::of(set)?;
+    let selection = Selection::prepare(&put.paths, &selection, Some(&directory), set.created_at)?;
+    let Some(selection) = selection else {
+        return Ok(());
+    };
+    session.take_set(set, others)?;
+    let items = set_items(session, target, transfer, selection, keys, put);
+    session.run(target, items).await;
+    Ok(())
+}
+
+/// The unfinished uploads of a set whose files the search did not find, because they were deleted.
+fn vanished(journal: &Journal, set: &FileSet) -> Result<Vec<Upload>> {
+    let progress = journal.set_progress(set.row)?;
+    if progress.is_none_or(|progress| !progress.is_complete) {
+        return Ok(Vec::new());
+    }
+    let is_vanished = |upload: &Upload| {
+        let path = &upload.intent.path;
+        let is_gone = path
+            .symlink_metadata()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        upload.intent.file_set == Some(set.row) && upload.state.is_unfinished() && is_gone
+    };
+    let mut uploads = journal.all()?;
+    uploads.retain(is_vanished);
+    Ok(uploads)
 }
 
 /// The backend of `--backend`, as the journal names it.
@@ -78,33 +177,43 @@ fn only_backend(flags: &ResumeArgs, connection: &Connection) -> Result<Option<St
     Ok(spec.map(|spec| spec.to_string()))
 }
 
-/// The uploads to continue, each once, in the order of the journal.
-fn select(
-    journal: &Journal,
-    flags: &ResumeArgs,
-    only_backend: Option<&str>,
-) -> Result<Vec<Upload>> {
-    let is_selected =
-        |upload: &Upload| only_backend.is_none_or(|backend| upload.intent.backend == backend);
-    let mut uploads: Vec<Upload> = if flags.uploads.is_empty() {
-        journal
-            .all()?
-            .into_iter()
-            .filter(|upload| upload.state.is_unfinished() && is_selected(upload))
-            .collect()
-    } else {
-        flags
-            .uploads
-            .iter()
-            .map(|upload| find_upload(journal, upload, is_selected))
-            .collect::<Result<_>>()?
-    };
-    if !flags.uploads.is_empty() {
-        uploads.iter().try_for_each(check_is_file)?;
+/// The uploads and the sets to continue.
+struct Unfinished {
+    uploads: Vec<Upload>,
+    sets: Vec<FileSet>,
+}
+
+/// The uploads and the sets to continue, each once, in the order of the journal. Uploads of these
+/// sets are not among the uploads.
+fn select(journal: &Journal, flags: &ResumeArgs, only_backend: Option<&str>) -> Result<Unfinished> {
+    let is_at = |backend: &str| only_backend.is_none_or(|only| backend == only);
+    let mut uploads = Vec::new();
+    let mut sets = Vec::new();
+    if flags.uploads.is_empty() {
+        uploads = journal.all()?;
+        uploads.retain(|upload| upload.state.is_unfinished() && is_at(&upload.intent.backend));
+        sets = journal.file_sets()?;
+        sets.retain(|set| !set.progress.is_finished() && is_at(&set.intent.backend));
     }
+    for named in &flags.uploads {
+        if let Some(set) = find_set(journal, named, |set| is_at(&set.intent.backend))? {
+            sets.push(set);
+            continue;
+        }
+        let upload = find_upload(journal, named, |upload| is_at(&upload.intent.backend))?;
+        check_is_file(&upload)?;
+        uploads.push(upload);
+    }
+    sets.sort_by_key(|set| set.row);
+    sets.dedup_by_key(|set| set.row);
+    let is_in_set = |upload: &Upload| {
+        sets.iter()
+            .any(|set| upload.intent.file_set == Some(set.row))
+    };
+    uploads.retain(|upload| !is_in_set(upload));
     uploads.sort_by_key(|upload| upload.row);
     uploads.dedup_by_key(|upload| upload.row);
-    Ok(uploads)
+    Ok(Unfinished { uploads, sets })
 }
 
 /// A stream cannot be read again by this command.
@@ -123,8 +232,8 @@ fn check_is_file(upload: &Upload) -> Result<()> {
 
 /// Rejects a token or header that several backends would get: it is for one of them only, and
 /// unknown for which.
-fn check_one_gets_credentials(targets: &[Target]) -> Result<()> {
-    let receivers = targets.iter().filter(|target| target.gets_credentials());
+fn check_one_gets_credentials<'a>(targets: impl Iterator<Item = &'a Target>) -> Result<()> {
+    let receivers = targets.filter(|target| target.gets_credentials());
     if receivers.count() > 1 {
         return Err(Error::new(
             Kind::Config,

@@ -29,6 +29,8 @@ struct State {
     kept: u64,
     bytes_sent: u64,
     bytes_skipped: u64,
+    /// The journal has the set whose files are uploaded.
+    has_recorded_set: bool,
 }
 
 impl RunState {
@@ -92,6 +94,7 @@ impl RunState {
                     known.clone_from(path);
                 }
             }
+            Event::Selected { set, .. } => state.has_recorded_set |= set.is_some(),
             Event::Skipped { reason, .. } => {
                 *state.skipped.entry(reason).or_default() += 1;
             }
@@ -100,7 +103,6 @@ impl RunState {
                 forecast: Some(_), ..
             }
             | Event::Connecting { .. }
-            | Event::Selected { .. }
             | Event::Unmatched { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
@@ -150,10 +152,11 @@ impl RunState {
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
             skipped: state.skipped.clone(),
-            resumable: state
-                .unfinished
-                .values()
-                .any(|(path, upload)| upload.is_some() && path != STREAM_PATH),
+            resumable: state.has_recorded_set
+                || state
+                    .unfinished
+                    .values()
+                    .any(|(path, upload)| upload.is_some() && path != STREAM_PATH),
             resume_command: resume_command.to_owned(),
             is_dry_run: false,
         });

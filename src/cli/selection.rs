@@ -48,6 +48,8 @@ pub struct Selection {
     list: Option<PathList>,
     map: Option<PathMap>,
     base: Option<Base>,
+    /// Relative paths in lists and maps begin here; `None` for the working directory.
+    directory: Option<PathBuf>,
     if_gone: IfGone,
 }
 
@@ -60,13 +62,19 @@ pub struct OwnFiles {
 
 impl Selection {
     /// Reads the pattern files and opens the lists. Returns `None` if every file is named on the
-    /// command line.
+    /// command line. Ages count from `now`. Relative paths in lists begin in `directory`, or in the
+    /// working directory if that is `None`.
     ///
     /// # Errors
     /// [`Kind::Usage`] if a pattern or the name of an ignore file is wrong, a pattern file cannot
     /// be read, or a list has Windows line ends; [`Kind::NoSource`] if a list cannot be read, or
     /// its base is no directory.
-    pub fn prepare(paths: &[PathBuf], flags: &SelectionArgs) -> Result<Option<Self>> {
+    pub fn prepare(
+        paths: &[PathBuf],
+        flags: &SelectionArgs,
+        directory: Option<&Path>,
+        now: Timestamp,
+    ) -> Result<Option<Self>> {
         if let (false, Some(flag)) = (flags.recursive || flags.map.is_some(), flags.first_filter())
         {
             let what = format!("{flag} is for the files below directories");
@@ -95,19 +103,18 @@ impl Selection {
             .as_ref()
             .map(|map| PathMap::open(map))
             .transpose()?;
-        let working = std::env::current_dir().map_err(|error| {
-            Error::new(Kind::NoSource, "could not find the working directory").with_source(error)
-        })?;
+        let working = directory.map_or_else(working_directory, |given| Ok(given.to_owned()))?;
         let base = flags.base.as_ref().map(|base| open_base(&working, base));
         Ok(Some(Self {
             name: set_name(paths, list.as_ref(), map.as_ref()),
             paths: paths.to_vec(),
             recursive: flags.recursive,
             walk: walk_options(flags),
-            filters: filters(flags, Timestamp::now())?,
+            filters: filters(flags, now)?,
             list,
             map,
             base: base.transpose()?,
+            directory: directory.map(Path::to_owned),
             if_gone: if flags.ignore_vanished {
                 IfGone::Skip
             } else {
@@ -125,9 +132,11 @@ impl Selection {
         self
     }
 
-    /// Starts to find the files. `request` makes a request of each.
+    /// Starts to find the files. `request` makes a request of each. `row` is that of the set in the
+    /// journal.
     pub fn start(
         self,
+        row: Option<i64>,
         mut request: impl FnMut(Selected, IfGone) -> Result<PutRequest> + Send + 'static,
     ) -> Items {
         let (found, finds) = mpsc::channel(MAX_AHEAD);
@@ -151,9 +160,23 @@ impl Selection {
         }));
         Items::Set(ItemSet {
             name,
+            row,
             incoming,
             count,
         })
+    }
+
+    /// Its directories and lists, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The path of a file in a list or a map.
+    fn listed(&self, path: &Path) -> PathBuf {
+        match &self.directory {
+            Some(directory) => directory.join(path),
+            None => path.to_owned(),
+        }
     }
 
     /// Whether this program writes the file at this path during the run.
@@ -246,7 +269,9 @@ impl Selection {
             return Some(());
         }
         let place = format!("line {number} of the list {list}");
-        match relative(&path, self.base.as_ref()) {
+        let relative = relative(&path, self.base.as_ref());
+        let path = self.listed(&path);
+        match relative {
             Ok(relative) => self.find_named(path, relative, Some(&place), output),
             Err(Unnamed::Empty) => self.find_named(path, String::new(), Some(&place), output),
             Err(reason) => {
@@ -267,6 +292,8 @@ impl Selection {
                 }
             };
             let place = format!("line {number} of the map {name}");
+            let relative = relative(&path, None);
+            let path = self.listed(&path);
             if self.writes(&path) {
                 output.send(own_file(path))?;
                 continue;
@@ -287,7 +314,7 @@ impl Selection {
                 }
             };
             let name_alone = || path.file_name().map_or_else(String::new, file_name);
-            let relative = relative(&path, None).unwrap_or_else(|_| name_alone());
+            let relative = relative.unwrap_or_else(|_| name_alone());
             output.send(Found::File(Selected {
                 path,
                 relative,
@@ -424,6 +451,14 @@ fn walk_options(flags: &SelectionArgs) -> WalkOptions {
         },
         ..WalkOptions::default()
     }
+}
+
+/// # Errors
+/// [`Kind::NoSource`] if it was deleted.
+pub fn working_directory() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|error| {
+        Error::new(Kind::NoSource, "could not find the working directory").with_source(error)
+    })
 }
 
 fn open_base(working: &Path, base: &Path) -> Result<Base> {

@@ -11,19 +11,21 @@ use tokio::sync::watch;
 
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
-use super::hint_commands::{HintCommands, Subject, backend_flags};
+use super::hint_commands::HintCommands;
 use super::key_hints::{KeyFlags, KeysByPath};
-use super::keys::flags_of_key;
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
 use super::receipt_target::ReceiptTarget;
 use super::run_state::RunState;
+use super::session_events::{completing_hints, recording};
+use super::session_sets::RunSets;
+use super::set_definition::SetDefinition;
 use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
-use crate::journal::Journal;
+use crate::journal::{FileSet, Journal, SetIntent};
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
@@ -54,6 +56,7 @@ pub struct Session {
     /// The flags of `put` that choose the keys again, for hints.
     key_flags: Vec<String>,
     set_keys: KeysByPath,
+    sets: RunSets,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -113,6 +116,7 @@ impl Session {
             is_dry_run: false,
             key_flags: Vec::new(),
             set_keys: KeysByPath::default(),
+            sets: RunSets::default(),
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -199,11 +203,59 @@ impl Session {
 
     /// Announces that the sources are found while others are uploaded.
     pub fn announce_set(&self) {
-        self.emit(Event::Selected {
-            files: 0,
-            bytes: 0,
-            is_complete: false,
-        });
+        self.emit(self.sets.announcement());
+    }
+
+    /// Records a set, if it has a definition, and the beginning of its upload.
+    ///
+    /// # Errors
+    /// As [`Journal::begin_set`].
+    pub fn begin_set(
+        &mut self,
+        target: &Target,
+        name: &str,
+        definition: Option<SetDefinition>,
+    ) -> Result<()> {
+        let definition = definition.and_then(|definition| definition.to_json());
+        let Some(definition) = definition else {
+            return Ok(());
+        };
+        let set = self.journal.begin_set(&SetIntent {
+            backend: target.name(),
+            s3_service: target.s3_service(),
+            name: name.to_owned(),
+            definition,
+        })?;
+        self.sets.start(set);
+        Ok(())
+    }
+
+    /// Records that the upload of a set of the journal goes on. `others`: other sets follow.
+    ///
+    /// # Errors
+    /// As [`Journal::take_set`].
+    pub fn take_set(&mut self, set: &FileSet, others: bool) -> Result<()> {
+        let set = self.journal.take_set(set)?;
+        self.sets.start(set);
+        self.sets.expect_others(others);
+        Ok(())
+    }
+
+    /// Counts sources that are uploaded before the first set.
+    pub fn count_before_sets(&mut self, files: u64, bytes: u64) {
+        self.sets.count(files, bytes);
+    }
+
+    /// The row of the set that is uploaded now, if the journal has it.
+    pub fn set_row(&self) -> Option<i64> {
+        self.sets.row()
+    }
+
+    /// Counts and reports the failure of a set whose files were not searched for.
+    pub fn fail_set(&mut self, name: &str, error: &Error) {
+        let item = self.items;
+        self.found(1);
+        self.fail(item, None, Path::new(name), error);
     }
 
     /// Waits for a signal that ends the run, and returns the error for the items that remain.
@@ -226,7 +278,8 @@ impl Session {
         self.first_item = self.items;
         let set_keys = self.set_keys.clone();
         let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags, set_keys);
-        self.sink = completing_hints(&self.events, &self.state, &self.commands, target, keys);
+        let (state, totals) = (&self.state, self.sets.editor());
+        self.sink = completing_hints(&self.events, state, &self.commands, target, keys, totals);
         if let Items::Known(items) = items {
             self.items += items.len();
         }
@@ -327,6 +380,7 @@ impl Session {
         )
         .await;
         self.add(summary);
+        self.sets.end(&self.journal);
         handle.close().await;
     }
 
@@ -438,9 +492,10 @@ impl Session {
             failures,
             bytes_sent,
             bytes_skipped,
-            resumable,
+            mut resumable,
             found: _,
         } = self.summary;
+        resumable |= self.sets.have_rest(&self.journal);
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
         self.events.emit(Event::Exit {
@@ -467,50 +522,6 @@ impl Session {
         }
         merged_exit_code(&codes)
     }
-}
-
-/// A sender that keeps the state of the run.
-fn recording(events: &EventSender, state: &RunState) -> EventSender {
-    let state = state.clone();
-    events.editing(move |event| state.record(event))
-}
-
-/// A sender that keeps the state of the run, and completes the commands in the hints of failures.
-fn completing_hints(
-    events: &EventSender,
-    state: &RunState,
-    commands: &HintCommands,
-    target: &Target,
-    keys: KeyFlags,
-) -> EventSender {
-    let commands = commands.clone();
-    let backend = backend_flags(&target.name(), target.s3_service().as_ref());
-    let state = state.clone();
-    events.editing(move |event| {
-        state.record(event);
-        let key = keys.end_in_set(event);
-        let Event::Failed {
-            item,
-            upload,
-            path,
-            hint: Some(hint),
-            ..
-        } = event
-        else {
-            return;
-        };
-        let key_flags = match key {
-            Some(key) => flags_of_key(&key),
-            None => keys.of_item(*item).to_vec(),
-        };
-        let subject = Subject {
-            backend: &backend,
-            key: &key_flags,
-            file: Some(path),
-            upload: upload.as_ref().map(UploadId::as_str),
-        };
-        *hint = commands.complete(hint, subject);
-    })
 }
 
 /// Listens for the signals that change the rate or stop the run; each is acknowledged on standard

@@ -9,7 +9,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
 use super::dir_check;
-use super::process_lock::ProcessLock;
+use super::process_lock::{self, ProcessLock};
 use super::schema;
 
 /// Pages of 4 KiB after which the write-ahead log is copied into the file.
@@ -75,6 +75,12 @@ impl Journal {
                 path.into()
             })
             .collect()
+    }
+
+    /// The directory of the lock files of processes.
+    #[must_use]
+    pub fn lock_directory(&self) -> PathBuf {
+        process_lock::directory(&self.path)
     }
 
     #[must_use]

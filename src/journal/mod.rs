@@ -15,11 +15,13 @@
 //! | `compact` | gives unused space back to the file system |
 //! | `record` | [`Record`]: a change of an upload or a part |
 //! | `uploads` | [`Upload`], [`Part`]: creating, taking over, finding |
+//! | `file_sets` | [`FileSet`]: the files of one `put` of directories or lists |
 
 mod columns;
 mod compact;
 mod database;
 mod dir_check;
+mod file_sets;
 mod process_lock;
 mod record;
 mod s3_service;
@@ -32,6 +34,7 @@ mod uploads;
 mod tests;
 
 pub use database::Journal;
+pub use file_sets::{FileSet, SetIntent, SetProgress};
 pub use record::Record;
 pub use s3_service::S3Service;
 pub use state::State;

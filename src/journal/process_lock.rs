@@ -122,7 +122,8 @@ pub fn any_process_runs(journal: &Path) -> bool {
     })
 }
 
-fn directory(journal: &Path) -> PathBuf {
+/// The directory of the lock files, beside the journal.
+pub fn directory(journal: &Path) -> PathBuf {
     let mut directory = journal.as_os_str().to_owned();
     directory.push(".locks");
     PathBuf::from(directory)

@@ -4,7 +4,7 @@
 //! Not here: the order of records and effects (`transfer`).
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use upload_types::crash;
@@ -14,6 +14,7 @@ use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 use super::columns::to_json;
 use super::database::{Durability, Journal};
+use super::file_sets::{self, SetProgress};
 use super::state::State;
 use crate::source::FileVersion;
 
@@ -64,6 +65,8 @@ pub enum Record {
     Abandoned { row: i64 },
     /// This process no longer drives the upload.
     Released { row: i64 },
+    /// How far the run of a set is. `row` is the row of the set.
+    SetAdvanced { row: i64, progress: SetProgress },
     /// Parts of the backend's uploads go to this store (`HOST:PORT`).
     StoreLearned {
         instance_id: String,
@@ -93,6 +96,7 @@ impl Record {
             | Self::PartHashed { .. }
             | Self::PartStored { .. }
             | Self::Released { .. }
+            | Self::SetAdvanced { .. }
             | Self::StoreLearned { .. } => Durability::Lazy,
         }
     }
@@ -139,18 +143,7 @@ impl Record {
                 crash::point("journal.record.part_stored");
             }
             Self::SourceTouched { row, path, version } => {
-                db.prepare_cached(
-                    "UPDATE upload SET path = ?2, dev = ?3, ino = ?4, mtime_ns = ?5, ctime_ns = ?6 \
-                     WHERE row = ?1",
-                )?
-                .execute(params![
-                    row,
-                    path.as_os_str().as_bytes(),
-                    version.dev.cast_signed(),
-                    version.ino.cast_signed(),
-                    version.mtime_ns,
-                    version.ctime_ns
-                ])?;
+                write_version(db, *row, path, version)?;
                 forget_unconfirmed_digests(db, *row)?;
                 crash::point("journal.record.source_touched");
             }
@@ -187,6 +180,10 @@ impl Record {
                     .execute([row])?;
                 crash::point("journal.record.released");
             }
+            Self::SetAdvanced { row, progress } => {
+                file_sets::write_progress(db, *row, progress)?;
+                crash::point("journal.sets.advanced");
+            }
             Self::StoreLearned {
                 instance_id,
                 authority,
@@ -199,6 +196,28 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// Writes the path and the version of the source.
+fn write_version(
+    db: &Connection,
+    row: i64,
+    path: &Path,
+    version: &FileVersion,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE upload SET path = ?2, dev = ?3, ino = ?4, mtime_ns = ?5, ctime_ns = ?6 \
+         WHERE row = ?1",
+    )?
+    .execute(params![
+        row,
+        path.as_os_str().as_bytes(),
+        version.dev.cast_signed(),
+        version.ino.cast_signed(),
+        version.mtime_ns,
+        version.ctime_ns
+    ])?;
+    Ok(())
 }
 
 fn set_state(

@@ -13,6 +13,7 @@ pub const SCHEMA: Schema = Schema {
         include_str!("add_attributes.sql"),
         include_str!("add_stream.sql"),
         include_str!("add_key.sql"),
+        include_str!("add_file_set.sql"),
     ],
     incremental_vacuum: false,
     hint: "name another file for the journal with --journal FILE",

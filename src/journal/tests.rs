@@ -41,6 +41,7 @@ fn intent() -> Intent {
         },
         part_size: 10,
         stream: None,
+        file_set: None,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Intent {
     pub part_size: u64,
     /// For a stream. It has no file version: its fields are 0.
     pub stream: Option<StreamTerms>,
+    /// The row of the set with which it was begun.
+    pub file_set: Option<i64>,
 }
 
 /// An upload of one version of a source.
@@ -83,7 +85,7 @@ pub struct Part {
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
                        state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped, key, if_exists, stream, attributes";
+                       may_be_mapped, key, if_exists, stream, attributes, file_set";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -286,9 +288,9 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service, key, if_exists, stream, attributes) \
+         created_at, process, s3_service, key, if_exists, stream, attributes, file_set) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-         ?19, ?20, ?21, ?22)",
+         ?19, ?20, ?21, ?22, ?23)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -313,6 +315,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         intent.if_exists.map(IfExists::name),
         intent.stream.as_ref().map(to_json).transpose()?,
         to_json(&intent.attributes)?,
+        intent.file_set,
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -368,6 +371,7 @@ impl Upload {
                 },
                 part_size: unsigned(15)?,
                 stream: stream.map(|_| from_json(row, 24)).transpose()?,
+                file_set: row.get(26)?,
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,

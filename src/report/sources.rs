@@ -235,6 +235,11 @@ impl Sources {
         self.search.is_some()
     }
 
+    /// Whether `resume` can continue the set.
+    pub fn is_recorded_set(&self) -> bool {
+        self.search.is_some_and(|search| search.is_recorded)
+    }
+
     /// Whether more sources are being found.
     pub fn is_searching(&self) -> bool {
         self.search.is_some_and(|search| !search.is_complete)
@@ -411,11 +416,13 @@ impl Sources {
                 files,
                 bytes,
                 is_complete,
+                set,
             } => {
                 self.bytes = *bytes;
                 self.search = Some(Search {
                     files: usize::try_from(*files).unwrap_or(usize::MAX),
                     is_complete: *is_complete,
+                    is_recorded: set.is_some(),
                 });
             }
             Event::Unmatched { rule } => self.unmatched.push(safe(rule)),
@@ -513,6 +520,8 @@ fn name_of(path: &str, is_set: bool) -> String {
 struct Search {
     files: usize,
     is_complete: bool,
+    /// The journal has the set, so that `resume` can continue it.
+    is_recorded: bool,
 }
 
 /// The sources that are no longer known one by one.

@@ -179,7 +179,9 @@ fn set(exit: &Exit<'_>, sources: &Sources) -> String {
     if sources.resumed() > 0 {
         let _ = write!(text, "; resumed: {} were stored", size(sources.resumed()));
     }
-    if exit.is_resumable {
+    if exit.is_resumable && sources.is_recorded_set() {
+        let _ = write!(text, "; to continue: {}", escape(exit.resume_command));
+    } else if exit.is_resumable {
         text.push_str("; to continue, run the command again");
     }
     text
@@ -251,6 +253,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
     let command = escape(exit.resume_command);
     let has_begun = has_begun && !sources.is_set();
     let _ = match unfinished.as_slice() {
+        _ if sources.is_recorded_set() => write!(text, "; to continue: {command}"),
         // No command can read a stream again.
         [source] if source.is_stream() => {
             write!(text, "; to continue, run the whole pipeline again")

@@ -217,6 +217,7 @@ fn selected(files: u64, is_complete: bool) -> Event {
         files,
         bytes,
         is_complete,
+        set: None,
     }
 }
 

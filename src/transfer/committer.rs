@@ -13,6 +13,7 @@ use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Result};
 
+use super::set_progress::SetTally;
 use super::task::{BoxTask, TaskResult};
 use crate::event::{Event, EventSender};
 use crate::journal::{Intent, Journal, Part, Record, Upload};
@@ -27,6 +28,8 @@ pub struct Committer<'a> {
     records: Vec<Record>,
     events: Vec<Event>,
     deferred: Vec<Deferred>,
+    /// Counts the files of the set, if the journal has it.
+    tally: Option<SetTally>,
     /// When to commit; `None` if there is nothing to commit.
     due: Option<Instant>,
 }
@@ -53,7 +56,20 @@ impl<'a> Committer<'a> {
             records: Vec::new(),
             events: Vec::new(),
             deferred: Vec::new(),
+            tally: None,
             due: None,
+        }
+    }
+
+    /// Records the progress of the set in this row.
+    pub fn count_set(&mut self, row: i64) {
+        self.tally = Some(SetTally::new(row));
+    }
+
+    /// Counts a file of the set that is left out, without an event of its own.
+    pub fn count_left_out(&mut self) {
+        if let Some(tally) = &mut self.tally {
+            tally.count_left_out();
         }
     }
 
@@ -109,6 +125,9 @@ impl<'a> Committer<'a> {
 
     /// Reports an event after the next commit.
     pub fn emit(&mut self, event: Event) {
+        if let Some(tally) = &mut self.tally {
+            tally.count(&event);
+        }
         self.events.push(event);
         self.schedule();
     }
@@ -153,6 +172,8 @@ impl<'a> Committer<'a> {
             return Ok(false);
         }
         crash::point("transfer.commit.due");
+        self.records
+            .extend(self.tally.as_mut().and_then(SetTally::record));
         if !self.records.is_empty() {
             self.journal.record(&self.records)?;
             self.records.clear();

@@ -22,7 +22,7 @@ use super::blocked::Blocked;
 use super::committer::{Committer, wait_until};
 use super::deadline::WaitingFor;
 use super::incoming::IncomingItems;
-use super::items::Items;
+use super::items::{ItemSet, Items};
 use super::load::{self, Load};
 use super::moved_source::MovedSources;
 use super::options::{Item, Options, Summary};
@@ -160,7 +160,10 @@ impl<'a> Engine<'a> {
         items: Items,
     ) -> Self {
         let now = Instant::now();
-        let committer = Committer::new(journal, events);
+        let mut committer = Committer::new(journal, events);
+        if let Items::Set(ItemSet { row: Some(row), .. }) = &items {
+            committer.count_set(*row);
+        }
         let known = committer.stores(&info.instance_id);
         let (known, failed) = match known {
             Ok(known) => (known, None),

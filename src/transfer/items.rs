@@ -27,6 +27,8 @@ impl From<Vec<Item>> for Items {
 pub struct ItemSet {
     /// The directories and lists of the command, for messages.
     pub name: String,
+    /// Its row in the journal.
+    pub row: Option<i64>,
     pub incoming: mpsc::Receiver<Incoming>,
     pub count: Arc<SetCount>,
 }
@@ -89,6 +91,7 @@ impl From<Selected> for Event {
             files: selected.files,
             bytes: selected.bytes,
             is_complete: selected.is_complete,
+            set: None,
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
 //! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
-//! | `items`, `incoming`, `set_items` | items that are found while others are uploaded |
+//! | `items`, `incoming`, `set_items`, `set_progress` | items that are found while others are uploaded |
 //! | `wait_ready`, `suspend`, `after_suspend` | `--wait ready`; suspended and stopped processes |
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
@@ -63,6 +63,7 @@ mod resume;
 mod retry;
 mod retry_budget;
 mod set_items;
+mod set_progress;
 mod signal;
 mod source_looks;
 mod source_watch;

@@ -77,6 +77,8 @@ pub struct PutRequest {
     pub force: bool,
     pub on_change: OnChange,
     pub if_gone: IfGone,
+    /// The row of its set in the journal.
+    pub file_set: Option<i64>,
 }
 
 impl PutRequest {

@@ -307,6 +307,7 @@ mod tests {
             version,
             part_size: 10,
             stream: None,
+            file_set: None,
         };
         Upload {
             row: 1,
@@ -337,6 +338,7 @@ mod tests {
             force: false,
             on_change: OnChange::Fail,
             if_gone: IfGone::Fail,
+            file_set: None,
         }
     }
 

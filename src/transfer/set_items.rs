@@ -40,6 +40,7 @@ impl Engine<'_> {
                     self.pending.push_back((number, item));
                 }
                 Incoming::Failed { path, error } => {
+                    self.incoming.count_failed();
                     let number = self.incoming.number();
                     self.summary.found += 1;
                     self.failed(number, None, path, &error);
@@ -74,6 +75,7 @@ impl Engine<'_> {
         match put.if_gone {
             IfGone::Skip if is_gone => {
                 self.summary.found = self.summary.found.saturating_sub(1);
+                self.committer.count_left_out();
                 self.committer.emit(Event::Skipped {
                     path,
                     reason: "vanished",

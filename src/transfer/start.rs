@@ -343,6 +343,7 @@ impl Engine<'_> {
             version: source.version(),
             part_size: plan.part_size(),
             stream: None,
+            file_set: put.file_set,
         })
     }
 

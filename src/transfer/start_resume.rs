@@ -96,6 +96,7 @@ fn request_of(upload: &Upload) -> PutRequest {
         force: false,
         on_change: OnChange::Fail,
         if_gone: IfGone::Fail,
+        file_set: intent.file_set,
     }
 }
 

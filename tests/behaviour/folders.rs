@@ -292,7 +292,7 @@ fn files_that_a_killed_run_began_are_neither_begun_twice_nor_lost() {
 }
 
 #[test]
-fn stopped_run_names_the_command_that_goes_on_with_the_files_not_begun() {
+fn stopped_run_names_the_command_that_sends_the_files_not_begun() {
     let world = World::new();
     many_files(&world, 600);
     let command = world.upload(&["put", "-r", "--jobs", "2", "card"]);
@@ -304,16 +304,11 @@ fn stopped_run_names_the_command_that_goes_on_with_the_files_not_begun() {
         "{output}"
     );
     assert!(
-        output
-            .stderr()
-            .contains("to continue, run the command again"),
+        output.stderr().contains("to continue: upload resume"),
         "{output}"
     );
     world.proxy.unblock();
-    let output = world
-        .upload(&["put", "-r", "--json", "card"])
-        .run()
-        .succeeds();
+    let output = world.resume().arg("--json").run().succeeds();
     assert_stored(&world, &keys(&output));
     assert_eq!(exit(&output).1, 600);
 }

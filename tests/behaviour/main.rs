@@ -72,6 +72,7 @@ mod rm;
 mod secrets;
 mod serve_config;
 mod serve_prune;
+mod sets;
 mod settings;
 mod signals;
 mod slow_backend;

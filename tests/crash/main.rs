@@ -15,6 +15,7 @@ mod points;
 mod postgres;
 mod restartable_gateway;
 mod scenarios;
+mod sets;
 mod streams;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,8 @@ pub enum Side {
     Hooks,
     /// Points of both processes that only streams pass.
     Streams,
+    /// Points of the client that only sets pass: uploads of directories and lists.
+    Sets,
 }
 
 /// The names of all points of a side, sorted.
@@ -38,7 +40,8 @@ fn is_on(name: &str, side: Side) -> bool {
     match side {
         Side::Hooks => is_of_hooks(name),
         Side::Streams => is_of_streams(name),
-        _ if is_of_hooks(name) || is_of_streams(name) => false,
+        Side::Sets => is_of_sets(name),
+        _ if is_of_hooks(name) || is_of_streams(name) || is_of_sets(name) => false,
         Side::Client => ["backend", "cli", "journal", "sqlite", "transfer"].contains(&first),
         Side::Gateway => ["gateway", "sqlite", "store"].contains(&first),
     }
@@ -46,6 +49,10 @@ fn is_on(name: &str, side: Side) -> bool {
 
 fn is_of_streams(name: &str) -> bool {
     name.starts_with("stream.") || name.starts_with("gateway.stream.")
+}
+
+fn is_of_sets(name: &str) -> bool {
+    name.starts_with("journal.sets.")
 }
 
 fn is_of_hooks(name: &str) -> bool {

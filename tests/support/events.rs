@@ -20,6 +20,8 @@ pub enum Event {
         v: Version,
         files: u64,
         bytes: u64,
+        #[serde(deserialize_with = "nullable")]
+        set: Option<String>,
     },
     Skipped {
         v: Version,
@@ -257,7 +259,8 @@ pub fn event(line: &str) -> Event {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// The receipts of a `--receipt` file. Each line also has the path of the source.
+/// The receipts of a `--receipt` file, without the last line of a set. Each line also has the path
+/// of the source.
 #[track_caller]
 pub fn receipts(path: &std::path::Path) -> Vec<Receipt> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -270,6 +273,7 @@ pub fn receipts(path: &std::path::Path) -> Vec<Receipt> {
         serde_json::from_value(value)
     };
     text.lines()
+        .filter(|line| !line.starts_with(r#"{"type":"set","#))
         .map(|line| {
             let receipt: Result<Receipt, serde_json::Error> = receipt(line);
             receipt.unwrap_or_else(|error| panic!("{error}: {line}"))

@@ -37,6 +37,7 @@ fn valid_journal(directory: &Path) -> Vec<u8> {
         version: FILE_VERSION,
         part_size: PART_BYTES,
         stream: None,
+        file_set: None,
     };
     let uploads = journal
         .intend(&[], vec![intent("film"), intent("song")])
@@ -131,6 +132,7 @@ pub fn journal(bytes: &[u8]) {
             force: false,
             on_change: transfer::OnChange::Fail,
             if_gone: transfer::IfGone::Fail,
+            file_set: None,
         };
         let _ = transfer::choose(&candidates.concat(), &FILE_VERSION, &put);
     }

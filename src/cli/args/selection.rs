@@ -9,10 +9,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use serde::{Deserialize, Serialize};
 
 use crate::cli::parse::{self, Since};
 
-#[derive(Clone, Default, Args)]
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(next_help_heading = "Directories and lists")]
 pub struct SelectionArgs {

@@ -30,7 +30,8 @@ pub struct TransferArgs {
     /// Write the receipts of completed uploads to this file, as JSON lines
     ///
     /// The first receipt replaces the content of an existing file. Without a receipt, no file is
-    /// created or changed.
+    /// created or changed. With -r, --files-from or --map, a last line sums up the set, if every
+    /// file is stored.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub receipt: Option<PathBuf>,
     /// As --receipt, but append to an existing file

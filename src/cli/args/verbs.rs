@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
+use serde::{Deserialize, Serialize};
 
 use super::attributes::AttributeArgs;
 use super::connection::{ConnectionArgs, QueryArgs};
@@ -58,6 +59,8 @@ const RESUME_EXAMPLES: &str = "\
 Examples:
   Continue everything that is unfinished:
     upload resume
+  Continue a directory that was put with -r:
+    upload resume card
   Continue one file, and wait for the checks of the backend:
     upload resume film.mov --wait ready
   Continue the uploads to one backend, with its token:
@@ -67,6 +70,8 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   List the unfinished uploads:
     upload list
+  List the unfinished uploads of a directory that was put with -r:
+    upload list card
   List finished uploads too, for a script:
     upload list --all --json
   List uploads of a backend that the journal does not know:
@@ -214,7 +219,8 @@ pub struct PutArgs {
     pub connection: ConnectionArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IfChanged {
     /// Exit with code 65
     Fail,
@@ -223,7 +229,8 @@ pub enum IfChanged {
 }
 
 /// The key of an object that no other flag chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyStyle {
     /// The name of the file
     Name,
@@ -284,8 +291,13 @@ impl IfExists {
 #[derive(Args)]
 #[command(after_help = RESUME_EXAMPLES)]
 pub struct ResumeArgs {
-    /// Uploads to continue, by upload id or by file [default: all unfinished uploads]
-    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    /// Uploads and sets to continue, by id, by file or by directory [default: all that are
+    /// unfinished]
+    ///
+    /// A set has the files of one put with -r, --files-from or --map. Its files are searched for
+    /// again, and those that are not uploaded are sent. A set with --force, or whose list was
+    /// standard input, cannot be continued: run its command again.
+    #[arg(value_name = "ID|FILE|DIR", value_hint = ValueHint::AnyPath)]
     pub uploads: Vec<OsString>,
     /// Continue uploads to this backend only [default: uploads to any backend]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
@@ -299,14 +311,20 @@ pub struct ResumeArgs {
 #[derive(Args)]
 #[command(after_help = LIST_EXAMPLES)]
 pub struct ListArgs {
-    /// List finished uploads too
+    /// List the uploads of these sets, by id or by directory [default: all sets and uploads]
+    ///
+    /// A set has the files of one put with -r, --files-from or --map. Without an argument, one line
+    /// is printed for each set, and its uploads have none.
+    #[arg(value_name = "SET|DIR", value_hint = ValueHint::DirPath)]
+    pub sets: Vec<OsString>,
+    /// List finished sets and uploads too
     #[arg(long)]
     pub all: bool,
-    /// Print one line per upload, for completions: id, tab, state and file
-    #[arg(long, hide = true, conflicts_with = "orphans")]
+    /// Print one line per set and upload, for completions: id, tab, state and name
+    #[arg(long, hide = true, conflicts_with_all = ["orphans", "sets"])]
     pub ids: bool,
     /// List orphans too: uploads that the backend has in progress and the journal does not know
-    #[arg(long)]
+    #[arg(long, conflicts_with = "sets")]
     pub orphans: bool,
     /// The backend for --orphans [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
@@ -360,8 +378,11 @@ pub struct StatusArgs {
 #[derive(Args)]
 #[command(after_help = ABORT_EXAMPLES)]
 pub struct AbortArgs {
-    /// The uploads to abort, by upload id or by file
-    #[arg(required = true, value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    /// The uploads to end, by upload id or by file
+    ///
+    /// upload abort also takes a set, by its id or its directory: its unfinished uploads are
+    /// aborted, and it is removed from the journal.
+    #[arg(required = true, value_name = "ID|FILE|DIR", value_hint = ValueHint::AnyPath)]
     pub uploads: Vec<OsString>,
     /// The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]

@@ -1,7 +1,7 @@
 //! Descriptions of the lines of `--json`: one table for each type of line.
 
 use super::line_doc::{FieldDoc as F, FieldDoc, LineDoc};
-use super::set_lines::{SELECTED, SKIPPED, UNMATCHED};
+use super::set_lines::{ABORTED_SET, SELECTED, SET, SKIPPED, UNMATCHED};
 
 /// The events of `put` and `resume`.
 pub const EVENTS: &[LineDoc] = &[
@@ -435,6 +435,7 @@ const ORPHAN: LineDoc = LineDoc {
 };
 
 const LIST: &[LineDoc] = &[
+    SET,
     LineDoc {
         kind: "upload",
         meaning: "An upload of the journal.",
@@ -449,15 +450,18 @@ const STATUS: &[LineDoc] = &[LineDoc {
     fields: UPLOAD,
 }];
 
-const ABORT: &[LineDoc] = &[LineDoc {
-    kind: "aborted",
-    meaning: "An aborted upload.",
-    fields: &[F(
-        "upload",
-        "string|null",
-        "upload id; null if it never began",
-    )],
-}];
+const ABORT: &[LineDoc] = &[
+    LineDoc {
+        kind: "aborted",
+        meaning: "An aborted upload.",
+        fields: &[F(
+            "upload",
+            "string|null",
+            "upload id; null if it never began",
+        )],
+    },
+    ABORTED_SET,
+];
 
 const REMOVE: &[LineDoc] = &[LineDoc {
     kind: "removed",
@@ -475,6 +479,7 @@ const PRUNE: &[LineDoc] = &[
         meaning: "The result.",
         fields: &[
             F("removed", "integer", "uploads removed from the journal"),
+            F("removed_sets", "integer", "sets removed from the journal"),
             F(
                 "dry_run",
                 "boolean",

@@ -10,6 +10,7 @@ use super::gateway_lines::gateway_lines_of;
 use super::json_lines::{EVENTS, RECEIPT, lines_of};
 use super::owner_lines::owner_lines_of;
 use super::roff;
+use super::set_lines::SET_RECEIPT;
 use crate::cli::args::{
     self, AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading,
 };
@@ -154,6 +155,8 @@ fn events() -> String {
     text.extend(EVENTS.iter().map(roff::line_doc));
     text.push_str(".SS Receipt\nThe receipt in \\fBcompleted\\fR, and each line of the file of \\fB\\-\\-receipt\\fR, which also has the \\fBpath\\fR of the source.\n");
     text.push_str(&roff::field_table(RECEIPT));
+    text.push_str(".SS Set\nThe last line of the file of \\fB\\-\\-receipt\\fR, if the sources are those of directories or lists, all of them were found, and none failed.\n");
+    text.push_str(&roff::field_table(SET_RECEIPT));
     text
 }
 

@@ -88,6 +88,7 @@ fn events_of_progress() -> Vec<Event> {
             files: 0,
             bytes: 0,
             is_complete: true,
+            set: None,
         },
         Event::Skipped {
             path: path.clone(),

@@ -5,12 +5,37 @@ use std::path::PathBuf;
 use super::lookup::{Settings, wrong_kind};
 use super::values::Connection;
 use crate::cli::backend_spec::BackendSpec;
-use crate::journal::{Intent, S3Service};
+use crate::journal::{Intent, S3Service, SetIntent};
 use upload_types::Sha256;
 use upload_types::error::{Kind, Result};
 
 /// The length of the digest in the name of a ledger.
 const LEDGER_NAME_DIGITS: usize = 16;
+
+/// The backend of an upload or a set in the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordedBackend<'a> {
+    name: &'a str,
+    s3_service: Option<&'a S3Service>,
+}
+
+impl<'a> From<&'a Intent> for RecordedBackend<'a> {
+    fn from(intent: &'a Intent) -> Self {
+        Self {
+            name: &intent.backend,
+            s3_service: intent.s3_service.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a SetIntent> for RecordedBackend<'a> {
+    fn from(intent: &'a SetIntent) -> Self {
+        Self {
+            name: &intent.backend,
+            s3_service: intent.s3_service.as_ref(),
+        }
+    }
+}
 
 /// A backend and how to reach it.
 #[derive(Debug, Clone)]
@@ -87,19 +112,20 @@ impl Settings {
         self.target_for(spec, connection.clone())
     }
 
-    /// The backend of an upload in the journal, reached as when the upload began. It gets no token
-    /// and no headers if another backend is configured, because they belong to that one.
+    /// The backend of an upload or a set in the journal, reached as when that began. It gets no
+    /// token and no headers if another backend is configured, because they belong to that one.
     ///
     /// # Errors
     /// As [`BackendSpec::parse`]; [`Kind::Usage`] if a flag names another S3 endpoint.
-    pub fn recorded_target(
+    pub fn recorded_target<'a>(
         &self,
-        intent: &Intent,
+        recorded: impl Into<RecordedBackend<'a>>,
         flag: Option<&str>,
         connection: &Connection,
     ) -> Result<Target> {
         let parse = |text: &str, kind| BackendSpec::parse(text, connection.plain_http(), kind);
-        let spec = parse(&intent.backend, Kind::Config)?;
+        let RecordedBackend { name, s3_service } = recorded.into();
+        let spec = parse(name, Kind::Config)?;
         let owns_credentials = match self.backend_setting(flag)? {
             Some(found) => parse(&found.value, wrong_kind(&found.origin))? == spec,
             None => true,
@@ -109,7 +135,7 @@ impl Settings {
         } else {
             connection.without_credentials()
         };
-        if let Some(service) = &intent.s3_service {
+        if let Some(service) = s3_service {
             connection.s3 = connection.s3.of_recorded(service)?;
         }
         self.target_for(spec, connection)

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use upload_net::Network;
 use url::Url;
 
@@ -192,7 +193,8 @@ pub struct Transfer {
 }
 
 /// The settings of `put` alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PutOptions {
     pub paths: Vec<PathBuf>,
     /// Set for a single path only.
@@ -207,5 +209,6 @@ pub struct PutOptions {
     pub if_exists: IfExists,
     pub if_changed: IfChanged,
     pub force: bool,
+    #[serde(skip)]
     pub dry_run: bool,
 }

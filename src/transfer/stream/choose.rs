@@ -263,6 +263,7 @@ impl StreamRun<'_> {
                 expected_size: self.expected_size,
                 double_after: schedule.double_after(),
             }),
+            file_set: None,
         }
     }
 

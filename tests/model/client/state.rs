@@ -54,6 +54,7 @@ impl Case {
             force: false,
             on_change,
             if_gone: IfGone::Fail,
+            file_set: None,
         })
     }
 }

@@ -24,8 +24,8 @@ impl Service {
     /// # Errors
     /// `invalid_request` for parts that do not match the plan, `too_large` and `quota_exceeded` for
     /// parts of a stream that is larger than permitted, `attribute_not_allowed` if the store
-    /// refuses the attributes of the upload, `lease_lost`, `part_pinned`, `gone`, `rate_limited`, `busy`
-    /// while the upload is completing, `not_found`, `store_unavailable`.
+    /// refuses the attributes of the upload, `lease_lost`, `part_pinned`, `gone`, `rate_limited`,
+    /// `busy` while the upload is completing, `not_found`, `store_unavailable`.
     pub async fn sign(
         &self,
         owner: &Owner,

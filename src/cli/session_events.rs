@@ -1,0 +1,58 @@
+//! The senders of the events of a run: each event is recorded and completed before it is reported.
+//!
+//! Not here: the events (`crate::event`), and their reports (`crate::report`).
+
+use super::hint_commands::{HintCommands, Subject, backend_flags};
+use super::key_hints::KeyFlags;
+use super::keys::flags_of_key;
+use super::run_state::RunState;
+use super::settings::Target;
+use crate::event::{Event, EventSender};
+use upload_types::UploadId;
+
+/// A sender that keeps the state of the run.
+pub fn recording(events: &EventSender, state: &RunState) -> EventSender {
+    let state = state.clone();
+    events.editing(move |event| state.record(event))
+}
+
+/// A sender that keeps the state of the run, completes the commands in the hints of failures, and
+/// adds to the totals of a set those of other sources.
+pub fn completing_hints(
+    events: &EventSender,
+    state: &RunState,
+    commands: &HintCommands,
+    target: &Target,
+    keys: KeyFlags,
+    add_totals: impl Fn(&mut Event) + Send + Sync + 'static,
+) -> EventSender {
+    let commands = commands.clone();
+    let backend = backend_flags(&target.name(), target.s3_service().as_ref());
+    let state = state.clone();
+    events.editing(move |event| {
+        add_totals(event);
+        state.record(event);
+        let key = keys.end_in_set(event);
+        let Event::Failed {
+            item,
+            upload,
+            path,
+            hint: Some(hint),
+            ..
+        } = event
+        else {
+            return;
+        };
+        let key_flags = match key {
+            Some(key) => flags_of_key(&key),
+            None => keys.of_item(*item).to_vec(),
+        };
+        let subject = Subject {
+            backend: &backend,
+            key: &key_flags,
+            file: Some(path),
+            upload: upload.as_ref().map(UploadId::as_str),
+        };
+        *hint = commands.complete(hint, subject);
+    })
+}

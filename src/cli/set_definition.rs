@@ -1,0 +1,201 @@
+//! The definition of a set: what finds its files again, and uploads them in the same way. The
+//! journal holds it as JSON, and `resume` reads it.
+//!
+//! Not here: the row in the journal (`journal::FileSet`), and the search (`selection`).
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::args::SelectionArgs;
+use super::keys::KeyRule;
+use super::settings::PutOptions;
+use crate::journal::FileSet;
+use upload_types::error::{Error, Kind, Result};
+
+/// All paths are absolute, except those in lists and maps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetDefinition {
+    /// Relative paths in lists and maps begin here.
+    pub directory: PathBuf,
+    pub selection: SelectionArgs,
+    pub keys: KeyRule,
+    pub put: PutOptions,
+}
+
+impl SetDefinition {
+    /// The definition of a set that is named in `directory`. Returns `None` if it cannot be run
+    /// again: its list is standard input, or `--force` makes a new object of each file in each
+    /// run.
+    #[must_use]
+    pub fn new(
+        directory: &Path,
+        selection: &SelectionArgs,
+        keys: &KeyRule,
+        put: &PutOptions,
+    ) -> Option<Self> {
+        let mut lists = selection.files_from.iter().chain(&selection.map);
+        if put.force || lists.any(|list| is_stream(list)) {
+            return None;
+        }
+        let (mut selection, mut put) = (selection.clone(), put.clone());
+        let optional = [
+            &mut selection.files_from,
+            &mut selection.map,
+            &mut selection.base,
+        ];
+        let optional = optional.into_iter().flatten();
+        let paths = put.paths.iter_mut().chain(&mut selection.exclude_from);
+        // A join keeps `DIR/.`, which has a meaning.
+        paths
+            .chain(optional)
+            .for_each(|path| *path = directory.join(&path));
+        Some(Self {
+            directory: directory.to_owned(),
+            selection,
+            keys: keys.clone(),
+            put,
+        })
+    }
+
+    /// The text for the journal; `None` if a path is not UTF-8, which JSON cannot hold.
+    #[must_use]
+    pub fn to_json(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+
+    /// Reads the definition of a set of the journal.
+    ///
+    /// # Errors
+    /// [`Kind::Other`] if another version of this program has written it.
+    pub fn of(set: &FileSet) -> Result<Self> {
+        serde_json::from_str(&set.intent.definition).map_err(|error| {
+            let what = format!(
+                "could not continue {}: another version of upload has begun it",
+                set.intent.name
+            );
+            Error::new(Kind::Other, what)
+                .with_source(error)
+                .with_hint("run the command that began it again")
+        })
+    }
+
+    /// The directories of the set, for commands that name it by one of them.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.put.paths.iter().map(PathBuf::as_path)
+    }
+}
+
+/// Whether a list can be read only once.
+fn is_stream(list: &Path) -> bool {
+    list.as_os_str() == "-" || list.metadata().is_ok_and(|metadata| !metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::journal::{SetIntent, SetProgress};
+    use upload_types::wire::{Attributes, IfExists};
+
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        selection: SelectionArgs,
+    }
+
+    fn defined(flags: &[&str], force: bool) -> Option<SetDefinition> {
+        let words = ["upload"].iter().chain(flags);
+        let selection = CommandLine::parse_from(words).selection;
+        let put = PutOptions {
+            paths: ["card/.", "/abs"].map(PathBuf::from).to_vec(),
+            name: None,
+            part_size: Some(5 << 20),
+            content_type: None,
+            metadata: [("a".to_owned(), "b".to_owned())].into(),
+            attributes: Box::new(Attributes::NONE),
+            key_style: None,
+            if_exists: IfExists::Skip,
+            if_changed: crate::cli::args::IfChanged::Fail,
+            force,
+            dry_run: false,
+        };
+        let keys = KeyRule::Named {
+            prefix: "in/".to_owned(),
+        };
+        SetDefinition::new(Path::new("/data"), &selection, &keys, &put)
+    }
+
+    fn set_of(definition: String) -> FileSet {
+        FileSet {
+            row: 1,
+            id: String::new(),
+            intent: SetIntent {
+                backend: String::new(),
+                s3_service: None,
+                name: "card".to_owned(),
+                definition,
+            },
+            progress: SetProgress::default(),
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn every_field_comes_back() {
+        let flags = [
+            "-r",
+            "--include=*.mov",
+            "--exclude=tmp/",
+            "--exclude-from=rules",
+            "--gitignore",
+            "--ignore-file=.uploadignore",
+            "--max-size=5GiB",
+            "--min-size=1",
+            "--newer-than=24h",
+            "--older-than=2026-11-29",
+            "--ignore-case",
+            "--exclude-junk",
+            "--follow-symlinks",
+            "-x",
+            "--ignore-vanished",
+            "--files-from=list",
+            "-0",
+            "--base=base",
+        ];
+        let definition = defined(&flags, false).unwrap();
+        let text = definition.to_json().unwrap();
+        let read = SetDefinition::of(&set_of(text.clone())).unwrap();
+        assert_eq!(read.to_json().unwrap(), text);
+        assert_eq!(
+            format!("{:?}", read.selection),
+            format!("{:?}", definition.selection)
+        );
+        assert_eq!(read.put, definition.put);
+        assert_eq!(read.keys, definition.keys);
+        let mut paths = read.put.paths.iter().map(|path| path.to_str().unwrap());
+        assert_eq!(paths.next(), Some("/data/card/."), "the dot has a meaning");
+        assert_eq!(paths.next(), Some("/abs"));
+        let list = read.selection.files_from.as_deref();
+        assert_eq!(list, Some(Path::new("/data/list")));
+    }
+
+    #[test]
+    fn set_that_cannot_be_run_again_has_no_definition() {
+        assert!(defined(&["--files-from=-"], false).is_none());
+        assert!(defined(&["--map=-"], false).is_none());
+        assert!(defined(&["--map=/dev/null"], false).is_none());
+        assert!(defined(&["-r"], true).is_none());
+    }
+
+    #[test]
+    fn definition_with_an_unknown_filter_is_not_read() {
+        let text = defined(&["-r"], false).unwrap().to_json().unwrap();
+        let later = text.replacen("\"include\"", "\"include_later\"", 1);
+        assert_ne!(later, text);
+        assert!(SetDefinition::of(&set_of(later)).is_err());
+    }
+}
