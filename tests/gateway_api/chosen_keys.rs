@@ -228,9 +228,64 @@ async fn claim_selects_the_keys() {
     }
 }
 
+/// A value of a claim that looks like a pattern, or that leaves its folder, permits nothing more.
+#[tokio::test]
+async fn claim_in_a_pattern_limits_the_keys_to_its_value() {
+    let issuer = Issuer::start().await;
+    let rule = LimitRule {
+        owner: Some("jwt:**".into()),
+        claim: None,
+        limits: keys(&["app/{environment}/**"]),
+    };
+    let auth = Auth::Jwt {
+        issuers: vec![issuer.config()],
+        tokens: false,
+    };
+    let mut gateway = TestGateway::with_config(|config| {
+        (config.auth, config.limit_rules) = (auth, vec![rule]);
+        config.client_keys = ClientKeys::ByPattern;
+    })
+    .await;
+    let token = |value: &str| {
+        let claims = issuer.claims_with("environment", Value::from(value));
+        Some(crate::issuer::rsa_key().token("key-1", &claims))
+    };
+    for (value, key) in [
+        ("acme/app", "app/acme/app/1.2/x"),
+        ("*", "app/*/x"),
+        ("e\u{301}", "app/\u{e9}/x"),
+    ] {
+        gateway.token = token(value);
+        let begun = gateway
+            .create_upload(&request(key, IfExists::Same, 3))
+            .await;
+        assert_eq!(begun.key.as_str(), key);
+    }
+    for value in [
+        "acme/other",
+        "*",
+        "**",
+        "acme/*",
+        "..",
+        "acme/../acme",
+        "[a-z]*",
+        "",
+    ] {
+        gateway.token = token(value);
+        for key in ["app/acme/app/1.2/y", "app/acme/y", "app/x"] {
+            let (code, _) = refused(&gateway, &request(key, IfExists::Same, 3)).await;
+            assert_eq!(code, "key_not_allowed", "{value} {key}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn wrong_pattern_is_refused() {
     let (_gateway, ledger) = with_tokens(|_| ()).await;
+    // An API token has no claims.
+    let claim = keys(&["app/{repository}/**"]);
+    let refused = ledger.add_limited_token("a", None, claim).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Usage);
     for wrong in ["", "/app/**", "app/[a"] {
         let refused = ledger.add_limited_token("a", None, keys(&[wrong])).await;
         assert_eq!(refused.unwrap_err().kind(), Kind::Usage, "{wrong:?}");

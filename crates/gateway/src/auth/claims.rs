@@ -39,6 +39,15 @@ pub(super) fn matches(claims: &Map<String, Value>, name: &str, glob: &str) -> bo
     find(claims, name).is_some_and(|value| is_met(name, value, &[glob]))
 }
 
+/// The value of a claim as text, if it is a text or a whole number.
+pub(super) fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
+    match find(claims, name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => exact(number),
+        _ => None,
+    }
+}
+
 fn is_met(name: &str, value: &Value, globs: &[&str]) -> bool {
     let matches = |text: &str| globs.iter().any(|glob| glob_matches(glob, text));
     match value {

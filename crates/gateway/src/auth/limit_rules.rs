@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::claims;
 use super::glob::glob_matches;
+use super::key_templates;
 use crate::limits::OwnerLimits;
 
 /// Limits for the requests that meet every condition of the rule.
@@ -48,7 +49,8 @@ impl LimitRule {
 }
 
 /// The limits for a request with this subject and these claims. Each limit is that of the most
-/// specific rule that matches and has it; of equally specific rules, that of the first.
+/// specific rule that matches and has it; of equally specific rules, that of the first. The
+/// patterns of keys have the values of the claims.
 #[must_use]
 pub fn limits_for(
     rules: &[LimitRule],
@@ -60,7 +62,12 @@ pub fn limits_for(
     // The sort is stable.
     matching.sort_by_key(|rule| Reverse(rule.specificity()));
     let limits = matching.into_iter().map(|rule| rule.limits.clone());
-    limits.fold(OwnerLimits::default(), OwnerLimits::or)
+    let mut limits = limits.fold(OwnerLimits::default(), OwnerLimits::or);
+    if let Some(patterns) = &mut limits.keys {
+        let with_claims = |pattern: &String| key_templates::with_claims(pattern, claims);
+        *patterns = patterns.iter().filter_map(with_claims).collect();
+    }
+    limits
 }
 
 #[cfg(test)]
@@ -108,6 +115,23 @@ mod tests {
         let claims = json!({"plan": "free"});
         assert_eq!(open(&rules, "jwt:https://a.test 7", &claims), Some(7));
         assert_eq!(open(&rules[5..], "token:alice", &none), None);
+    }
+
+    #[test]
+    fn keys_of_a_rule_have_the_claims_of_the_token() {
+        let mut by_claim = rule(None, Some(("repository", "acme/*")), 1);
+        by_claim.limits.keys = Some(vec!["app/{repository}/**".into(), "{absent}/**".into()]);
+        let mut general = rule(None, None, 2);
+        general.limits.keys = Some(vec!["all/**".into()]);
+        let rules = [by_claim, general];
+        let keys = |claims: &Value| limits_for(&rules, "x", claims.as_object()).keys.unwrap();
+        assert_eq!(
+            keys(&json!({"repository": "acme/app"})),
+            ["app/acme/app/**"]
+        );
+        assert_eq!(keys(&json!({"repository": "other/app"})), ["all/**"]);
+        // A rule without a usable claim permits nothing, not the keys of a less specific one.
+        assert_eq!(keys(&json!({"repository": "acme/.."})), [""; 0]);
     }
 
     #[test]

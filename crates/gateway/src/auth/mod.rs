@@ -12,6 +12,7 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod key_refresh;
+mod key_templates;
 mod last_uses;
 mod limit_rules;
 mod owner;

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
+use super::key_templates;
 use crate::key_patterns;
 use crate::ledger::{ApiToken, Ledger, NewToken};
 use crate::limits::OwnerLimits;
@@ -97,6 +98,13 @@ impl Ledger {
         if let Some(pattern) = patterns.find(|pattern| !key_patterns::is_key_pattern(pattern)) {
             let text = format!("{pattern:?} is not a pattern of keys");
             return Err(Error::new(Kind::Usage, text).with_hint(key_patterns::PATTERN_HINT));
+        }
+        let mut patterns = limits.keys.iter().flatten();
+        if let Some(pattern) = patterns.find(|pattern| key_templates::has_claims(pattern)) {
+            let text = format!("{pattern:?} names a claim, and an API token has no claims");
+            let hint = "write the text without braces, or name claims in [[limits]] of the \
+                        configuration file";
+            return Err(Error::new(Kind::Usage, text).with_hint(hint));
         }
         self.create_token(name, expires_at, limits).await
     }
