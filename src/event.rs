@@ -97,6 +97,9 @@ pub enum Event {
         is_complete: bool,
         /// The id of the set in the journal, if it is there.
         set: Option<String>,
+        /// The backend and the prefix of the keys; `None` if there are several.
+        #[serde(skip)]
+        destination: Option<String>,
     },
     /// An entry of a directory or of a list is left out.
     Skipped {

@@ -119,6 +119,15 @@ impl KeyRule {
         words.map(str::to_owned).to_vec()
     }
 
+    /// A backend with the prefix of the keys, for messages.
+    #[must_use]
+    pub fn destination(&self, backend: &str) -> String {
+        match self {
+            Self::Named { prefix } if !prefix.is_empty() => format!("{backend}/{prefix}"),
+            _ => backend.to_owned(),
+        }
+    }
+
     /// # Errors
     /// [`Kind::Usage`] if no key can begin with this prefix.
     fn below(prefix: &str, spec: &BackendSpec) -> Result<Self> {

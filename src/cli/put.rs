@@ -76,7 +76,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
             session.begin_set(&target, selection.name(), definition)?;
         }
         session.announce_set();
-        set_items(&session, &target, &transfer, selection, rule, options)
+        set_items(&mut session, &target, &transfer, selection, rule, options)
     } else {
         session.announce(puts.iter().map(|put| {
             let size = put.path.metadata().map_or(0, |metadata| metadata.len());
@@ -94,7 +94,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
 
 /// Starts to find the files of a set, which the session has begun.
 pub(super) fn set_items(
-    session: &Session,
+    session: &mut Session,
     target: &Target,
     transfer: &Transfer,
     selection: Selection,
@@ -103,6 +103,7 @@ pub(super) fn set_items(
 ) -> Items {
     let own = own_files(session.journal(), target, transfer);
     let selection = selection.without(&own);
+    session.set_destination(rule.destination(&target.name()));
     let mut keys = SetKeys::new(rule, &target.spec);
     let (set_keys, row) = (session.set_keys(), session.set_row());
     selection.start(row, move |file, if_gone| {

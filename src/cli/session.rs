@@ -246,6 +246,11 @@ impl Session {
         self.sets.count(files, bytes);
     }
 
+    /// The backend and the prefix of the keys of the set that is uploaded now, for messages.
+    pub fn set_destination(&mut self, destination: String) {
+        self.sets.set_destination(destination);
+    }
+
     /// The row of the set that is uploaded now, if the journal has it.
     pub fn set_row(&self) -> Option<i64> {
         self.sets.row()

@@ -12,6 +12,8 @@ pub struct RunSets {
     current: Option<FileSet>,
     /// The rows of all sets of this run.
     rows: Vec<i64>,
+    /// The backend and the prefix of the keys of the current set.
+    destination: Option<String>,
     totals: Totals,
 }
 
@@ -29,6 +31,11 @@ impl RunSets {
     pub fn start(&mut self, set: FileSet) {
         self.rows.push(set.row);
         self.current = Some(set);
+    }
+
+    /// The backend and the prefix of the keys of the current set, for messages.
+    pub fn set_destination(&mut self, destination: String) {
+        self.destination = Some(destination);
     }
 
     /// Whether other sets follow the current one.
@@ -64,6 +71,7 @@ impl RunSets {
             bytes: 0,
             is_complete: false,
             set: None,
+            destination: None,
         };
         self.editor()(&mut event);
         event
@@ -72,18 +80,22 @@ impl RunSets {
     /// Adds to an event about the current set the other sources of the run.
     pub fn editor(&self) -> impl Fn(&mut Event) + Clone + Send + Sync + 'static {
         let (totals, id) = (self.totals, self.current.as_ref().map(|set| set.id.clone()));
+        let is_only = totals.files == 0 && !totals.is_incomplete;
+        let named = self.destination.clone().filter(|_| is_only);
         move |event| {
             if let Event::Selected {
                 files,
                 bytes,
                 is_complete,
                 set,
+                destination,
             } = event
             {
                 *files = files.saturating_add(totals.files);
                 *bytes = bytes.saturating_add(totals.bytes);
                 *is_complete &= !totals.is_incomplete;
                 set.clone_from(&id);
+                destination.clone_from(&named);
             }
         }
     }

@@ -180,6 +180,8 @@ pub struct Sources {
     search: Option<Search>,
     /// The number of entries that were left out, by reason.
     skipped: BTreeMap<&'static str, u64>,
+    /// The first source of a set with a key that the client has chosen.
+    first_with_key: Option<usize>,
     /// The patterns that matched nothing.
     unmatched: Vec<String>,
     /// Announced at the start: the paths and the bytes of all sources.
@@ -199,6 +201,7 @@ impl Sources {
             max_known: MAX_KNOWN,
             search: None,
             skipped: BTreeMap::new(),
+            first_with_key: None,
             unmatched: Vec::new(),
             paths: Vec::new(),
             bytes: 0,
@@ -233,6 +236,11 @@ impl Sources {
     /// Whether the sources are found in directories or lists.
     pub fn is_set(&self) -> bool {
         self.search.is_some()
+    }
+
+    /// Whether this is the first source of a set with a key that the client has chosen.
+    pub fn is_first_with_key(&self, item: usize) -> bool {
+        self.first_with_key == Some(item)
     }
 
     /// Whether `resume` can continue the set.
@@ -303,7 +311,10 @@ impl Sources {
                 (self.paths, self.bytes) = (paths.clone(), *bytes);
                 None
             }
-            Event::Plan { item, .. } => {
+            Event::Plan { item, key, .. } => {
+                if key.is_some() && self.is_set() {
+                    self.first_with_key.get_or_insert(*item);
+                }
                 self.known.insert(*item, SourceState::planned(event, now));
                 Some(*item)
             }
@@ -417,6 +428,7 @@ impl Sources {
                 bytes,
                 is_complete,
                 set,
+                ..
             } => {
                 self.bytes = *bytes;
                 self.search = Some(Search {

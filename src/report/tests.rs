@@ -218,6 +218,7 @@ fn selected(files: u64, is_complete: bool) -> Event {
         bytes,
         is_complete,
         set: None,
+        destination: None,
     }
 }
 
@@ -270,9 +271,10 @@ fn plain_reports_a_set_by_its_numbers() {
     events.push(exit(30, 30, GIB, 0));
     let (_, err) = report(NORMAL, Progress::Plain, &events);
     let lines: Vec<&str> = err.lines().collect();
-    let [warning, summary] = lines.as_slice() else {
+    let [found, warning, summary] = lines.as_slice() else {
         panic!("{err}")
     };
+    assert_eq!(*found, "60.0 GiB in 30 files (skipped: 1 fifo, 2 links)");
     assert_eq!(*warning, "warning: --exclude '*.x' matched nothing");
     let expected = "30 files: 30 uploaded; skipped: 1 fifo, 2 links; sent 1.0 GiB";
     assert!(summary.starts_with(expected), "{summary}");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::fitting::{shorten, width};
 use super::options::{Locations, Verbosity};
 use super::sources::{End, Scope, SourceState, Sources};
-use super::text::{duration, escape, number, percent, rate, safe, size};
+use super::text::{duration, escape, files, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::Receipt;
 
@@ -235,6 +235,32 @@ pub fn notice(
         Event::Waiting { item, .. } if verbose > 0 || !sources.has_several() => {
             Some(format!("{}{WAITING}", prefix(sources.name(*item))))
         }
+        Event::Selected {
+            files: count @ 1..,
+            bytes,
+            is_complete: true,
+            destination,
+            ..
+        } => {
+            let count = files(usize::try_from(*count).unwrap_or(usize::MAX));
+            let to = destination.as_deref();
+            let to = to.map_or_else(String::new, |to| format!(" to {}", safe(to)));
+            let skipped = match skipped_reasons(sources.skipped()) {
+                none if none.is_empty() => none,
+                reasons => format!(" (skipped: {reasons})"),
+            };
+            Some(format!("{} in {count}{to}{skipped}", size(*bytes)))
+        }
+        Event::Plan {
+            item,
+            path,
+            key: Some(key),
+            ..
+        } if sources.is_first_with_key(*item) => Some(format!(
+            "first file: {} has the key {}",
+            safe(path),
+            safe(key)
+        )),
         Event::Skipped { path, reason, rule } if verbose > 0 => {
             let why = rule
                 .as_deref()

@@ -92,6 +92,7 @@ impl From<Selected> for Event {
             bytes: selected.bytes,
             is_complete: selected.is_complete,
             set: None,
+            destination: None,
         }
     }
 }

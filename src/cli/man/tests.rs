@@ -89,6 +89,7 @@ fn events_of_progress() -> Vec<Event> {
             bytes: 0,
             is_complete: true,
             set: None,
+            destination: None,
         },
         Event::Skipped {
             path: path.clone(),
