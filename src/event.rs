@@ -69,6 +69,22 @@ impl fmt::Debug for EventSender {
     }
 }
 
+/// The sources of a run beside those of one set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OtherSources {
+    pub files: u64,
+    pub bytes: u64,
+    /// Some were not found yet.
+    pub is_incomplete: bool,
+}
+
+impl OtherSources {
+    pub fn add(&mut self, files: u64, bytes: u64) {
+        self.files = self.files.saturating_add(files);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
 /// The source that an event is about.
 #[derive(Debug, Clone)]
 pub struct EventSource {
@@ -97,9 +113,11 @@ pub enum Event {
         is_complete: bool,
         /// The id of the set in the journal, if it is there.
         set: Option<String>,
-        /// The backend and the prefix of the keys; `None` if there are several.
+        /// The backend and the prefix of the keys.
         #[serde(skip)]
         destination: Option<String>,
+        #[serde(skip)]
+        others: OtherSources,
     },
     /// An entry of a directory or of a list is left out.
     Skipped {

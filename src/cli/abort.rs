@@ -105,12 +105,14 @@ impl Aborter<'_> {
     /// Aborts the unfinished uploads of a set, and removes it from the journal. Uploads that the
     /// backend is completing stay. The set stays if there is another failure.
     async fn abort_set(&mut self, set: &FileSet) -> Result<EndedSet> {
+        if set.progress.is_finished() {
+            let what = format!("all files of {} are uploaded", set.intent.name);
+            let hint = "to remove the set from the journal, run `upload prune`";
+            return Err(Error::new(Kind::NotAbortable, what).with_hint(hint));
+        }
         // Another process may be uploading it.
         self.journal.take_set(set)?;
-        let mut uploads = self.journal.all()?;
-        uploads.retain(|upload| {
-            upload.intent.file_set == Some(set.row) && upload.state.is_unfinished()
-        });
+        let uploads = self.journal.unfinished_of_set(set.row)?;
         let mut ended = EndedSet {
             id: set.id.clone(),
             aborted: 0,

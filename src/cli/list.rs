@@ -11,7 +11,7 @@ use super::output;
 use super::set_line;
 use super::settings::Settings;
 use super::upload_line::{json_line, table_entry, text_line};
-use super::upload_table::{Entry, table};
+use super::upload_table::table;
 use crate::event;
 use crate::journal::{FileSet, Journal, Upload};
 use crate::report::safe;
@@ -79,7 +79,8 @@ struct Listed {
     uploads: Vec<Upload>,
 }
 
-/// The sets, and the uploads that are in none of them; or the uploads of the sets that are named.
+/// The unfinished sets and the unfinished uploads that are in none of them; with `--all`, all sets
+/// and uploads; or the uploads of the sets that are named.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if the journal has no such set.
@@ -92,7 +93,9 @@ fn select(journal: &Journal, flags: &ListArgs) -> Result<Listed> {
         sets = journal.file_sets()?;
         sets.retain(|set| flags.all || !set.progress.is_finished());
         sets.reverse();
-        uploads.retain(|upload| !is_in(upload, &sets));
+        if !flags.all {
+            uploads.retain(|upload| !is_in(upload, &sets));
+        }
         return Ok(Listed { sets, uploads });
     }
     for named in &flags.sets {
@@ -107,6 +110,20 @@ fn select(journal: &Journal, flags: &ListArgs) -> Result<Listed> {
         sets: Vec::new(),
         uploads,
     })
+}
+
+/// The bytes of a set that the store has: those of its finished files, and of the stored parts of
+/// the others.
+fn stored_bytes(journal: &Journal, set: &FileSet) -> Result<u64> {
+    let mut bytes = set.progress.done_bytes;
+    if set.progress.is_finished() {
+        return Ok(bytes);
+    }
+    for upload in journal.unfinished_of_set(set.row)? {
+        let parts = journal.parts(upload.row)?;
+        bytes = bytes.saturating_add(json_line(&upload, &parts)?.stored_bytes);
+    }
+    Ok(bytes)
 }
 
 fn is_in(upload: &Upload, sets: &[FileSet]) -> bool {
@@ -130,17 +147,26 @@ fn ids(sets: &[FileSet], uploads: &[Upload]) -> String {
 
 fn text(journal: &Journal, sets: &[FileSet], uploads: &[Upload], form: Form) -> Result<String> {
     if let Form::Table(columns) = form {
-        let mut entries: Vec<Entry> = sets.iter().map(set_line::table_entry).collect();
+        let mut entries = Vec::new();
+        for set in sets {
+            entries.push(set_line::table_entry(set, stored_bytes(journal, set)?));
+        }
         for upload in uploads {
             entries.push(table_entry(upload, &journal.parts(upload.row)?)?);
         }
         return Ok(table(&entries, columns));
     }
-    let set_line = |set: &FileSet| match form {
-        Form::Json => event::to_json_line(&set_line::json_line(set)) + "\n",
-        Form::Lines | Form::Table(_) => set_line::text_line(set),
-    };
-    let mut lines: String = sets.iter().map(set_line).collect();
+    let mut lines = String::new();
+    for set in sets {
+        let stored = stored_bytes(journal, set)?;
+        match form {
+            Form::Json => {
+                lines.push_str(&event::to_json_line(&set_line::json_line(set, stored)));
+                lines.push('\n');
+            }
+            Form::Lines | Form::Table(_) => lines.push_str(&set_line::text_line(set, stored)),
+        }
+    }
     for upload in uploads {
         let parts = journal.parts(upload.row)?;
         match form {

@@ -29,18 +29,18 @@ pub fn find_upload(
 }
 
 /// The set with this id, or with the only id that begins with it; otherwise the newest set of this
-/// directory, unfinished ones first. `is_candidate` restricts the search.
+/// directory or list, unfinished ones first. `is_candidate` restricts the search.
 ///
 /// # Errors
 /// Those of the journal.
 pub fn find_set(
     journal: &Journal,
-    id_or_directory: &OsStr,
+    id_or_source: &OsStr,
     is_candidate: impl Fn(&FileSet) -> bool,
 ) -> Result<Option<FileSet>> {
     let mut sets = journal.file_sets()?;
     sets.retain(is_candidate);
-    if let Some(id) = id_or_directory.to_str().filter(|id| !id.is_empty()) {
+    if let Some(id) = id_or_source.to_str().filter(|id| !id.is_empty()) {
         let mut named = sets.iter().filter(|set| set.id.starts_with(id));
         let is_only = |set: &&FileSet| {
             set.id == id || journal.by_id(id).is_ok_and(|uploads| uploads.is_empty())
@@ -49,18 +49,24 @@ pub fn find_set(
             return Ok(Some(set.clone()));
         }
     }
-    let directory = Path::new(id_or_directory);
-    let Some(path) = directory.canonicalize().ok().filter(|path| path.is_dir()) else {
+    let path = Path::new(id_or_source);
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let canonical = path.canonicalize().ok();
+    // A file may have an upload of its own.
+    if canonical.as_ref().is_some_and(|path| path.is_file())
+        && !journal
+            .by_path(canonical.as_deref().unwrap_or(path))?
+            .is_empty()
+    {
         return Ok(None);
+    }
+    let is_this = |source: &Path| {
+        // A directory that was deleted has no canonical path.
+        source == absolute || (canonical.is_some() && source.canonicalize().ok() == canonical)
     };
-    let is_of_directory = |set: &FileSet| {
-        let definition = SetDefinition::of(set);
-        definition.is_ok_and(|definition| {
-            let mut directories = definition.directories();
-            directories.any(|directory| directory.canonicalize().is_ok_and(|own| own == path))
-        })
-    };
-    sets.retain(is_of_directory);
+    sets.retain(|set| {
+        SetDefinition::of(set).is_ok_and(|definition| definition.sources().any(is_this))
+    });
     let unfinished = sets.iter().position(|set| !set.progress.is_finished());
     Ok((!sets.is_empty()).then(|| sets.swap_remove(unfinished.unwrap_or(0))))
 }

@@ -14,7 +14,7 @@ use super::output;
 use super::settings::{Settings, Target};
 use super::upload_table::table;
 use crate::event;
-use crate::journal::{Journal, State, Upload};
+use crate::journal::{FileSet, Journal, State, Upload};
 use crate::report::{safe, text};
 use upload_types::UploadId;
 use upload_types::error::{Error, Result};
@@ -46,10 +46,17 @@ fn remove_finished(
     flags: &PruneArgs,
 ) -> Result<BTreeSet<UploadId>> {
     let now = Timestamp::now();
-    let mut finished = journal.all()?;
-    finished.retain(|upload| is_finished(upload, flags.older_than, now));
-    let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
     let mut sets = journal.file_sets()?;
+    let unfinished = |set: &&FileSet| !set.progress.is_finished();
+    let unfinished: BTreeSet<i64> = sets.iter().filter(unfinished).map(|set| set.row).collect();
+    let set_of = |upload: &Upload| upload.intent.file_set;
+    let mut finished = journal.all()?;
+    finished.retain(|upload| {
+        // `resume` would send the files of an unfinished set again.
+        let is_needed = set_of(upload).is_some_and(|set| unfinished.contains(&set));
+        is_finished(upload, flags.older_than, now) && !is_needed
+    });
+    let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
     sets.retain(|set| set.progress.is_finished() && is_old(set.created_at, flags.older_than, now));
     let sets: Vec<i64> = sets.iter().map(|set| set.row).collect();
     let (removed, removed_sets, freed_bytes) = if flags.dry_run {

@@ -73,7 +73,12 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         if !is_dry_run {
             let directory = working_directory()?;
             let definition = SetDefinition::new(&directory, &flags.selection, &rule, &options);
-            session.begin_set(&target, selection.name(), definition)?;
+            let begun = definition.map(|definition| session.begin_set(&target, &definition));
+            if let Some(Err(error)) = begun {
+                session.announce_set();
+                session.fail_set(selection.name(), &error);
+                return Ok(session.close());
+            }
         }
         session.announce_set();
         set_items(&mut session, &target, &transfer, selection, rule, options)
@@ -105,10 +110,15 @@ pub(super) fn set_items(
     let selection = selection.without(&own);
     session.set_destination(rule.destination(&target.name()));
     let mut keys = SetKeys::new(rule, &target.spec);
-    let (set_keys, row) = (session.set_keys(), session.set_row());
-    selection.start(row, move |file, if_gone| {
+    let set_keys = session.set_keys();
+    let (mut recorded, mut file_set, mut begun_since) = (None, None, None);
+    if let Some(set) = session.current_set() {
+        recorded = Some((set.row, set.progress));
+        (file_set, begun_since) = (Some(set.row), Some(set.created_at));
+    }
+    selection.start(recorded, move |file, if_gone| {
         let mut put = selected(file, if_gone, &options, &mut keys)?;
-        put.file_set = row;
+        (put.file_set, put.begun_since) = (file_set, begun_since);
         if let Some(key) = &put.key {
             set_keys.add(&put.path, key);
         }
@@ -246,6 +256,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
         },
         if_gone: IfGone::Fail,
         file_set: None,
+        begun_since: None,
     }
 }
 

@@ -166,6 +166,7 @@ fn stream(
         on_change: OnChange::Fail,
         if_gone: IfGone::Fail,
         file_set: None,
+        begun_since: None,
     };
     let min_size = flags.selection.min_size;
     let flags = &flags.stream;

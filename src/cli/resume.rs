@@ -14,6 +14,7 @@ use super::selection::Selection;
 use super::session::Session;
 use super::set_definition::SetDefinition;
 use super::settings::{Connection, Settings, Target, Transfer};
+use crate::event::OtherSources;
 use crate::journal::{FileSet, Journal, Upload};
 use crate::transfer::Item;
 use upload_types::error::{Error, Kind, Result};
@@ -48,19 +49,18 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         .map(|set| settings.recorded_target(&set.intent, flag, &connection))
         .collect::<Result<Vec<_>>>()?;
     check_one_gets_credentials(targets.iter().chain(&of_sets))?;
-    announce(&mut session, &by_backend, !sets.is_empty());
+    announce(&mut session, &by_backend, &sets);
     for (target, uploads) in targets.iter().zip(by_backend) {
         session.run(target, items(uploads)).await;
     }
-    let mut others = sets.len();
-    for (target, set) in of_sets.iter().zip(&sets) {
-        others -= 1;
-        if let Err(error) = resume_set(&mut session, target, &transfer, set, others > 0).await {
+    for (index, (target, set)) in of_sets.iter().zip(&sets).enumerate() {
+        session.set_later_sets(others(&sets[index + 1..]));
+        if let Err(error) = resume_set(&mut session, target, &transfer, set).await {
             session.fail_set(&set.intent.name, &error);
         }
         let vanished = vanished(session.journal(), set)?;
         if !vanished.is_empty() {
-            session.run(target, items(vanished)).await;
+            session.run_vanished(target, items(vanished)).await;
         }
     }
     Ok(session.close())
@@ -93,7 +93,7 @@ fn sources(uploads: &[Upload], sets: &[FileSet]) -> Vec<FileIdentity> {
     let definitions = sets.iter().filter_map(|set| SetDefinition::of(set).ok());
     let of_sets = definitions.flat_map(|definition| {
         let lists = read_files(&definition.selection);
-        let paths = lists.chain(definition.directories());
+        let paths = lists.chain(definition.sources());
         paths.map(FileIdentity::of).collect::<Vec<_>>()
     });
     of_uploads.chain(of_sets).flatten().collect()
@@ -112,20 +112,31 @@ fn by_backend(uploads: Vec<Upload>) -> Vec<Vec<Upload>> {
     by_backend.into_values().collect()
 }
 
-fn announce(session: &mut Session, uploads: &[Vec<Upload>], has_sets: bool) {
+/// The files of sets, as their last runs have found them.
+fn others(sets: &[FileSet]) -> OtherSources {
+    let mut others = OtherSources::default();
+    for FileSet { progress, .. } in sets {
+        others.add(progress.files, progress.bytes);
+        others.is_incomplete |= !progress.is_complete;
+    }
+    others
+}
+
+fn announce(session: &mut Session, uploads: &[Vec<Upload>], sets: &[FileSet]) {
     let all = uploads.iter().flatten();
     session.announce(all.clone().map(|upload| {
         let intent = &upload.intent;
         (intent.path.as_path(), intent.version.size)
     }));
-    if has_sets {
+    if !sets.is_empty() {
         let bytes = all.clone().map(|upload| upload.intent.version.size).sum();
         session.count_before_sets(all.count() as u64, bytes);
+        session.set_later_sets(others(sets));
         session.announce_set();
     }
 }
 
-/// Finds the files of a set again, and uploads what is not uploaded. `others`: other sets follow.
+/// Finds the files of a set again, and uploads what is not uploaded.
 ///
 /// # Errors
 /// Errors before the first file is found.
@@ -134,7 +145,6 @@ async fn resume_set(
     target: &Target,
     transfer: &Transfer,
     set: &FileSet,
-    others: bool,
 ) -> Result<()> {
     let SetDefinition {
         directory,
@@ -146,7 +156,7 @@ async fn resume_set(
     let Some(selection) = selection else {
         return Ok(());
     };
-    session.take_set(set, others)?;
+    session.take_set(set)?;
     let items = set_items(session, target, transfer, selection, keys, put);
     session.run(target, items).await;
     Ok(())
@@ -158,15 +168,11 @@ fn vanished(journal: &Journal, set: &FileSet) -> Result<Vec<Upload>> {
     if progress.is_none_or(|progress| !progress.is_complete) {
         return Ok(Vec::new());
     }
-    let is_vanished = |upload: &Upload| {
-        let path = &upload.intent.path;
-        let is_gone = path
-            .symlink_metadata()
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        upload.intent.file_set == Some(set.row) && upload.state.is_unfinished() && is_gone
-    };
-    let mut uploads = journal.all()?;
-    uploads.retain(is_vanished);
+    let mut uploads = journal.unfinished_of_set(set.row)?;
+    uploads.retain(|upload| {
+        let metadata = upload.intent.path.symlink_metadata();
+        metadata.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    });
     Ok(uploads)
 }
 

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::args::SelectionArgs;
 use crate::event::Event;
+use crate::journal::SetProgress;
 use crate::selection::{
     Age, Base, Case, Filters, Found, IgnoreFiles, Line, Links, PathList, PathMap, Reason, Rule,
     Rules, SeenPaths, Selected, Separator, Unnamed, Walk, WalkOptions, file_name, relative,
@@ -106,7 +107,7 @@ impl Selection {
         let working = directory.map_or_else(working_directory, |given| Ok(given.to_owned()))?;
         let base = flags.base.as_ref().map(|base| open_base(&working, base));
         Ok(Some(Self {
-            name: set_name(paths, list.as_ref(), map.as_ref()),
+            name: set_name(paths, flags.files_from.as_deref(), flags.map.as_deref()),
             paths: paths.to_vec(),
             recursive: flags.recursive,
             walk: walk_options(flags),
@@ -132,11 +133,11 @@ impl Selection {
         self
     }
 
-    /// Starts to find the files. `request` makes a request of each. `row` is that of the set in the
-    /// journal.
+    /// Starts to find the files. `request` makes a request of each. `recorded` is the row of the
+    /// set in the journal, and its progress.
     pub fn start(
         self,
-        row: Option<i64>,
+        recorded: Option<(i64, SetProgress)>,
         mut request: impl FnMut(Selected, IfGone) -> Result<PutRequest> + Send + 'static,
     ) -> Items {
         let (found, finds) = mpsc::channel(MAX_AHEAD);
@@ -160,7 +161,7 @@ impl Selection {
         }));
         Items::Set(ItemSet {
             name,
-            row,
+            recorded,
             incoming,
             count,
         })
@@ -422,17 +423,22 @@ fn incoming_of(
 }
 
 /// The name of the whole set in messages.
-fn set_name(paths: &[PathBuf], list: Option<&PathList>, map: Option<&PathMap>) -> String {
+/// The directories and lists of a set, for messages.
+pub fn set_name(paths: &[PathBuf], list: Option<&Path>, map: Option<&Path>) -> String {
+    let shown = |path: &Path| match path.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => path.display().to_string(),
+    };
     let mut names: Vec<String> = paths
         .iter()
         .take(MAX_NAMED)
-        .map(|path| path.display().to_string())
+        .map(|path| shown(path))
         .collect();
     if paths.len() > MAX_NAMED {
         names.push("…".to_owned());
     }
-    names.extend(list.map(|list| format!("the list {}", list.name())));
-    names.extend(map.map(|map| format!("the map {}", map.name())));
+    names.extend(list.map(|list| format!("the list {}", shown(list))));
+    names.extend(map.map(|map| format!("the map {}", shown(map))));
     names.join(", ")
 }
 

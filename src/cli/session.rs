@@ -24,7 +24,7 @@ use super::set_definition::SetDefinition;
 use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
-use crate::event::{self, Event, EventSender};
+use crate::event::{self, Event, EventSender, OtherSources};
 use crate::journal::{FileSet, Journal, SetIntent};
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
@@ -206,39 +206,37 @@ impl Session {
         self.emit(self.sets.announcement());
     }
 
-    /// Records a set, if it has a definition, and the beginning of its upload.
+    /// Records a set, if its paths are UTF-8, and the beginning of its upload.
     ///
     /// # Errors
     /// As [`Journal::begin_set`].
-    pub fn begin_set(
-        &mut self,
-        target: &Target,
-        name: &str,
-        definition: Option<SetDefinition>,
-    ) -> Result<()> {
-        let definition = definition.and_then(|definition| definition.to_json());
-        let Some(definition) = definition else {
+    pub fn begin_set(&mut self, target: &Target, definition: &SetDefinition) -> Result<()> {
+        let Some(text) = definition.to_json() else {
             return Ok(());
         };
         let set = self.journal.begin_set(&SetIntent {
             backend: target.name(),
             s3_service: target.s3_service(),
-            name: name.to_owned(),
-            definition,
+            name: definition.name(),
+            definition: text,
         })?;
         self.sets.start(set);
         Ok(())
     }
 
-    /// Records that the upload of a set of the journal goes on. `others`: other sets follow.
+    /// Records that the upload of a set of the journal goes on.
     ///
     /// # Errors
     /// As [`Journal::take_set`].
-    pub fn take_set(&mut self, set: &FileSet, others: bool) -> Result<()> {
+    pub fn take_set(&mut self, set: &FileSet) -> Result<()> {
         let set = self.journal.take_set(set)?;
         self.sets.start(set);
-        self.sets.expect_others(others);
         Ok(())
+    }
+
+    /// Names the sources of the sets that follow the next one.
+    pub fn set_later_sets(&mut self, later: OtherSources) {
+        self.sets.set_later(later);
     }
 
     /// Counts sources that are uploaded before the first set.
@@ -251,9 +249,9 @@ impl Session {
         self.sets.set_destination(destination);
     }
 
-    /// The row of the set that is uploaded now, if the journal has it.
-    pub fn set_row(&self) -> Option<i64> {
-        self.sets.row()
+    /// The set that is uploaded now, if the journal has it.
+    pub fn current_set(&self) -> Option<&FileSet> {
+        self.sets.current()
     }
 
     /// Counts and reports the failure of a set whose files were not searched for.
@@ -387,6 +385,14 @@ impl Session {
         self.add(summary);
         self.sets.end(&self.journal);
         handle.close().await;
+    }
+
+    /// As [`Session::run`], for uploads whose sources were deleted: to resume them again does not
+    /// help.
+    pub async fn run_vanished(&mut self, target: &Target, items: Vec<Item>) {
+        let resumable = self.summary.resumable;
+        self.run(target, items).await;
+        self.summary.resumable = resumable;
     }
 
     /// Connects to a backend that is to take items.

@@ -2,7 +2,7 @@
 //!
 //! Not here: the files of a set (`selection`), and its row (`journal::FileSet`).
 
-use crate::event::Event;
+use crate::event::{Event, OtherSources};
 use crate::journal::{FileSet, Journal};
 
 /// The sets of a run, and its other sources.
@@ -14,16 +14,10 @@ pub struct RunSets {
     rows: Vec<i64>,
     /// The backend and the prefix of the keys of the current set.
     destination: Option<String>,
-    totals: Totals,
-}
-
-/// The sources of the run beside those of the current set.
-#[derive(Debug, Clone, Copy, Default)]
-struct Totals {
-    files: u64,
-    bytes: u64,
-    /// Other sets follow.
-    is_incomplete: bool,
+    /// The sources before the current set.
+    earlier: OtherSources,
+    /// The sources of the sets that follow, as their last runs have found them.
+    later: OtherSources,
 }
 
 impl RunSets {
@@ -38,15 +32,14 @@ impl RunSets {
         self.destination = Some(destination);
     }
 
-    /// Whether other sets follow the current one.
-    pub fn expect_others(&mut self, others: bool) {
-        self.totals.is_incomplete = others;
+    /// Names the sources of the sets that follow the current one.
+    pub fn set_later(&mut self, later: OtherSources) {
+        self.later = later;
     }
 
-    /// Counts sources that are not in a set.
+    /// Counts sources before the current set.
     pub fn count(&mut self, files: u64, bytes: u64) {
-        self.totals.files = self.totals.files.saturating_add(files);
-        self.totals.bytes = self.totals.bytes.saturating_add(bytes);
+        self.earlier.add(files, bytes);
     }
 
     /// Ends the upload of the current set.
@@ -59,9 +52,9 @@ impl RunSets {
         }
     }
 
-    /// The row of the current set.
-    pub fn row(&self) -> Option<i64> {
-        self.current.as_ref().map(|set| set.row)
+    /// The current set, if the journal has it.
+    pub fn current(&self) -> Option<&FileSet> {
+        self.current.as_ref()
     }
 
     /// The event before the first file of a set is found.
@@ -72,30 +65,30 @@ impl RunSets {
             is_complete: false,
             set: None,
             destination: None,
+            others: OtherSources::default(),
         };
         self.editor()(&mut event);
         event
     }
 
-    /// Adds to an event about the current set the other sources of the run.
+    /// Adds to an event about the current set what is known about it, and the other sources.
     pub fn editor(&self) -> impl Fn(&mut Event) + Clone + Send + Sync + 'static {
-        let (totals, id) = (self.totals, self.current.as_ref().map(|set| set.id.clone()));
-        let is_only = totals.files == 0 && !totals.is_incomplete;
-        let named = self.destination.clone().filter(|_| is_only);
+        let id = self.current.as_ref().map(|set| set.id.clone());
+        let named = self.destination.clone();
+        let mut all_others = self.earlier;
+        all_others.add(self.later.files, self.later.bytes);
+        all_others.is_incomplete = self.later.is_incomplete;
         move |event| {
             if let Event::Selected {
-                files,
-                bytes,
-                is_complete,
                 set,
                 destination,
+                others,
+                ..
             } = event
             {
-                *files = files.saturating_add(totals.files);
-                *bytes = bytes.saturating_add(totals.bytes);
-                *is_complete &= !totals.is_incomplete;
                 set.clone_from(&id);
                 destination.clone_from(&named);
+                *others = all_others;
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::SelectionArgs;
 use super::keys::KeyRule;
+use super::selection::set_name;
 use super::settings::PutOptions;
 use crate::journal::FileSet;
 use upload_types::error::{Error, Kind, Result};
@@ -25,9 +26,8 @@ pub struct SetDefinition {
 }
 
 impl SetDefinition {
-    /// The definition of a set that is named in `directory`. Returns `None` if it cannot be run
-    /// again: its list is standard input, or `--force` makes a new object of each file in each
-    /// run.
+    /// The definition of a set that is named in `directory`. Returns `None` if its list is a
+    /// stream, which cannot be read again.
     #[must_use]
     pub fn new(
         directory: &Path,
@@ -36,7 +36,7 @@ impl SetDefinition {
         put: &PutOptions,
     ) -> Option<Self> {
         let mut lists = selection.files_from.iter().chain(&selection.map);
-        if put.force || lists.any(|list| is_stream(list)) {
+        if lists.any(|list| is_stream(list)) {
             return None;
         }
         let (mut selection, mut put) = (selection.clone(), put.clone());
@@ -81,9 +81,18 @@ impl SetDefinition {
         })
     }
 
-    /// The directories of the set, for commands that name it by one of them.
-    pub fn directories(&self) -> impl Iterator<Item = &Path> {
-        self.put.paths.iter().map(PathBuf::as_path)
+    /// Its directories and lists, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let (list, map) = (&self.selection.files_from, &self.selection.map);
+        set_name(&self.put.paths, list.as_deref(), map.as_deref())
+    }
+
+    /// The files and directories that its command named.
+    pub fn sources(&self) -> impl Iterator<Item = &Path> {
+        let paths = self.put.paths.iter();
+        let lists = self.selection.files_from.iter().chain(&self.selection.map);
+        paths.chain(lists).map(PathBuf::as_path)
     }
 }
 
@@ -188,7 +197,7 @@ mod tests {
         assert!(defined(&["--files-from=-"], false).is_none());
         assert!(defined(&["--map=-"], false).is_none());
         assert!(defined(&["--map=/dev/null"], false).is_none());
-        assert!(defined(&["-r"], true).is_none());
+        assert!(defined(&["-r"], true).is_some());
     }
 
     #[test]

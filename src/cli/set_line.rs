@@ -24,11 +24,13 @@ pub struct SetLine<'a> {
     is_complete: bool,
     done_files: u64,
     done_bytes: u64,
+    stored_bytes: u64,
     failed_files: u64,
     created_at: String,
 }
 
-pub fn json_line(set: &FileSet) -> SetLine<'_> {
+/// `stored_bytes`: those that the store has of all files.
+pub fn json_line(set: &FileSet, stored_bytes: u64) -> SetLine<'_> {
     let progress = &set.progress;
     SetLine {
         kind: "set",
@@ -42,20 +44,22 @@ pub fn json_line(set: &FileSet) -> SetLine<'_> {
         is_complete: progress.is_complete,
         done_files: progress.done_files,
         done_bytes: progress.done_bytes,
+        stored_bytes,
         failed_files: progress.failed_files,
         created_at: set.created_at.to_string(),
     }
 }
 
-pub fn text_line(set: &FileSet) -> String {
-    let percent = percent(set).map_or_else(|| "?".to_owned(), |percent| percent.to_string());
+pub fn text_line(set: &FileSet, stored_bytes: u64) -> String {
+    let percent =
+        percent(set, stored_bytes).map_or_else(|| "?".to_owned(), |percent| percent.to_string());
     let (id, state, size) = (&set.id, state(set), text::size(set.progress.bytes));
     let (name, files) = (safe(&set.intent.name), files(set));
     format!("{id:<36}  {state:<10}  {percent:>3}%  {size:>10}  {name} ({files})\n")
 }
 
 /// A set in the table for a terminal.
-pub fn table_entry(set: &FileSet) -> Entry {
+pub fn table_entry(set: &FileSet, stored_bytes: u64) -> Entry {
     let mut details = vec![
         ("files", files(set)),
         ("sources", escape(&set.intent.name)),
@@ -72,7 +76,7 @@ pub fn table_entry(set: &FileSet) -> Entry {
     Entry {
         id: set.id.clone(),
         state: state(set),
-        stored: percent(set),
+        stored: percent(set, stored_bytes),
         size: Some(set.progress.bytes),
         begun_at: set.created_at,
         details,
@@ -87,12 +91,12 @@ pub fn state(set: &FileSet) -> &'static str {
     }
 }
 
-/// The part of the bytes that is uploaded; `None` if the search for files has not ended.
-fn percent(set: &FileSet) -> Option<u64> {
+/// The part of the bytes that is stored; `None` if the search for files has not ended.
+fn percent(set: &FileSet, stored_bytes: u64) -> Option<u64> {
     let progress = &set.progress;
     progress
         .is_complete
-        .then(|| text::percent(progress.done_bytes, progress.bytes))
+        .then(|| text::percent(stored_bytes.min(progress.bytes), progress.bytes))
 }
 
 /// `611 of 1,204 files, 2 failed`.

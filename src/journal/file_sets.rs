@@ -76,7 +76,15 @@ impl Journal {
     /// # Errors
     /// [`Kind::Busy`] if another process uploads the set; [`Kind::Io`] if it cannot be written.
     pub fn begin_set(&mut self, intent: &SetIntent) -> Result<FileSet> {
-        self.run_set(|db| find_or_insert(db, intent))
+        let mut set = self.run_set(|db| find_or_insert(db, intent))?;
+        // A finished set begins again; an unfinished one goes on.
+        if set.progress.is_finished() {
+            set.progress = SetProgress::default();
+            self.write(Durability::Full, |db| {
+                write_progress(db, set.row, &set.progress)
+            })?;
+        }
+        Ok(set)
     }
 
     /// As [`Journal::begin_set`], for a set of the journal.
@@ -104,8 +112,7 @@ impl Journal {
                 });
             if matches!(driver, Ok(None)) {
                 db.execute(
-                    "UPDATE file_set SET process = ?2, files = 0, bytes = 0, is_complete = 0, \
-                     done_files = 0, done_bytes = 0, failed_files = 0 WHERE row = ?1",
+                    "UPDATE file_set SET process = ?2 WHERE row = ?1",
                     params![row, process],
                 )?;
                 crash::point("journal.sets.taken");
@@ -187,6 +194,13 @@ fn find_or_insert(db: &Connection, intent: &SetIntent) -> rusqlite::Result<i64> 
     Ok(db.last_insert_rowid())
 }
 
+/// Makes an upload one of a set.
+pub(super) fn join(db: &Connection, upload: i64, file_set: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE upload SET file_set = ?2 WHERE row = ?1")?
+        .execute([upload, file_set])?;
+    Ok(())
+}
+
 /// Writes the progress of a set.
 pub(super) fn write_progress(
     db: &Connection,
@@ -206,6 +220,7 @@ pub(super) fn write_progress(
         progress.done_bytes.cast_signed(),
         progress.failed_files.cast_signed()
     ])?;
+    crash::point("journal.sets.advanced");
     Ok(())
 }
 

@@ -65,6 +65,8 @@ pub enum Record {
     Abandoned { row: i64 },
     /// This process no longer drives the upload.
     Released { row: i64 },
+    /// The upload belongs to a set. `row` is the row of the upload.
+    JoinedSet { row: i64, file_set: i64 },
     /// How far the run of a set is. `row` is the row of the set.
     SetAdvanced { row: i64, progress: SetProgress },
     /// Parts of the backend's uploads go to this store (`HOST:PORT`).
@@ -96,6 +98,7 @@ impl Record {
             | Self::PartHashed { .. }
             | Self::PartStored { .. }
             | Self::Released { .. }
+            | Self::JoinedSet { .. }
             | Self::SetAdvanced { .. }
             | Self::StoreLearned { .. } => Durability::Lazy,
         }
@@ -180,9 +183,9 @@ impl Record {
                     .execute([row])?;
                 crash::point("journal.record.released");
             }
+            Self::JoinedSet { row, file_set } => file_sets::join(db, *row, *file_set)?,
             Self::SetAdvanced { row, progress } => {
                 file_sets::write_progress(db, *row, progress)?;
-                crash::point("journal.sets.advanced");
             }
             Self::StoreLearned {
                 instance_id,

@@ -222,6 +222,12 @@ impl Journal {
         self.select("true", params![])
     }
 
+    /// The unfinished uploads of the set in this row, newest first.
+    pub fn unfinished_of_set(&self, row: i64) -> Result<Vec<Upload>> {
+        let condition = "file_set = ?1 AND state IN ('creating', 'uploading', 'completing')";
+        self.select(condition, params![row])
+    }
+
     /// Deletes the uploads in these rows, if they are completed or abandoned. Returns the number of
     /// deleted uploads.
     ///

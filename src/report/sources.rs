@@ -428,12 +428,14 @@ impl Sources {
                 bytes,
                 is_complete,
                 set,
+                others,
                 ..
             } => {
-                self.bytes = *bytes;
+                let files = files.saturating_add(others.files);
+                self.bytes = bytes.saturating_add(others.bytes);
                 self.search = Some(Search {
-                    files: usize::try_from(*files).unwrap_or(usize::MAX),
-                    is_complete: *is_complete,
+                    files: usize::try_from(files).unwrap_or(usize::MAX),
+                    is_complete: *is_complete && !others.is_incomplete,
                     is_recorded: set.is_some(),
                 });
             }

@@ -10,7 +10,7 @@ use super::output::{Message, Output};
 use super::plain::Plain;
 use super::sources::{Scope, Sources};
 use super::*;
-use crate::event::{Event, Forecast, Phase};
+use crate::event::{Event, Forecast, OtherSources, Phase};
 use upload_types::wire::{Proof, Receipt};
 use upload_types::{Checksum, Sha256, UploadId};
 
@@ -219,6 +219,7 @@ fn selected(files: u64, is_complete: bool) -> Event {
         is_complete,
         set: None,
         destination: None,
+        others: OtherSources::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use upload_types::error::{Error, Result};
 use super::set_progress::SetTally;
 use super::task::{BoxTask, TaskResult};
 use crate::event::{Event, EventSender};
-use crate::journal::{Intent, Journal, Part, Record, Upload};
+use crate::journal::{Intent, Journal, Part, Record, SetProgress, Upload};
 use crate::source::FileVersion;
 
 /// How long a record or an event waits for others.
@@ -61,9 +61,9 @@ impl<'a> Committer<'a> {
         }
     }
 
-    /// Records the progress of the set in this row.
-    pub fn count_set(&mut self, row: i64) {
-        self.tally = Some(SetTally::new(row));
+    /// Records the progress of the set in this row, from that of its last run.
+    pub fn count_set(&mut self, row: i64, before: SetProgress) {
+        self.tally = Some(SetTally::new(row, before));
     }
 
     /// Counts a file of the set that is left out, without an event of its own.

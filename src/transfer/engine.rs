@@ -161,8 +161,12 @@ impl<'a> Engine<'a> {
     ) -> Self {
         let now = Instant::now();
         let mut committer = Committer::new(journal, events);
-        if let Items::Set(ItemSet { row: Some(row), .. }) = &items {
-            committer.count_set(*row);
+        if let Items::Set(ItemSet {
+            recorded: Some((row, progress)),
+            ..
+        }) = &items
+        {
+            committer.count_set(*row, *progress);
         }
         let known = committer.stores(&info.instance_id);
         let (known, failed) = match known {

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 use super::options::Item;
-use crate::event::Event;
+use crate::event::{Event, OtherSources};
+use crate::journal::SetProgress;
 use upload_types::error::Error;
 
 /// The items of a run.
@@ -27,8 +28,8 @@ impl From<Vec<Item>> for Items {
 pub struct ItemSet {
     /// The directories and lists of the command, for messages.
     pub name: String,
-    /// Its row in the journal.
-    pub row: Option<i64>,
+    /// Its row in the journal, and its progress before this run.
+    pub recorded: Option<(i64, SetProgress)>,
     pub incoming: mpsc::Receiver<Incoming>,
     pub count: Arc<SetCount>,
 }
@@ -93,6 +94,7 @@ impl From<Selected> for Event {
             is_complete: selected.is_complete,
             set: None,
             destination: None,
+            others: OtherSources::default(),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
 use crate::backend::Limiter;
@@ -79,6 +81,9 @@ pub struct PutRequest {
     pub if_gone: IfGone,
     /// The row of its set in the journal.
     pub file_set: Option<i64>,
+    /// When the set was put. An upload that has begun since then belongs to it: `force` and a rule
+    /// for existing objects do not make another one.
+    pub begun_since: Option<Timestamp>,
 }
 
 impl PutRequest {

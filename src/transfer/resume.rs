@@ -42,7 +42,11 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
     let has_size = |upload: &Upload| upload.intent.version.size == version.size;
     let has_attributes = |upload: &Upload| put.accepts_attributes_of(&upload.intent);
     // An object of an earlier upload is at the key, too.
-    let must_be_new = put.force || (put.key.is_some() && put.if_exists == IfExists::Fail);
+    let wants_new = put.force || (put.key.is_some() && put.if_exists == IfExists::Fail);
+    let is_of_this_put = |upload: &Upload| {
+        put.begun_since
+            .is_some_and(|time| upload.created_at >= time)
+    };
     let unfinished = |test: &dyn Fn(&Upload) -> bool| {
         candidates
             .iter()
@@ -62,7 +66,7 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
     let completed = |test: &dyn Fn(&Upload) -> bool| {
         candidates.iter().position(|upload| {
             let may_be_there = upload.state.is_finished() && has_attributes(upload);
-            may_be_there && !must_be_new && test(upload)
+            may_be_there && (!wants_new || is_of_this_put(upload)) && test(upload)
         })
     };
     if let Some(index) = completed(&|upload| upload.intent.version == *version) {
@@ -339,6 +343,7 @@ mod tests {
             on_change: OnChange::Fail,
             if_gone: IfGone::Fail,
             file_set: None,
+            begun_since: None,
         }
     }
 
@@ -363,6 +368,16 @@ mod tests {
         let touched = choose_of(&both[..1], &touched);
         assert_eq!(touched, Choice::PossiblyCompleted(0));
         assert_eq!(choose(&both[..1], &VERSION, &forced), Choice::New);
+        // `resume` of a set does not send again what its put has sent.
+        let put_at = |seconds| PutRequest {
+            begun_since: jiff::Timestamp::from_second(seconds).ok(),
+            ..forced.clone()
+        };
+        assert_eq!(choose(&both[..1], &VERSION, &put_at(1)), Choice::New);
+        assert_eq!(
+            choose(&both[..1], &VERSION, &put_at(0)),
+            Choice::Completed(0)
+        );
         let replaced = choose_of(&[upload(State::Uploading, grown)], &VERSION);
         assert_eq!(replaced, Choice::Replace(0));
         let other = choose_of(&[upload(State::Completed, grown)], &VERSION);

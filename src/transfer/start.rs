@@ -155,7 +155,14 @@ impl Engine<'_> {
         let version = source.version();
         let all = candidates;
         let candidates = &moved_source::usable(all, &put, &source);
-        let upload = match resume::choose(candidates, &version, &put) {
+        let choice = resume::choose(candidates, &version, &put);
+        if let Choice::Completed(index)
+        | Choice::PossiblyCompleted(index)
+        | Choice::Continue(index) = choice
+        {
+            self.join_set(&put, &candidates[index]);
+        }
+        let upload = match choice {
             Choice::New => {
                 self.tell_renamed(item, all, &put, &source);
                 return Ok(Started::New(Box::new(put), source));
@@ -205,6 +212,17 @@ impl Engine<'_> {
             }
         };
         Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// Records that an upload of an earlier command belongs to the set of this one.
+    fn join_set(&mut self, put: &PutRequest, upload: &Upload) {
+        if let Some(file_set) = put
+            .file_set
+            .filter(|_| put.file_set != upload.intent.file_set)
+        {
+            let row = upload.row;
+            self.committer.record(Record::JoinedSet { row, file_set });
+        }
     }
 
     /// Makes this process drive an upload, and starts it. If that fails, other processes may drive

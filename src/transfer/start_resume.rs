@@ -97,6 +97,7 @@ fn request_of(upload: &Upload) -> PutRequest {
         on_change: OnChange::Fail,
         if_gone: IfGone::Fail,
         file_set: intent.file_set,
+        begun_since: None,
     }
 }
 

@@ -113,7 +113,7 @@ fn uploads_of(output: &Output) -> u64 {
 #[test]
 fn resume_sends_the_files_that_were_never_begun() {
     let world = World::new();
-    let paths = card_with(&world, 3000);
+    let paths = card_with(&world, 1500);
     let put = [
         "put",
         "-r",
@@ -154,7 +154,7 @@ fn resume_sends_the_files_that_were_never_begun() {
     assert_eq!(set["done_bytes"], size);
     assert_eq!(set["bytes"], size);
     assert_eq!(set["failed_files"], 0);
-    assert_eq!(set["name"], "card");
+    assert!(set["name"].as_str().unwrap().ends_with("/card"), "{set}");
 }
 
 /// Uploads of a set are not listed one by one, except on request.
@@ -187,7 +187,10 @@ fn list_has_one_line_for_a_set() {
         of_set,
         "a directory names its set"
     );
-    assert!(listed(&world, &["--all", "card"]).len() > of_set.len());
+    let all_of_set = listed(&world, &["--all", "card"]);
+    assert!(all_of_set.len() > of_set.len());
+    let all = listed(&world, &["--all"]);
+    assert_eq!(all.len(), 2 + all_of_set.len(), "--all lists everything");
     let text = world.sandbox.upload(["list"]).run().succeeds();
     assert_eq!(text.lines().len(), 2, "{text}");
     world.sandbox.upload(["list", "nothing"]).run().exits(1);
@@ -336,7 +339,8 @@ fn set_that_another_process_uploads_is_left_alone() {
     let paths = card(&world);
     let put = || world.upload(&["put", "-r", "--json", "--jobs", "1", "card"]);
     let running = world.run_until_blocked(put(), MIB);
-    put().run().exits(75);
+    let output = put().run().exits(75);
+    assert_eq!(failure_kind(&output), "busy");
     let output = world.resume().arg("--json").run().exits(75);
     assert_eq!(failure_kind(&output), "busy");
     let abort = world.upload(&["abort", "card"]);
@@ -424,7 +428,7 @@ fn prune_removes_finished_sets_only() {
     let line: Value = serde_json::from_str(output.line()).unwrap();
     assert_eq!(line["removed_sets"], 1);
     let [set] = sets(&world, &["--all"]).try_into().unwrap();
-    assert_eq!(set["name"], "card");
+    assert_eq!(set["state"], "unfinished");
     world.resume().run().succeeds();
 }
 
@@ -478,4 +482,143 @@ fn last_line_of_the_receipts_sums_up_the_set() {
     let text = fs::read_to_string(&receipts).unwrap();
     assert_eq!(text.lines().count(), paths.len());
     assert!(!text.contains(r#""type":"set""#));
+}
+
+/// The files of an unfinished set are needed by `resume`, so their uploads stay in the journal.
+#[test]
+fn prune_keeps_the_uploads_of_an_unfinished_set() {
+    let world = World::new();
+    let paths = card_with(&world, 2000);
+    put_and_kill_early(&world, &["put", "-r", "--json", "card"]);
+    world.upload(&["prune"]).run().succeeds();
+    world.resume().run().succeeds();
+    assert_holds(&world, &paths);
+}
+
+/// Each file of the interrupted run gets one new object, and no second one from `resume`.
+#[test]
+fn resume_of_a_forced_set_makes_one_new_object_of_each_file() {
+    let world = World::new();
+    let paths = card_with(&world, 1200);
+    world.upload(&["put", "-r", "card"]).run().succeeds();
+    put_and_kill_early(&world, &["put", "-r", "--force", "--json", "card"]);
+    world.resume().run().succeeds();
+    let twice: Vec<PathBuf> = paths.iter().chain(&paths).cloned().collect();
+    assert_holds(&world, &twice);
+    assert_eq!(sets(&world, &[]), [Value::Null; 0]);
+}
+
+/// The objects of the interrupted run are not objects of others.
+#[test]
+fn resume_of_a_set_that_replaces_nothing_finishes_it() {
+    let world = World::new();
+    card_with(&world, 1200);
+    let backend = format!("s3://{}", world.store().bucket());
+    let (store, endpoint) = (world.store(), format!("http://{}", world.store().addr()));
+    let flags = ["--s3-path-style", "--s3-endpoint", &endpoint];
+    let run = |args: &[&str]| {
+        let mut command = world.sandbox.upload(args).args(flags);
+        for (name, value) in store.envs() {
+            command = command.env(name, value);
+        }
+        command
+    };
+    let put = [
+        "put",
+        "-r",
+        "--json",
+        "card",
+        "--if-exists",
+        "fail",
+        "--backend",
+        &backend,
+    ];
+    let mut running = run(&put).spawn();
+    running.wait_for_stdout(r#""type":"completed""#);
+    running.kill9();
+    run(&["resume"]).run().succeeds();
+    assert_eq!(store.objects().len(), 1201);
+    // A second put is another one.
+    let output = run(&put).run().exits(77);
+    assert_eq!(failure_kind(&output), "exists");
+}
+
+#[test]
+fn set_of_a_deleted_directory_can_be_aborted() {
+    let world = World::new();
+    card(&world);
+    put_and_kill(&world, &["put", "-r", "card"]);
+    fs::remove_dir_all(world.sandbox.path("card")).unwrap();
+    world.resume().run().exits(66);
+    let [set] = sets(&world, &[]).try_into().unwrap();
+    // As it is listed, and as it was named.
+    let name = set["name"].as_str().unwrap().to_owned();
+    world.upload(&["resume", &name]).run().exits(66);
+    world.upload(&["abort", "card"]).run().succeeds();
+    assert_eq!(sets(&world, &["--all"]), [Value::Null; 0]);
+    world.store().assert_no_open_uploads();
+}
+
+#[test]
+fn finished_set_is_not_aborted() {
+    let world = World::new();
+    fs::create_dir_all(world.sandbox.path("card")).unwrap();
+    fs::write(world.sandbox.path("card/a"), "a").unwrap();
+    world.upload(&["put", "-r", "card"]).run().succeeds();
+    world.upload(&["abort", "card"]).run().exits(1);
+    assert_eq!(sets(&world, &["--all"]).len(), 1);
+}
+
+/// An upload of an earlier command is one of the set that continues it.
+#[test]
+fn upload_belongs_to_the_last_set_that_has_its_file() {
+    let world = World::new();
+    card(&world);
+    put_and_kill(&world, &["put", "-r", "--jobs", "1", "card"]);
+    let [earlier] = sets(&world, &[]).try_into().unwrap();
+    let put = ["put", "-r", "--exclude", "08*", "card"];
+    world.upload(&put).run().succeeds();
+    let all = sets(&world, &["--all"]);
+    let later = all.iter().find(|set| set["set"] != earlier["set"]).unwrap();
+    let uploads_of = |set: &Value| listed(&world, &["--all", set["set"].as_str().unwrap()]);
+    assert_eq!(
+        uploads_of(later).len() as u64,
+        later["files"].as_u64().unwrap()
+    );
+    let of_earlier = uploads_of(&earlier);
+    let is_excluded = |upload: &Value| upload["path"].as_str().unwrap().contains("/08");
+    assert!(of_earlier.iter().all(is_excluded), "{of_earlier:?}");
+    world.resume().run().succeeds();
+    assert_eq!(listed(&world, &[]), [Value::Null; 0]);
+}
+
+#[test]
+fn resume_of_several_sets_reports_each() {
+    let world = World::new();
+    card(&world);
+    let other = world.sandbox.path("other");
+    fs::create_dir_all(&other).unwrap();
+    for number in 0..1200 {
+        fs::write(other.join(number.to_string()), format!("other {number}")).unwrap();
+    }
+    put_and_kill(&world, &["put", "-r", "card"]);
+    put_and_kill_early(&world, &["put", "-r", "--json", "other"]);
+    let ids: Vec<String> = sets(&world, &[])
+        .iter()
+        .map(|set| set["set"].as_str().unwrap().to_owned())
+        .collect();
+    let output = world.resume().arg("--json").run().succeeds();
+    let found: Vec<(Option<String>, u64)> = events(&output)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Selected { set, files, .. } => Some((set, files)),
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        (Some(ids[0].clone()), FILES as u64 + 1),
+        (Some(ids[1].clone()), 1200),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(uploads_of(&output), FILES as u64 + 1201);
 }

@@ -133,6 +133,7 @@ pub fn journal(bytes: &[u8]) {
             on_change: transfer::OnChange::Fail,
             if_gone: transfer::IfGone::Fail,
             file_set: None,
+            begun_since: None,
         };
         let _ = transfer::choose(&candidates.concat(), &FILE_VERSION, &put);
     }

@@ -96,7 +96,8 @@ pub enum Verb {
 }
 
 fn describe_removed(arg: Arg) -> Arg {
-    arg.help("The uploads to remove, by upload id or by file")
+    let help = "The uploads to remove, by upload id or by file";
+    arg.help(help).long_help(help).value_name("ID|FILE")
 }
 
 /// The command line as clap sees it, with `place_notes` applied.

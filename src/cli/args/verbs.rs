@@ -295,8 +295,8 @@ pub struct ResumeArgs {
     /// unfinished]
     ///
     /// A set has the files of one put with -r, --files-from or --map. Its files are searched for
-    /// again, and those that are not uploaded are sent. A set with --force, or whose list was
-    /// standard input, cannot be continued: run its command again.
+    /// again, and those that are not uploaded are sent. A set whose list was standard input cannot
+    /// be continued: run its command again.
     #[arg(value_name = "ID|FILE|DIR", value_hint = ValueHint::AnyPath)]
     pub uploads: Vec<OsString>,
     /// Continue uploads to this backend only [default: uploads to any backend]
@@ -313,8 +313,8 @@ pub struct ResumeArgs {
 pub struct ListArgs {
     /// List the uploads of these sets, by id or by directory [default: all sets and uploads]
     ///
-    /// A set has the files of one put with -r, --files-from or --map. Without an argument, one line
-    /// is printed for each set, and its uploads have none.
+    /// A set has the files of one put with -r, --files-from or --map. Without an argument and
+    /// without --all, one line is printed for each unfinished set, and its uploads have none.
     #[arg(value_name = "SET|DIR", value_hint = ValueHint::DirPath)]
     pub sets: Vec<OsString>,
     /// List finished sets and uploads too
@@ -378,10 +378,9 @@ pub struct StatusArgs {
 #[derive(Args)]
 #[command(after_help = ABORT_EXAMPLES)]
 pub struct AbortArgs {
-    /// The uploads to end, by upload id or by file
+    /// The uploads to abort, by upload id or by file; or sets, by id or by directory
     ///
-    /// upload abort also takes a set, by its id or its directory: its unfinished uploads are
-    /// aborted, and it is removed from the journal.
+    /// The unfinished uploads of a set are aborted, and the set is removed from the journal.
     #[arg(required = true, value_name = "ID|FILE|DIR", value_hint = ValueHint::AnyPath)]
     pub uploads: Vec<OsString>,
     /// The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]

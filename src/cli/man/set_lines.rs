@@ -76,6 +76,11 @@ pub const SET: LineDoc = LineDoc {
             "number of files that are uploaded or left out",
         ),
         F("done_bytes", "integer", "bytes of the uploaded files"),
+        F(
+            "stored_bytes",
+            "integer",
+            "bytes of all its files that the store has, also of unfinished uploads",
+        ),
         F("failed_files", "integer", "number of files that failed"),
         F("created_at", "string", "time of the last put"),
     ],

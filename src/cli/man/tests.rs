@@ -9,7 +9,7 @@ use super::json_lines::{EVENTS, RECEIPT};
 use super::line_doc::FieldDoc;
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
-use crate::event::{Event, Phase, to_json_line};
+use crate::event::{Event, OtherSources, Phase, to_json_line};
 use upload_types::wire::{Proof, Receipt};
 use upload_types::{Checksum, PartNumber, Sha256};
 
@@ -90,6 +90,7 @@ fn events_of_progress() -> Vec<Event> {
             is_complete: true,
             set: None,
             destination: None,
+            others: OtherSources::default(),
         },
         Event::Skipped {
             path: path.clone(),

@@ -55,6 +55,7 @@ impl Case {
             on_change,
             if_gone: IfGone::Fail,
             file_set: None,
+            begun_since: None,
         })
     }
 }
