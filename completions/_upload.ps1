@@ -72,6 +72,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--if-changed', '--if-changed', [CompletionResultType]::ParameterName, 'What to do if a file changes during its upload')
             [CompletionResult]::new('--expected-size', '--expected-size', [CompletionResultType]::ParameterName, 'The size that a stream will perhaps have; only a hint')
             [CompletionResult]::new('--buffer', '--buffer', [CompletionResultType]::ParameterName, 'The memory for parts of a stream that are not stored yet [default: 48MiB]')
+            [CompletionResult]::new('--spool', '--spool', [CompletionResultType]::ParameterName, 'Keep parts for which there is no memory in a file in this directory')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Parts in flight of all files together, 1 to 256, or auto [default: auto]')
             [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]')
             [CompletionResult]::new('--receipt', '--receipt', [CompletionResultType]::ParameterName, 'Write the receipts of completed uploads to this file, as JSON lines')

@@ -68,6 +68,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --if-changed 'What to do if a file changes during its upload'
             cand --expected-size 'The size that a stream will perhaps have; only a hint'
             cand --buffer 'The memory for parts of a stream that are not stored yet [default: 48MiB]'
+            cand --spool 'Keep parts for which there is no memory in a file in this directory'
             cand --jobs 'Parts in flight of all files together, 1 to 256, or auto [default: auto]'
             cand --limit-rate 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]'
             cand --receipt 'Write the receipts of completed uploads to this file, as JSON lines'

@@ -78,6 +78,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'Wha
 restart\t'Begin again with the new content, at most 3 times'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l expected-size -d 'The size that a stream will perhaps have; only a hint' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l buffer -d 'The memory for parts of a stream that are not stored yet [default: 48MiB]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l spool -d 'Keep parts for which there is no memory in a file in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F

@@ -19,7 +19,7 @@ use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings};
 use crate::event::STREAM_PATH;
-use crate::source::standard_input;
+use crate::source::{Spool, standard_input};
 use crate::transfer::{
     self, IfGone, NameOrigin, OnChange, PutRequest, StreamInput, StreamPut, TypeOrigin,
 };
@@ -176,6 +176,7 @@ fn stream(
         expected_size: flags.expected_size,
         min_size: min_size.unwrap_or(u64::from(!flags.allow_empty)),
         buffer: flags.buffer.unwrap_or(DEFAULT_BUFFER_BYTES),
+        spool: flags.spool.as_deref().map(Spool::create).transpose()?,
     })
 }
 

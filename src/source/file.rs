@@ -102,6 +102,15 @@ impl SourceFile {
         })
     }
 
+    /// A file in which other code of this process keeps parts. It has no version.
+    pub(super) fn spooled(file: fs::File, directory: &Path) -> Self {
+        Self {
+            handle: Arc::new(file),
+            path: directory.into(),
+            version: FileVersion::NONE,
+        }
+    }
+
     /// The absolute path at which it was opened, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {

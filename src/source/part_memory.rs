@@ -1,7 +1,7 @@
 //! The memory for the parts of a stream that are not stored yet. Its limit is what makes the
 //! producer of the stream wait.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use upload_types::sync::lock;
@@ -41,18 +41,29 @@ impl PartMemory {
     /// A buffer for a part of `len` bytes. Waits until there is room for it. Returns `None` after
     /// [`PartMemory::close`].
     pub fn take(&self, len: usize) -> Option<PartBuffer> {
-        let bytes = len as u64;
-        let has_no_room = |state: &mut State| {
-            let used = state.used.saturating_add(bytes);
-            let limit = self.0.limit.max(bytes.saturating_mul(2));
-            !state.is_closed && used > limit
-        };
         let state = lock(&self.0.state);
-        let waited = self.0.changed.wait_while(state, has_no_room);
-        let mut state = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        if state.is_closed {
-            return None;
-        }
+        let waited = self.0.changed.wait_while(state, |state| {
+            !state.is_closed && !self.has_room(state, len)
+        });
+        let state = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        (!state.is_closed).then(|| self.buffer(state, len))
+    }
+
+    /// As [`PartMemory::take`], but returns `None` at once if there is no room.
+    pub fn take_now(&self, len: usize) -> Option<PartBuffer> {
+        let state = lock(&self.0.state);
+        let has_room = !state.is_closed && self.has_room(&state, len);
+        has_room.then(|| self.buffer(state, len))
+    }
+
+    fn has_room(&self, state: &State, len: usize) -> bool {
+        let bytes = len as u64;
+        let limit = self.0.limit.max(bytes.saturating_mul(2));
+        state.used.saturating_add(bytes) <= limit
+    }
+
+    fn buffer(&self, mut state: MutexGuard<'_, State>, len: usize) -> PartBuffer {
+        let bytes = len as u64;
         state.used = state.used.saturating_add(bytes);
         let spare = state.spare.pop().filter(|spare| spare.len() == len);
         if spare.is_none() {
@@ -60,11 +71,16 @@ impl PartMemory {
             state.spare.clear();
         }
         drop(state);
-        Some(PartBuffer {
+        PartBuffer {
             bytes: spare.unwrap_or_else(|| vec![0; len]),
             filled: 0,
             memory: self.clone(),
-        })
+        }
+    }
+
+    /// Whether the run has ended.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.0.state).is_closed
     }
 
     /// Ends every wait for room.

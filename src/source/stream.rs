@@ -1,7 +1,7 @@
 //! Streams: standard input, or the output of a command. They are read once, in order, on a thread
 //! of their own, and cut into parts while they are read.
 //!
-//! Not here: the command (`producer`), and the memory of the parts (`part_memory`).
+//! Not here: the command (`producer`), and the memory of the parts (`part_memory`, `spool`).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::file::{Digests, READ_BYTES, WithMd5};
 use super::part_memory::{PartBuffer, PartMemory};
+use super::spool::{Spool, SpooledPart};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::schedule::Schedule;
 use upload_types::wire::Limits;
@@ -29,8 +30,31 @@ const WOULD_BLOCK_WAIT: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct StreamPart {
     pub number: PartNumber,
-    pub bytes: Bytes,
+    pub bytes: PartBytes,
     pub digests: Digests,
+}
+
+/// The bytes of a part.
+#[derive(Debug)]
+pub enum PartBytes {
+    Memory(Bytes),
+    Spooled(SpooledPart),
+}
+
+impl PartBytes {
+    /// Their number.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Spooled(part) => part.range().len,
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The end of a stream.
@@ -52,6 +76,8 @@ pub struct StreamReading {
     pub schedule: Schedule,
     pub limits: Limits,
     pub memory: PartMemory,
+    /// Takes the parts for which there is no memory.
+    pub spool: Option<Spool>,
     pub md5: WithMd5,
     /// Counts the bytes that were read.
     pub read: Arc<AtomicU64>,
@@ -97,7 +123,7 @@ pub fn empty_stream(md5: WithMd5) -> mpsc::UnboundedReceiver<Result<StreamItem>>
     let md5 = (md5 == WithMd5::Yes).then(|| Md5::new(Md5Hasher::new().finalize().into()));
     let part = StreamPart {
         number: PartNumber::FIRST,
-        bytes: Bytes::new(),
+        bytes: PartBytes::Memory(Bytes::new()),
         digests: Digests { sha256, md5 },
     };
     let end = StreamEnd { size: 0, sha256 };
@@ -132,28 +158,67 @@ impl StreamReading {
                 };
             }
             let len = usize::try_from(len).map_err(|_| too_large(capacity))?;
-            let Some(mut buffer) = self.memory.take(len) else {
+            let Some((bytes, digests)) = self.read_part(&mut input, len, &mut whole)? else {
                 return Ok(None);
             };
-            let digests = self.fill(&mut input, &mut buffer, &mut whole)?;
-            let filled = buffer.filled();
+            let filled = bytes.len();
             if filled == 0 {
                 break;
             }
-            size += filled as u64;
+            size += filled;
             let part = StreamPart {
                 number,
-                bytes: buffer.into_bytes(),
+                bytes,
                 digests,
             };
             if !on_part(part) {
                 return Ok(None);
             }
-            if filled < len {
+            if filled < len as u64 {
                 break;
             }
         }
         Ok(Some(end(size, whole)))
+    }
+
+    /// Reads a part of at most `len` bytes: into memory if there is room, or else into the spool.
+    /// Returns `None` if nothing takes the parts any more.
+    fn read_part(
+        &self,
+        input: &mut impl Read,
+        len: usize,
+        whole: &mut Sha256Hasher,
+    ) -> Result<Option<(PartBytes, Digests)>> {
+        let buffer = match &self.spool {
+            None => self.memory.take(len),
+            Some(_) => self.memory.take_now(len),
+        };
+        let mut hashers = PartHashers::new(self.md5);
+        if let Some(mut buffer) = buffer {
+            self.fill(input, &mut buffer, &mut hashers, whole)?;
+            let bytes = PartBytes::Memory(buffer.into_bytes());
+            return Ok(Some((bytes, hashers.digests())));
+        }
+        let Some(spool) = self.spool.as_ref().filter(|_| !self.memory.is_closed()) else {
+            return Ok(None);
+        };
+        let mut part = spool.reserve(len as u64);
+        let mut piece = vec![0; READ_BYTES];
+        let mut left = len;
+        while left > 0 {
+            let room = left.min(READ_BYTES);
+            let read = read(input, &mut piece[..room])?;
+            if read == 0 {
+                break;
+            }
+            let bytes = &piece[..read];
+            hashers.update(bytes);
+            whole.update(bytes);
+            part.write(bytes)?;
+            left -= read;
+            self.read.fetch_add(read as u64, Ordering::Relaxed);
+        }
+        Ok(Some((PartBytes::Spooled(part), hashers.digests())))
     }
 
     /// Reads until the buffer is full or the stream ends.
@@ -161,31 +226,52 @@ impl StreamReading {
         &self,
         input: &mut impl Read,
         buffer: &mut PartBuffer,
+        hashers: &mut PartHashers,
         whole: &mut Sha256Hasher,
-    ) -> Result<Digests> {
-        let mut sha256 = Sha256Hasher::new();
-        let mut md5 = (self.md5 == WithMd5::Yes).then(Md5Hasher::new);
+    ) -> Result<()> {
         loop {
             let room = buffer.room(READ_BYTES);
             if room.is_empty() {
-                break;
+                return Ok(());
             }
             let len = read(input, room)?;
             if len == 0 {
-                break;
+                return Ok(());
             }
             let bytes = buffer.fill(len);
-            sha256.update(bytes);
+            hashers.update(bytes);
             whole.update(bytes);
-            if let Some(md5) = &mut md5 {
-                md5.update(bytes);
-            }
             self.read.fetch_add(len as u64, Ordering::Relaxed);
         }
-        Ok(Digests {
-            sha256: Sha256::new(sha256.finalize().into()),
-            md5: md5.map(|md5| Md5::new(md5.finalize().into())),
-        })
+    }
+}
+
+/// Computes the digests of a part.
+struct PartHashers {
+    sha256: Sha256Hasher,
+    md5: Option<Md5Hasher>,
+}
+
+impl PartHashers {
+    fn new(md5: WithMd5) -> Self {
+        Self {
+            sha256: Sha256Hasher::new(),
+            md5: (md5 == WithMd5::Yes).then(Md5Hasher::new),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+    }
+
+    fn digests(self) -> Digests {
+        Digests {
+            sha256: Sha256::new(self.sha256.finalize().into()),
+            md5: self.md5.map(|md5| Md5::new(md5.finalize().into())),
+        }
     }
 }
 
@@ -232,14 +318,18 @@ mod tests {
                 ..Limits::S3
             },
             memory: PartMemory::new(1000),
+            spool: None,
             md5: WithMd5::No,
             read: Arc::default(),
         };
         let mut parts = Vec::new();
         let end = reading.read_all(input, |part| {
-            assert_eq!(part.digests.sha256, Sha256::of(&part.bytes));
+            let PartBytes::Memory(bytes) = &part.bytes else {
+                panic!("there is memory")
+            };
+            assert_eq!(part.digests.sha256, Sha256::of(bytes));
             assert_eq!(part.number.get() as usize, parts.len() + 1);
-            parts.push(part.bytes.to_vec());
+            parts.push(bytes.to_vec());
             true
         })?;
         Ok((parts, end.unwrap()))
@@ -276,6 +366,42 @@ mod tests {
                 (end.size, end.sha256),
                 (u64::from(size), Sha256::of(&bytes))
             );
+        }
+    }
+
+    #[test]
+    fn parts_without_room_in_memory_are_spooled() {
+        let directory = tempfile::tempdir().unwrap();
+        let reading = StreamReading {
+            schedule: Schedule::pinned(100_000, None).unwrap(),
+            limits: Limits::S3,
+            memory: PartMemory::new(0),
+            spool: Some(Spool::create(directory.path()).unwrap()),
+            md5: WithMd5::Yes,
+            read: Arc::default(),
+        };
+        let bytes: Vec<u8> = (0..=250).cycle().take(450_000).collect();
+        let mut parts = Vec::new();
+        let end = reading.read_all(&bytes[..], |part| {
+            parts.push(part);
+            true
+        });
+        assert_eq!(end.unwrap().unwrap().sha256, Sha256::of(&bytes));
+        // Two parts are in memory in any case.
+        let spooled = |part: &StreamPart| matches!(part.bytes, PartBytes::Spooled(_));
+        let is_spooled: Vec<bool> = parts.iter().map(spooled).collect();
+        assert_eq!(is_spooled, [false, false, true, true, true]);
+        for (part, expected) in parts.iter().zip(bytes.chunks(100_000)) {
+            assert_eq!(part.digests.sha256, Sha256::of(expected));
+            assert_eq!(part.bytes.len(), expected.len() as u64);
+            assert!(part.digests.md5.is_some());
+            if let PartBytes::Spooled(part) = &part.bytes {
+                let mut read = vec![0; expected.len()];
+                part.file()
+                    .read_exact_at(&mut read, part.range().start)
+                    .unwrap();
+                assert!(read == expected);
+            }
         }
     }
 

@@ -80,6 +80,7 @@ mod slow_readers;
 mod source_changes;
 mod source_changes_by_stage;
 mod source_watch;
+mod spool;
 mod store_faults;
 mod stored_headers;
 mod stored_objects;

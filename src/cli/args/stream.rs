@@ -1,6 +1,8 @@
 //! The flags of `put` for streams: standard input, or the output of a command.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 
 use crate::cli::parse;
 
@@ -28,6 +30,14 @@ pub struct StreamArgs {
     /// have 8MiB at first, 64MiB after 56GiB, and 512MiB after 504GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub buffer: Option<u64>,
+    /// Keep parts for which there is no memory in a file in this directory
+    ///
+    /// The producer of the stream then never waits for the network, also during an outage (see
+    /// --give-up-after). The file takes the space of the parts that are not stored yet, and has no
+    /// name: nothing of it stays after the end of the program. While the disk is full, the producer
+    /// waits.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub spool: Option<PathBuf>,
 }
 
 impl StreamArgs {
@@ -39,6 +49,7 @@ impl StreamArgs {
             (self.expected_size.is_some(), "--expected-size"),
             (self.allow_empty, "--allow-empty"),
             (self.buffer.is_some(), "--buffer"),
+            (self.spool.is_some(), "--spool"),
         ]
         .into_iter()
         .find_map(|(is_given, flag)| is_given.then_some(flag))

@@ -114,7 +114,7 @@ impl StreamRun<'_> {
             return Ok(());
         };
         let (number, sha256) = (part.number, part.digests.sha256);
-        let size = part.bytes.len() as u64;
+        let size = part.bytes.len();
         if let Some(etag) = self.stored_etag(&part) {
             let spec = spec(&part);
             self.summary.bytes_skipped += size;
@@ -153,7 +153,7 @@ impl StreamRun<'_> {
             None => recorded.etag.as_ref() == Some(&stored.etag),
         };
         let is_same = is_same && recorded.sha256 == sha256;
-        (is_same && stored.size == part.bytes.len() as u64).then(|| stored.etag.clone())
+        (is_same && stored.size == part.bytes.len()).then(|| stored.etag.clone())
     }
 
     fn start_sending(&mut self, flight: &mut InFlight) {
@@ -327,7 +327,7 @@ impl StreamRun<'_> {
 fn spec(part: &StreamPart) -> PartSpec {
     PartSpec {
         number: part.number,
-        size: part.bytes.len() as u64,
+        size: part.bytes.len(),
         sha256: part.digests.sha256,
         md5: part.digests.md5,
     }

@@ -7,6 +7,7 @@ use upload_types::error::Result;
 use upload_types::schedule::Schedule;
 use upload_types::wire::Limits;
 
+use crate::source::Spool;
 use crate::transfer::options::PutRequest;
 use crate::transfer::plan_error::plan_error;
 
@@ -22,6 +23,8 @@ pub struct StreamPut {
     pub min_size: u64,
     /// The memory for parts that are not stored yet, in bytes.
     pub buffer: u64,
+    /// Takes the parts for which there is no memory.
+    pub spool: Option<Spool>,
 }
 
 #[derive(Debug)]

@@ -150,6 +150,7 @@ impl<'a> StreamRun<'a> {
             schedule,
             limits: self.info.limits,
             memory: memory.clone(),
+            spool: stream.spool,
             md5: self.with_md5(),
             read: Arc::clone(&self.read),
         };

@@ -1,10 +1,10 @@
-//! A task that sends one part from memory: sign and PUT, until the store has acknowledged it.
+//! A task that sends one part, from memory or from the spool: sign and PUT, until the store has
+//! acknowledged it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use upload_types::error::{Error, Kind, Result};
@@ -12,6 +12,7 @@ use upload_types::wire::{PartSpec, SignedPart};
 use upload_types::{ByteRange, ETag, PartNumber, UploadId};
 
 use crate::backend::{Backend, PartSource, PartUpload, PutOutcome, SignReason};
+use crate::source::PartBytes;
 use crate::transfer::retry::{self, Attempt, Failures, Verdict};
 
 /// A part to send, with the lease under which it is signed.
@@ -20,7 +21,7 @@ pub struct PartToSend {
     pub id: UploadId,
     pub epoch: u64,
     pub spec: PartSpec,
-    pub bytes: Bytes,
+    pub bytes: PartBytes,
     /// The most parts that the backend permits.
     pub max_parts: u32,
     /// The bytes of the attempt under way that the network has accepted.
@@ -61,12 +62,21 @@ impl PartToSend {
                 Ok(SignedPart::Stored { stored, .. }) => return Ok(self.sent(stored.etag, since)),
                 Ok(SignedPart::Put(signed)) => {
                     self.sent.store(0, Ordering::Relaxed);
-                    let len = self.spec.size;
+                    let (source, range) = match &self.bytes {
+                        PartBytes::Memory(bytes) => {
+                            let len = self.spec.size;
+                            let range = ByteRange { start: 0, len };
+                            (PartSource::Memory(bytes.clone()), range)
+                        }
+                        PartBytes::Spooled(part) => {
+                            (PartSource::File(part.file().clone()), part.range())
+                        }
+                    };
                     let part = PartUpload {
                         signed,
                         signed_at: since,
-                        source: PartSource::Memory(self.bytes.clone()),
-                        range: ByteRange { start: 0, len },
+                        source,
+                        range,
                         sha256: self.spec.sha256,
                         sent: Arc::clone(&self.sent),
                     };
