@@ -467,7 +467,7 @@ _upload() {
                     return 0
                     ;;
                 --if-exists)
-                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "same fail overwrite skip update" -- "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -981,7 +981,7 @@ _upload() {
                     return 0
                     ;;
                 --if-exists)
-                    COMPREPLY=($(compgen -W "same fail overwrite skip" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "same fail overwrite skip update" -- "${cur}"))
                     return 0
                     ;;
                 --part-size)

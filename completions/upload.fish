@@ -60,10 +60,11 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l key -d 'The key of
 complete -c upload -n "__fish_upload_using_subcommand put" -l prefix -d 'Put each object at this prefix, a slash, and the name of its file' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l key-style -d 'The key without --key and --prefix [default: name for s3://, otherwise uuid]' -r -f -a "name\t'The name of the file'
 uuid\t'The backend makes a new key for each upload'"
-complete -c upload -n "__fish_upload_using_subcommand put" -l if-exists -d 'What to do if there is an object at the key already [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded, another one is exit code 77'
+complete -c upload -n "__fish_upload_using_subcommand put" -l if-exists -d 'What to do if there is an object at the key already [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded; another one, or another value of a named attribute, is exit code 77'
 fail\t'Exit with code 77'
 overwrite\t'Replace it'
-skip\t'Leave the file out, and exit with code 0'"
+skip\t'Leave the file out, and exit with code 0'
+update\t'Compare it with the file: replace it if its content, or a named attribute, differs'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
@@ -363,10 +364,11 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As 
 complete -c upload -n "__fish_upload_using_subcommand config" -l part-size -d 'As for put' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l key-style -d 'As for put [default: name for s3://, otherwise uuid]' -r -f -a "name\t'The name of the file'
 uuid\t'The backend makes a new key for each upload'"
-complete -c upload -n "__fish_upload_using_subcommand config" -l if-exists -d 'As for put [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded, another one is exit code 77'
+complete -c upload -n "__fish_upload_using_subcommand config" -l if-exists -d 'As for put [default: same]' -r -f -a "same\t'Compare it with the file: the same content is already uploaded; another one, or another value of a named attribute, is exit code 77'
 fail\t'Exit with code 77'
 overwrite\t'Replace it'
-skip\t'Leave the file out, and exit with code 0'"
+skip\t'Leave the file out, and exit with code 0'
+update\t'Compare it with the file: replace it if its content, or a named attribute, differs'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for put [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l limit-rate -d 'As for put [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put [default: never at a terminal, otherwise 15m]' -r

@@ -24,6 +24,7 @@ use crate::transfer::{
     self, IfGone, NameOrigin, OnChange, PutRequest, StreamInput, StreamPut, TypeOrigin,
 };
 use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::IfExists;
 
 /// The memory for parts. With it, the process takes less than 96 MiB.
 const DEFAULT_BUFFER_BYTES: u64 = 48 << 20;
@@ -162,7 +163,11 @@ fn stream(
         // The bytes of a stream are unknown before it is read.
         force: true,
         key: None,
-        if_exists: options.if_exists,
+        // A stream cannot be compared before it is sent.
+        if_exists: match options.if_exists {
+            IfExists::Update => IfExists::Overwrite,
+            rule => rule,
+        },
         on_change: OnChange::Fail,
         if_gone: IfGone::Fail,
         file_set: None,

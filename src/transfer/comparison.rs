@@ -271,6 +271,7 @@ mod tests {
             part_size: None,
             part_sizes: Vec::new(),
             modified: None,
+            differs: Vec::new(),
             upload: None,
             location: "s3://media/in/app.tar".into(),
         }

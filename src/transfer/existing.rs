@@ -16,12 +16,15 @@ use super::blocked::Earlier;
 use super::comparison::{Comparison, Cut, Facts, Verdict, hash_ranges, receipt_of_existing};
 use super::deadline::WaitingFor;
 use super::engine::{Engine, Next};
-use super::options::OnChange;
+use super::options::{OnChange, PutRequest, TypeOrigin};
 use super::task::{SourceDigests, UploadResult};
 use super::wait_ready::VerifiedUpload;
 use crate::backend::EXISTS_HINT;
 use crate::event::Event;
 use crate::journal::{Record, State};
+
+/// The name of the content type among the differences of an object.
+const CONTENT_TYPE: &str = "content-type";
 
 impl Engine<'_> {
     /// The backend did not begin or complete an upload, because an object is at its key.
@@ -49,15 +52,16 @@ impl Engine<'_> {
                 let what = format!("exists in the store already{}", uploaded(&existing));
                 Err(exists(upload, &what))
             }
-            IfExists::Same | IfExists::Overwrite => match Comparison::with(&existing, &upload.plan)
-            {
-                Comparison::Parts(_) => {
-                    upload.existing = Some(Box::new(existing));
-                    self.move_to(upload, Stage::Comparing)
+            IfExists::Same | IfExists::Update | IfExists::Overwrite => {
+                match Comparison::with(&existing, &upload.plan) {
+                    Comparison::Parts(_) => {
+                        upload.existing = Some(Box::new(existing));
+                        self.move_to(upload, Stage::Comparing)
+                    }
+                    Comparison::OtherSize => self.other_content(upload, &existing),
+                    Comparison::Impossible => self.unknown_content(upload),
                 }
-                Comparison::OtherSize => self.other_content(upload, &existing),
-                Comparison::Impossible => self.unknown_content(upload),
-            },
+            }
         }
     }
 
@@ -140,6 +144,9 @@ impl Engine<'_> {
         let checksum = existing.checksum.as_ref();
         let verdict = checksum.map(|checksum| cut.verdict(checksum, &digests.parts));
         match verdict {
+            Some(Verdict::Same) if has_other_attributes(&upload.put, &existing) => {
+                self.other_attributes(upload, &existing)
+            }
             Some(Verdict::Same) => {
                 let facts = Facts {
                     backend: &self.options.backend,
@@ -209,11 +216,32 @@ impl Engine<'_> {
         true
     }
 
+    fn other_attributes(
+        &mut self,
+        upload: &mut ActiveUpload,
+        existing: &ExistingObject,
+    ) -> Result<Next> {
+        if upload.put.if_exists == IfExists::Update {
+            return Ok(replace(upload));
+        }
+        self.abandon(upload);
+        let names = other_attributes(&upload.put, existing).collect::<Vec<_>>();
+        let what = format!(
+            "exists in the store with the same content and other attributes ({}){}",
+            names.join(", "),
+            uploaded(existing)
+        );
+        Err(exists(upload, &what))
+    }
+
     fn other_content(
         &mut self,
         upload: &mut ActiveUpload,
         existing: &ExistingObject,
     ) -> Result<Next> {
+        if upload.put.if_exists == IfExists::Update {
+            return Ok(replace(upload));
+        }
         self.abandon(upload);
         if upload.put.if_exists == IfExists::Overwrite {
             let what = format!(
@@ -231,6 +259,9 @@ impl Engine<'_> {
     }
 
     fn unknown_content(&mut self, upload: &mut ActiveUpload) -> Result<Next> {
+        if upload.put.if_exists == IfExists::Update {
+            return Ok(replace(upload));
+        }
         self.abandon(upload);
         let what = "exists in the store, and its content cannot be compared: the store has no \
                     SHA-256 of it, or does not report its parts";
@@ -273,6 +304,27 @@ impl Engine<'_> {
         self.committer
             .emit(Event::kept(upload.item, upload.path(), existing));
     }
+}
+
+/// Begins again, with an upload that replaces the object at its key.
+fn replace(upload: &mut ActiveUpload) -> Next {
+    upload.put.if_exists = IfExists::Overwrite;
+    Next::Restart
+}
+
+/// The names of what the user requests and the object at the key does not have.
+fn other_attributes<'a>(
+    put: &'a PutRequest,
+    existing: &'a ExistingObject,
+) -> impl Iterator<Item = &'a str> {
+    let differs = existing.differs.iter().map(String::as_str);
+    // A content type that was guessed is no request.
+    let has_type = put.type_origin == TypeOrigin::Requested;
+    differs.filter(move |name| has_type || *name != CONTENT_TYPE)
+}
+
+fn has_other_attributes(put: &PutRequest, existing: &ExistingObject) -> bool {
+    other_attributes(put, existing).next().is_some()
 }
 
 /// How the object at the key of an upload was cut. `None` if it cannot be compared.

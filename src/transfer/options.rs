@@ -96,7 +96,8 @@ impl PutRequest {
         };
         // The other rules differ only in what follows if an object is there.
         let may_replace = intent.if_exists == Some(IfExists::Overwrite);
-        let has_rule = !may_replace || self.if_exists == IfExists::Overwrite;
+        let may_now = matches!(self.if_exists, IfExists::Overwrite | IfExists::Update);
+        let has_rule = !may_replace || may_now;
         has_rule
             && has_type
             && (self.metadata.is_empty() || intent.metadata == self.metadata)

@@ -431,7 +431,7 @@ mod tests {
         let choose = |earlier, now| choose(&[begun(earlier)], &VERSION, &put(now));
         for rule in IfExists::ALL {
             let expected = match rule {
-                IfExists::Overwrite => Choice::Continue(0),
+                IfExists::Overwrite | IfExists::Update => Choice::Continue(0),
                 _ => Choice::Replace(0),
             };
             assert_eq!(choose(IfExists::Overwrite, rule), expected, "{rule:?}");

@@ -47,6 +47,7 @@ mod misreported_sources;
 mod moved_sources;
 mod network;
 mod object_metadata;
+mod object_updates;
 mod operators_networks;
 mod orphans;
 mod output;

@@ -44,6 +44,8 @@ Examples:
     upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
   Choose headers and tags of the object:
     upload put site.css --cache-control 'max-age=3600, public' --tag team=web
+  Upload a web site, and replace the objects that differ:
+    upload put -r site/. s3://media/web/ --if-exists update
   Upload a directory, and later what is new or changed in it:
     upload put -r card --exclude-junk --backend s3://media/in
   Upload the files that a list names, one in each line:
@@ -258,7 +260,8 @@ impl KeyStyle {
 /// What to do about an object at the key of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum IfExists {
-    /// Compare it with the file: the same content is already uploaded, another one is exit code 77
+    /// Compare it with the file: the same content is already uploaded; another one, or another
+    /// value of a named attribute, is exit code 77
     Same,
     /// Exit with code 77
     Fail,
@@ -266,6 +269,8 @@ pub enum IfExists {
     Overwrite,
     /// Leave the file out, and exit with code 0
     Skip,
+    /// Compare it with the file: replace it if its content, or a named attribute, differs
+    Update,
 }
 
 impl IfExists {
@@ -275,6 +280,7 @@ impl IfExists {
             Self::Fail => "fail",
             Self::Overwrite => "overwrite",
             Self::Skip => "skip",
+            Self::Update => "update",
         }
     }
 
@@ -283,7 +289,7 @@ impl IfExists {
     /// # Errors
     /// The texts that are accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |_| "it must be same, fail, overwrite or skip".to_owned();
+        let wrong = |_| "it must be same, fail, overwrite, skip or update".to_owned();
         Self::from_str(text, false).map_err(wrong)
     }
 }

@@ -276,6 +276,7 @@ fn exists_rule(rule: args::IfExists) -> IfExists {
         args::IfExists::Fail => IfExists::Fail,
         args::IfExists::Overwrite => IfExists::Overwrite,
         args::IfExists::Skip => IfExists::Skip,
+        args::IfExists::Update => IfExists::Update,
     }
 }
 

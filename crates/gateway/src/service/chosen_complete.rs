@@ -9,11 +9,12 @@ use super::completion_outcome::{
     CompletionOutcome, ForeignObject, ObjectCheck, outcome_at_chosen_key,
 };
 use super::lifecycle::is_gone;
+use super::new_upload::without_mtime;
 use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::ledger::{ChosenKey, TransitionOutcome, Upload};
 use crate::problem::{Refusal, ledger_failed};
-use upload_s3::{Fault, Head, WriteCondition};
+use upload_s3::{Fault, Head, NewObject, WriteCondition};
 use upload_types::ETag;
 use upload_types::wire::{Code, CompleteRequest, UploadState};
 
@@ -107,8 +108,14 @@ impl Service {
             let detail = "a late request of an ended upload has created an object at this key";
             return Err(Refusal::with_detail(Code::Gone, detail));
         }
+        let metadata = without_mtime(&upload.metadata);
+        let wanted = NewObject {
+            name: "",
+            metadata: &metadata,
+            ..upload.new_object()
+        };
         let existing = self
-            .describe_existing(&owner, &upload.key, &object, creator.as_ref())
+            .describe_existing(&owner, &upload.key, &object, (&wanted, creator.as_ref()))
             .await?;
         Err(Refusal::exists(existing))
     }

@@ -20,7 +20,7 @@ use crate::hooks::OnReject;
 use crate::key_patterns::{self, ClientKeys, KeyError, MADE_KEYS_FOLDER};
 use crate::ledger::{BeginRefusal, ChosenKey, NewUpload, Upload};
 use crate::problem::{Refusal, ledger_failed, store_failed, store_rejected};
-use upload_s3::{Fault, Head};
+use upload_s3::{Fault, Head, NewObject};
 use upload_types::sync::lock;
 use upload_types::wire::{BeginRequest, Code, IfExists, UploadState};
 use upload_types::{ETag, Key};
@@ -174,7 +174,7 @@ impl Service {
                     self.free_key(open).await?;
                     continue;
                 }
-                (None, None) => match self.look_at_key(owner, requested).await? {
+                (None, None) => match self.look_at_key(owner, requested, &request).await? {
                     Look::Free(chosen) => Some(chosen),
                     Look::Changed => continue,
                 },
@@ -241,7 +241,12 @@ impl Service {
     }
 
     /// Looks for an object at the key, and decides whether the upload may begin.
-    async fn look_at_key(&self, owner: &Owner, requested: &RequestedKey) -> Result<Look, Refusal> {
+    async fn look_at_key(
+        &self,
+        owner: &Owner,
+        requested: &RequestedKey,
+        request: &BeginRequest,
+    ) -> Result<Look, Refusal> {
         let Some(object) = self.object_at(&requested.key).await? else {
             return Ok(Look::Free(ChosenKey {
                 single_put: self.store.puts_once(),
@@ -268,7 +273,12 @@ impl Service {
         }
         if requested.if_exists != IfExists::Overwrite {
             let existing = self
-                .describe_existing(owner, &requested.key, &object, creator.as_ref())
+                .describe_existing(
+                    owner,
+                    &requested.key,
+                    &object,
+                    (&wanted_object(request), creator.as_ref()),
+                )
                 .await?;
             return Err(Refusal::exists(existing));
         }
@@ -292,5 +302,17 @@ impl Service {
                 _ => refusal,
             }
         })
+    }
+}
+
+/// The properties that a request wants its object to have.
+fn wanted_object(request: &BeginRequest) -> NewObject<'_> {
+    NewObject {
+        content_type: &request.content_type,
+        // Objects of other programs have no names.
+        name: "",
+        token: "",
+        metadata: &request.metadata,
+        attributes: &request.attributes,
     }
 }

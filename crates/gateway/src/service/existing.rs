@@ -10,7 +10,8 @@ use crate::auth::Owner;
 use crate::hooks::Disposal;
 use crate::ledger::Upload;
 use crate::problem::{Refusal, store_failed};
-use upload_s3::{Fault, Head};
+use upload_s3::{Fault, Head, NewObject};
+use upload_types::attributes::Attribute;
 use upload_types::wire::{ExistingObject, UploadState};
 use upload_types::{Checksum, Key};
 
@@ -66,8 +67,8 @@ impl Service {
         Ok(Leftover::Removed)
     }
 
-    /// Describes the object at a key, so that its owner can compare it with a file. `creator` is
-    /// the upload of any owner that has created it.
+    /// Describes the object at a key, so that its owner can compare it with a file and with what
+    /// is wanted. `creator` is the upload of any owner that has created it.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -76,7 +77,7 @@ impl Service {
         owner: &Owner,
         key: &Key,
         object: &Head,
-        creator: Option<&Upload>,
+        (wanted, creator): (&NewObject<'_>, Option<&Upload>),
     ) -> Result<ExistingObject, Refusal> {
         let checksum = whole_checksum(object);
         let count = checksum.as_ref().and_then(Checksum::part_count);
@@ -100,9 +101,23 @@ impl Service {
             part_size,
             part_sizes,
             modified: object.modified,
+            differs: self.differences(object, wanted),
             upload: upload.map(|creator| creator.id.clone()),
             location: self.store.location(key),
         })
+    }
+
+    /// The names of what is wanted and the object does not have.
+    fn differences(&self, object: &Head, wanted: &NewObject<'_>) -> Vec<String> {
+        let found = self.store.header_differences(object, wanted);
+        let mut names = found.attributes;
+        if !found.encryption.is_empty() && wanted.attributes.sse.is_some() {
+            names.push(Attribute::Sse.name().to_owned());
+        }
+        if object.content_type.as_deref() != Some(wanted.content_type) {
+            names.push("content-type".to_owned());
+        }
+        names
     }
 
     /// The size of each part but the last one, or the sizes of all parts if they differ. Both are

@@ -95,6 +95,13 @@ fn with_mtime(
     metadata
 }
 
+/// Metadata without the time at which the source was modified: it says nothing about the content.
+pub fn without_mtime(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut metadata = metadata.clone();
+    metadata.remove(MTIME_KEY);
+    metadata
+}
+
 /// Seconds since 1970, with as many decimals as needed.
 fn seconds(time: Timestamp) -> String {
     let nanoseconds = time.as_nanosecond();

@@ -48,6 +48,10 @@ pub struct ExistingObject {
     /// The finished upload of the same owner that created the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<UploadId>,
+    /// The names of what the request asks for and the object does not have: `content-type`,
+    /// `metadata`, and attributes. Of tags, only the number is compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<String>,
     /// The location of the object: its URL, or `embedded:KEY`.
     pub location: String,
 }

@@ -113,9 +113,9 @@ pub struct BeginRequest {
     pub parts: Option<Vec<PartSpec>>,
 }
 
-/// What to do if there is an object at the key that a client asks for. The gateway answers `same`,
-/// `fail` and `skip` with the error `exists`, which describes the object: the client decides
-/// whether its content is the same.
+/// What to do if there is an object at the key that a client asks for. The gateway answers all but
+/// `overwrite` with the error `exists`, which describes the object: the client decides whether its
+/// content is the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -129,10 +129,18 @@ pub enum IfExists {
     Overwrite,
     /// The upload is left out.
     Skip,
+    /// As `same`; but if the object differs, the client begins again with `overwrite`.
+    Update,
 }
 
 impl IfExists {
-    pub const ALL: [Self; 4] = [Self::Same, Self::Fail, Self::Overwrite, Self::Skip];
+    pub const ALL: [Self; 5] = [
+        Self::Same,
+        Self::Fail,
+        Self::Overwrite,
+        Self::Skip,
+        Self::Update,
+    ];
 
     /// The rule with this name.
     #[must_use]
@@ -148,6 +156,7 @@ impl IfExists {
             Self::Fail => "fail",
             Self::Overwrite => "overwrite",
             Self::Skip => "skip",
+            Self::Update => "update",
         }
     }
 }
