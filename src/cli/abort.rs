@@ -199,7 +199,11 @@ impl Aborter<'_> {
             Err(error)
                 if matches!(
                     error.kind(),
-                    Kind::NotFound | Kind::Gone | Kind::NotAcceptable
+                    Kind::NotFound
+                        | Kind::Gone
+                        | Kind::NotAcceptable
+                        | Kind::Exists
+                        | Kind::KeyInUse(_)
                 ) =>
             {
                 None

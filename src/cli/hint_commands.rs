@@ -16,6 +16,8 @@ pub struct Subject<'a> {
     pub backend: &'a [String],
     /// The flags that choose the key of a put, unless `put` chooses it without flags.
     pub key: &'a [String],
+    /// The flags of a put for the properties of its object.
+    pub object: &'a [String],
     pub file: Option<&'a str>,
     pub upload: Option<&'a str>,
 }
@@ -110,6 +112,9 @@ impl HintCommands {
             |word: &String| ["--key", "--prefix", "--key-style"].contains(&word.as_str());
         if verb == "put" && !words.iter().any(names_key) {
             completed.extend_from_slice(subject.key);
+        }
+        if verb == "put" {
+            completed.extend_from_slice(subject.object);
         }
         // In hints, the other verbs read the journal only.
         if ["put", "resume", "abort", "rm", "cat", "url"].contains(&verb.as_str()) {
@@ -294,6 +299,7 @@ mod tests {
         let subject = Subject {
             backend: &["--backend".to_owned(), "https://up.example".to_owned()],
             key: &["--key".to_owned(), "in/a b".to_owned()],
+            object: &[],
             file: Some("/a b"),
             upload: Some("some-id"),
         };

@@ -4,6 +4,7 @@
 
 use super::hint_commands::{HintCommands, Subject, backend_flags};
 use super::keys::key_flags;
+use super::object_flags::flags_of_intent;
 use crate::journal::Upload;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
@@ -23,6 +24,7 @@ pub fn about_upload(error: Error, upload: &Upload) -> Error {
     let subject = Subject {
         backend: &backend_flags(&intent.backend, intent.s3_service.as_ref()),
         key: &key_flags(&intent.backend, &intent.path, intent.key.as_deref()),
+        object: &flags_of_intent(intent),
         file: Some(&path),
         upload: upload.id.as_ref().map(UploadId::as_str),
     };

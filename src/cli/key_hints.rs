@@ -1,5 +1,5 @@
-//! The keys of sources for the commands in hints: a command that repeats the upload of one source
-//! must choose the same key.
+//! The flags of `put` for the commands in hints: a command that repeats the upload of one source
+//! must choose the same key, and ask for the same object.
 //!
 //! Not here: the rest of a command (`hint_commands`), and the choice of keys (`keys`).
 
@@ -7,27 +7,37 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::keys::key_flags;
+use super::keys::{flags_of_key, key_flags};
+use super::object_flags::flags_of_intent;
 use super::settings::Target;
 use crate::event::Event;
 use crate::transfer::{Item, Items};
 use upload_types::sync::lock;
 
-/// The flags of `put` that choose the key of an item again.
-pub struct KeyFlags {
+/// The flags of `put` that repeat the upload of an item.
+#[derive(Debug, Clone, Default)]
+pub struct PutFlags {
+    /// Those that choose its key, unless `put` chooses it without flags.
+    pub key: Vec<String>,
+    /// Those for the properties of its object.
+    pub object: Vec<String>,
+}
+
+/// The flags of `put` that repeat the upload of each item.
+pub struct ItemFlags {
     /// Of the items of a `put`.
-    shared: Vec<String>,
-    /// Of uploads of the journal, unless `put` chooses their keys without flags.
-    of_uploads: BTreeMap<usize, Vec<String>>,
+    shared: PutFlags,
+    /// Of uploads of the journal.
+    of_uploads: BTreeMap<usize, PutFlags>,
     of_set: KeysByPath,
 }
 
-impl KeyFlags {
+impl ItemFlags {
     pub fn of(
         items: &Items,
         first_item: usize,
         target: &Target,
-        shared: &[String],
+        shared: &PutFlags,
         of_set: KeysByPath,
     ) -> Self {
         let backend = target.name();
@@ -40,11 +50,14 @@ impl KeyFlags {
                 return None;
             };
             let intent = &upload.intent;
-            let flags = key_flags(&backend, &intent.path, intent.key.as_deref());
-            (!flags.is_empty()).then_some((first_item + index, flags))
+            let flags = PutFlags {
+                key: key_flags(&backend, &intent.path, intent.key.as_deref()),
+                object: flags_of_intent(intent),
+            };
+            Some((first_item + index, flags))
         });
         Self {
-            shared: shared.to_vec(),
+            shared: shared.clone(),
             of_uploads: of_uploads.collect(),
             of_set,
         }
@@ -55,8 +68,13 @@ impl KeyFlags {
         self.of_set.end(event)
     }
 
-    pub fn of_item(&self, item: usize) -> &[String] {
-        self.of_uploads.get(&item).unwrap_or(&self.shared)
+    /// The flags of an item. `key` is that of a file of a set.
+    pub fn of_item(&self, item: usize, key: Option<String>) -> PutFlags {
+        let mut flags = self.of_uploads.get(&item).unwrap_or(&self.shared).clone();
+        if let Some(key) = key {
+            flags.key = flags_of_key(&key);
+        }
+        flags
     }
 }
 

@@ -3,13 +3,14 @@
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
 //! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`,
-//!   `key_hints`, `signals`, `rate_signals`, `run_state`, `receipt_file`, `receipt_target`,
-//!   `resource_limits`
+//!   `key_hints`, `object_flags`, `signals`, `rate_signals`, `run_state`, `receipt_file`,
+//!   `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`,
 //!   `session_events`, `session_sets`, `lookup`, `orphans`, `upload_line`, `set_line`,
 //!   `upload_table`, `status_text`, `object_verifier`
-//! - verbs: `put` (`put_stream`, `destination`, `keys`, `selection`, `set_definition`), `resume`,
-//!   `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
+//! - verbs: `put` (`put_stream`, `destination`, `content_types`, `keys`, `selection`,
+//!   `set_definition`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`,
+//!   `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
@@ -23,6 +24,7 @@ mod cat;
 pub mod completions;
 mod config;
 mod config_file;
+mod content_types;
 mod destination;
 mod dispatch;
 mod hint_commands;
@@ -36,6 +38,7 @@ mod log_queue;
 mod lookup;
 pub mod man;
 mod notices;
+mod object_flags;
 mod object_verifier;
 mod orphans;
 mod output;

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 
 use super::args::{IfChanged, PutArgs, SelectionArgs};
 use super::backend_spec::BackendSpec;
+use super::content_types::guessed_type;
 use super::destination;
 use super::hint_commands::HintCommands;
+use super::key_hints::PutFlags;
 use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags};
+use super::object_flags::flags_of_options;
 use super::parse;
 use super::receipt_file::FileIdentity;
 use super::selection::{OwnFiles, Selection, place, working_directory};
@@ -25,16 +28,6 @@ use crate::transfer::{
 use upload_types::error::{Error, Kind, Result};
 use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::wire::BackendInfo;
-
-/// Extensions that `mime_guess` does not know, or has an outdated type for.
-const OWN_TYPES: [(&str, &str); 6] = [
-    ("deb", "application/vnd.debian.binary-package"),
-    ("parquet", "application/vnd.apache.parquet"),
-    ("rpm", "application/x-rpm"),
-    ("tgz", "application/gzip"),
-    ("whl", "application/zip"),
-    ("zst", "application/zstd"),
-];
 
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
@@ -62,9 +55,12 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let lists = read_files(&flags.selection);
     let sources = options.paths.iter().map(PathBuf::as_path).chain(lists);
     let sources = sources.filter_map(FileIdentity::of);
-    session.repeat_key_flags(match puts.as_slice() {
-        [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
-        _ => rule.flags(&target.spec),
+    session.repeat_flags(PutFlags {
+        key: match puts.as_slice() {
+            [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
+            _ => rule.flags(&target.spec),
+        },
+        object: flags_of_options(&options),
     });
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
@@ -260,16 +256,6 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
     }
 }
 
-/// The content type for a file name, by its extension.
-pub(super) fn guessed_type(name: &str) -> &'static str {
-    let (_, extension) = name.rsplit_once('.').unwrap_or_default();
-    let extension = extension.to_ascii_lowercase();
-    let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);
-    own.map(|(_, content_type)| *content_type)
-        .or_else(|| mime_guess::from_path(name).first_raw())
-        .unwrap_or("application/octet-stream")
-}
-
 /// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
 /// not UTF-8, and a longer name than backends accept is cut before its extension.
 fn wire_name(path: &Path) -> String {
@@ -369,20 +355,6 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
 
     use super::*;
-
-    #[test]
-    fn type_is_guessed_from_the_extension() {
-        for (name, content_type) in [
-            ("a.tar.zst", "application/zstd"),
-            ("a.TGZ", "application/gzip"),
-            ("a.tar.gz", "application/gzip"),
-            ("a.mov", "video/quicktime"),
-            ("zst", "application/octet-stream"),
-            ("a.unknown", "application/octet-stream"),
-        ] {
-            assert_eq!(guessed_type(name), content_type, "{name}");
-        }
-    }
 
     #[test]
     fn wire_name_is_text_of_limited_length() {

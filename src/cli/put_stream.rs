@@ -11,10 +11,11 @@ use std::slice;
 
 use super::args::PutArgs;
 use super::backend_spec::BackendSpec;
+use super::content_types::guessed_type;
 use super::destination;
 use super::hint_commands::HintCommands;
+use super::key_hints::PutFlags;
 use super::keys::{self, KeyRule, Sources};
-use super::put::guessed_type;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings};
@@ -30,6 +31,8 @@ use upload_types::wire::IfExists;
 const DEFAULT_BUFFER_BYTES: u64 = 48 << 20;
 const NAME_HINT: &str = "name the object, for example: \
      set -o pipefail; pg_dump db | zstd | upload put - --name db.sql.zst";
+const COMMAND_NAME_HINT: &str = "name the object, and the bucket with --backend: \
+     `upload put --key dumps/db.sql --backend s3://BUCKET --from-command -- pg_dump db`";
 
 /// The stream that a command line names.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +75,10 @@ pub async fn run(
     let receipt = run.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, input)?;
     let size = stream.expected_size.unwrap_or(0);
-    session.repeat_key_flags(rule.flags(&target.spec));
+    session.repeat_flags(PutFlags {
+        key: rule.flags(&target.spec),
+        object: Vec::new(),
+    });
     session.announce([(Path::new(STREAM_PATH), size)]);
     if options.dry_run {
         session.preview_stream(&target, &stream).await;
@@ -143,7 +149,12 @@ fn stream(
     let name = options.name.clone().or_else(|| rule.name());
     let Some(name) = name else {
         let what = "a stream needs a name";
-        return Err(Error::new(Kind::Usage, what).with_hint(NAME_HINT));
+        let hint = if flags.stream.from_command {
+            COMMAND_NAME_HINT
+        } else {
+            NAME_HINT
+        };
+        return Err(Error::new(Kind::Usage, what).with_hint(hint));
     };
     let put = PutRequest {
         path: STREAM_PATH.into(),

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
 use super::hint_commands::HintCommands;
-use super::key_hints::{KeyFlags, KeysByPath};
+use super::key_hints::{ItemFlags, KeysByPath, PutFlags};
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
@@ -25,7 +25,7 @@ use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender, OtherSources};
-use crate::journal::{FileSet, Journal, SetIntent};
+use crate::journal::{FileSet, Journal};
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
@@ -53,8 +53,8 @@ pub struct Session {
     wait: WaitFor,
     sha256: bool,
     is_dry_run: bool,
-    /// The flags of `put` that choose the keys again, for hints.
-    key_flags: Vec<String>,
+    /// The flags of `put` that repeat its uploads, for hints.
+    put_flags: PutFlags,
     set_keys: KeysByPath,
     sets: RunSets,
     commands: HintCommands,
@@ -114,7 +114,7 @@ impl Session {
             wait: transfer.wait,
             sha256: transfer.sha256,
             is_dry_run: false,
-            key_flags: Vec::new(),
+            put_flags: PutFlags::default(),
             set_keys: KeysByPath::default(),
             sets: RunSets::default(),
             commands,
@@ -167,9 +167,9 @@ impl Session {
         self.is_dry_run = true;
     }
 
-    /// The flags of `put` that choose the keys of its files, for the commands in hints.
-    pub fn repeat_key_flags(&mut self, flags: Vec<String>) {
-        self.key_flags = flags;
+    /// The flags of `put` that repeat its uploads, for the commands in hints.
+    pub fn repeat_flags(&mut self, flags: PutFlags) {
+        self.put_flags = flags;
     }
 
     /// The keys of the files of a set, for the commands in hints. The caller adds the key of each
@@ -211,15 +211,10 @@ impl Session {
     /// # Errors
     /// As [`Journal::begin_set`].
     pub fn begin_set(&mut self, target: &Target, definition: &SetDefinition) -> Result<()> {
-        let Some(text) = definition.to_json() else {
+        let Some(intent) = definition.intent(target.name(), target.s3_service()) else {
             return Ok(());
         };
-        let set = self.journal.begin_set(&SetIntent {
-            backend: target.name(),
-            s3_service: target.s3_service(),
-            name: definition.name(),
-            definition: text,
-        })?;
+        let set = self.journal.begin_set(&intent)?;
         self.sets.start(set);
         Ok(())
     }
@@ -280,9 +275,9 @@ impl Session {
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.first_item = self.items;
         let set_keys = self.set_keys.clone();
-        let keys = KeyFlags::of(items, self.first_item, target, &self.key_flags, set_keys);
+        let flags = ItemFlags::of(items, self.first_item, target, &self.put_flags, set_keys);
         let (state, totals) = (&self.state, self.sets.editor());
-        self.sink = completing_hints(&self.events, state, &self.commands, target, keys, totals);
+        self.sink = completing_hints(&self.events, state, &self.commands, target, flags, totals);
         if let Items::Known(items) = items {
             self.items += items.len();
         }

@@ -3,8 +3,7 @@
 //! Not here: the events (`crate::event`), and their reports (`crate::report`).
 
 use super::hint_commands::{HintCommands, Subject, backend_flags};
-use super::key_hints::KeyFlags;
-use super::keys::flags_of_key;
+use super::key_hints::ItemFlags;
 use super::run_state::RunState;
 use super::settings::Target;
 use crate::event::{Event, EventSender};
@@ -23,7 +22,7 @@ pub fn completing_hints(
     state: &RunState,
     commands: &HintCommands,
     target: &Target,
-    keys: KeyFlags,
+    flags: ItemFlags,
     add_totals: impl Fn(&mut Event) + Send + Sync + 'static,
 ) -> EventSender {
     let commands = commands.clone();
@@ -32,7 +31,7 @@ pub fn completing_hints(
     events.editing(move |event| {
         add_totals(event);
         state.record(event);
-        let key = keys.end_in_set(event);
+        let key = flags.end_in_set(event);
         let Event::Failed {
             item,
             upload,
@@ -43,13 +42,11 @@ pub fn completing_hints(
         else {
             return;
         };
-        let key_flags = match key {
-            Some(key) => flags_of_key(&key),
-            None => keys.of_item(*item).to_vec(),
-        };
+        let flags = flags.of_item(*item, key);
         let subject = Subject {
             backend: &backend,
-            key: &key_flags,
+            key: &flags.key,
+            object: &flags.object,
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };

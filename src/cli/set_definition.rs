@@ -11,7 +11,7 @@ use super::args::SelectionArgs;
 use super::keys::KeyRule;
 use super::selection::set_name;
 use super::settings::PutOptions;
-use crate::journal::FileSet;
+use crate::journal::{FileSet, S3Service, SetIntent};
 use upload_types::error::{Error, Kind, Result};
 
 /// All paths are absolute, except those in lists and maps.
@@ -59,10 +59,23 @@ impl SetDefinition {
         })
     }
 
-    /// The text for the journal; `None` if a path is not UTF-8, which JSON cannot hold.
+    /// The row for the journal, at a backend. Returns `None` if a path is not UTF-8, which JSON
+    /// cannot hold.
     #[must_use]
-    pub fn to_json(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
+    pub fn intent(&self, backend: String, s3_service: Option<S3Service>) -> Option<SetIntent> {
+        let identity = (
+            &self.directory,
+            &self.put.paths,
+            &self.selection,
+            &self.keys,
+        );
+        Some(SetIntent {
+            backend,
+            s3_service,
+            name: self.name(),
+            identity: serde_json::to_string(&identity).ok()?,
+            definition: serde_json::to_string(self).ok()?,
+        })
     }
 
     /// Reads the definition of a set of the journal.
@@ -107,7 +120,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::journal::{SetIntent, SetProgress};
+    use crate::journal::SetProgress;
     use upload_types::wire::{Attributes, IfExists};
 
     #[derive(clap::Parser)]
@@ -138,19 +151,18 @@ mod tests {
         SetDefinition::new(Path::new("/data"), &selection, &keys, &put)
     }
 
-    fn set_of(definition: String) -> FileSet {
+    fn set_of(intent: SetIntent) -> FileSet {
         FileSet {
             row: 1,
             id: String::new(),
-            intent: SetIntent {
-                backend: String::new(),
-                s3_service: None,
-                name: "card".to_owned(),
-                definition,
-            },
+            intent,
             progress: SetProgress::default(),
             created_at: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    fn intent(definition: &SetDefinition) -> SetIntent {
+        definition.intent("embedded".to_owned(), None).unwrap()
     }
 
     #[test]
@@ -176,9 +188,10 @@ mod tests {
             "--base=base",
         ];
         let definition = defined(&flags, false).unwrap();
-        let text = definition.to_json().unwrap();
-        let read = SetDefinition::of(&set_of(text.clone())).unwrap();
-        assert_eq!(read.to_json().unwrap(), text);
+        let row = intent(&definition);
+        let read = SetDefinition::of(&set_of(row.clone())).unwrap();
+        assert_eq!(intent(&read).definition, row.definition);
+        assert_eq!(intent(&read).identity, row.identity);
         assert_eq!(
             format!("{:?}", read.selection),
             format!("{:?}", definition.selection)
@@ -201,10 +214,27 @@ mod tests {
     }
 
     #[test]
+    fn set_is_the_same_for_other_attributes_and_another_one_for_other_files() {
+        let one = defined(&["-r"], false).unwrap();
+        let mut other = one.clone();
+        (other.put.if_exists, other.put.force) = (IfExists::Update, true);
+        other.put.metadata.clear();
+        assert_eq!(intent(&one).identity, intent(&other).identity);
+        assert_ne!(intent(&one).definition, intent(&other).definition);
+        let filtered = defined(&["-r", "--exclude=a"], false).unwrap();
+        assert_ne!(intent(&one).identity, intent(&filtered).identity);
+        other.keys = KeyRule::Made;
+        assert_ne!(intent(&one).identity, intent(&other).identity);
+    }
+
+    #[test]
     fn definition_with_an_unknown_filter_is_not_read() {
-        let text = defined(&["-r"], false).unwrap().to_json().unwrap();
-        let later = text.replacen("\"include\"", "\"include_later\"", 1);
-        assert_ne!(later, text);
-        assert!(SetDefinition::of(&set_of(later)).is_err());
+        let mut row = intent(&defined(&["-r"], false).unwrap());
+        let later = row
+            .definition
+            .replacen("\"include\"", "\"include_later\"", 1);
+        assert_ne!(later, row.definition);
+        row.definition = later;
+        assert!(SetDefinition::of(&set_of(row)).is_err());
     }
 }

@@ -9,7 +9,10 @@ CREATE TABLE file_set (
     s3_service   TEXT,
     -- Its directories and lists, for messages.
     name         TEXT NOT NULL,
-    -- Its sources, filters, keys and attributes, as JSON.
+    -- Its sources, filters and keys, as JSON. A put with the same ones at the same backend is a run
+    -- of the same set.
+    identity     TEXT NOT NULL,
+    -- All that is needed to run it again, as JSON.
     definition   TEXT NOT NULL,
     -- The files that its last run found, and their bytes.
     files        INTEGER NOT NULL DEFAULT 0,

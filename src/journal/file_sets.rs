@@ -21,8 +21,10 @@ pub struct SetIntent {
     pub s3_service: Option<S3Service>,
     /// Its directories and lists, for messages.
     pub name: String,
-    /// Its sources, filters, keys and attributes, as JSON. A second run with the same definition at
-    /// the same backend is a run of the same set.
+    /// Its sources, filters and keys, as JSON. A put with the same ones at the same backend is a
+    /// run of the same set.
+    pub identity: String,
+    /// All that is needed to run it again, as JSON: that of its last put.
     pub definition: String,
 }
 
@@ -66,7 +68,7 @@ impl SetProgress {
     }
 }
 
-const COLUMNS: &str = "row, id, backend, s3_service, name, definition, files, bytes, is_complete, \
+const COLUMNS: &str = "row, id, backend, s3_service, name, identity, definition, files, bytes, is_complete, \
                        done_files, done_bytes, failed_files, created_at";
 
 impl Journal {
@@ -163,30 +165,31 @@ impl Journal {
     }
 }
 
-/// The row of the set with this definition, which gets the present time.
+/// The row of the set with this identity, which gets the present time.
 fn find_or_insert(db: &Connection, intent: &SetIntent) -> rusqlite::Result<i64> {
     let s3_service = intent.s3_service.as_ref().map(to_json).transpose()?;
     let now = Timestamp::now().to_string();
     let existing = db
         .query_row(
-            "SELECT row FROM file_set WHERE backend = ?1 AND s3_service IS ?2 AND definition = ?3",
-            params![intent.backend, s3_service, intent.definition],
+            "SELECT row FROM file_set WHERE backend = ?1 AND s3_service IS ?2 AND identity = ?3",
+            params![intent.backend, s3_service, intent.identity],
             |row| row.get(0),
         )
         .optional()?;
     if let Some(row) = existing {
-        let update = "UPDATE file_set SET created_at = ?2 WHERE row = ?1";
-        db.execute(update, params![row, now])?;
+        let update = "UPDATE file_set SET definition = ?2, created_at = ?3 WHERE row = ?1";
+        db.execute(update, params![row, intent.definition, now])?;
         return Ok(row);
     }
     db.execute(
-        "INSERT INTO file_set (id, backend, s3_service, name, definition, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO file_set (id, backend, s3_service, name, identity, definition, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             upload_types::new_id(),
             intent.backend,
             s3_service,
             intent.name,
+            intent.identity,
             intent.definition,
             now
         ],
@@ -235,20 +238,21 @@ impl FileSet {
                 backend: row.get(2)?,
                 s3_service: s3_service.map(|_| from_json(row, 3)).transpose()?,
                 name: row.get(4)?,
-                definition: row.get(5)?,
+                identity: row.get(5)?,
+                definition: row.get(6)?,
             },
             progress: SetProgress {
-                files: unsigned(6)?,
-                bytes: unsigned(7)?,
-                is_complete: row.get(8)?,
-                done_files: unsigned(9)?,
-                done_bytes: unsigned(10)?,
-                failed_files: unsigned(11)?,
+                files: unsigned(7)?,
+                bytes: unsigned(8)?,
+                is_complete: row.get(9)?,
+                done_files: unsigned(10)?,
+                done_bytes: unsigned(11)?,
+                failed_files: unsigned(12)?,
             },
             created_at: row
-                .get::<_, String>(12)?
+                .get::<_, String>(13)?
                 .parse()
-                .map_err(|error: jiff::Error| damaged(12, error))?,
+                .map_err(|error: jiff::Error| damaged(13, error))?,
         })
     }
 }

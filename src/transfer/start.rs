@@ -26,7 +26,7 @@ use super::wait_ready::VerifiedUpload;
 use super::whole_file::lacks_whole_sha256;
 use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
-use crate::source::SourceFile;
+use crate::source::{FileVersion, SourceFile};
 
 /// How often a new upload may replace another one of the same source in one run.
 pub(super) const MAX_RESTARTS: u32 = 3;
@@ -447,11 +447,24 @@ impl Engine<'_> {
             return Err(self.backend.unconfirmed(id));
         }
         if upload.restarts == MAX_RESTARTS {
-            let what =
-                format!("the upload was started again {MAX_RESTARTS} times and ended each time");
-            let hint =
-                "make sure that nothing changes the file or aborts its uploads; then put it again";
-            return Err(Error::new(Kind::Other, what).with_hint(hint));
+            let has_changed = FileVersion::of(&upload.put.path)
+                .is_none_or(|version| version != upload.upload.intent.version);
+            let (kind, what, hint) = if has_changed {
+                (
+                    Kind::SourceChanged,
+                    format!("the file has changed again after {MAX_RESTARTS} restarts"),
+                    "wait until no program writes the file; then put it again",
+                )
+            } else {
+                (
+                    Kind::Other,
+                    format!(
+                        "the upload was started again {MAX_RESTARTS} times and ended each time"
+                    ),
+                    "make sure that nothing aborts its uploads; then put it again",
+                )
+            };
+            return Err(Error::new(kind, what).with_hint(hint));
         }
         let source = SourceFile::open(&upload.put.path)?;
         let is_same = source.version() == upload.upload.intent.version;

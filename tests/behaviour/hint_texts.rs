@@ -89,6 +89,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/cli/url.rs", &["url"]),
     ("src/selection/", &["put"]),
     ("src/source/producer.rs", &["put"]),
+    ("src/source/spool.rs", &["put"]),
     ("src/source/stream.rs", &["put"]),
     ("src/transfer/", UPLOADERS),
     ("src/transfer/set_items.rs", &["put"]),

@@ -44,7 +44,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 /// The only command of the last hint.
 #[track_caller]
-fn command(output: &Output) -> Vec<String> {
+pub fn command(output: &Output) -> Vec<String> {
     match commands(hint(output)).as_slice() {
         [command] => command.clone(),
         commands => panic!("the hint names {commands:?}: {output}"),

@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use crate::hints::command;
 use crate::support::bucket::Bucket;
 use crate::support::command::{Command, Output};
 use crate::support::events::{Event, events, failure_kind};
@@ -125,4 +126,59 @@ fn update_of_a_directory_on_a_fresh_machine_sends_what_differs() {
     assert_eq!(bucket.store.get("web/site/7"), b"7 version 2");
     assert_eq!(bucket.store.get("web/site/8"), b"8 version 1");
     assert_eq!(bucket.store.objects().len(), 50);
+}
+
+/// The command of the hint makes the object that the failed command asked for.
+#[test]
+fn hint_of_a_conflict_asks_for_the_same_object() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    let object = [
+        "--cache-control",
+        "max-age=60, public",
+        "--content-type",
+        "text/x-own",
+        "--meta",
+        "a=b c",
+        "--tag",
+        "team=web",
+    ];
+    fs::write(sandbox.path("site.css"), "a {}").unwrap();
+    put(&bucket, &sandbox, &object).run().succeeds();
+    fs::write(sandbox.path("site.css"), "b {}").unwrap();
+    let file = sandbox.path("site.css");
+    let again = bucket
+        .put(&sandbox, &object)
+        .arg(file)
+        .arg(bucket.url("web/"));
+    let output = again.run().exits(77);
+    let command = command(&output);
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    bucket.upload(&sandbox, &words).run().succeeds();
+    assert_eq!(bucket.store.get("web/site.css"), b"b {}");
+    let head = bucket.store.head("web/site.css");
+    for (name, value) in [
+        ("cache-control", "max-age=60, public"),
+        ("content-type", "text/x-own"),
+        ("x-amz-meta-a", "b c"),
+        ("x-amz-tagging-count", "1"),
+    ] {
+        assert_eq!(head.header(name), Some(value), "{words:?}");
+    }
+}
+
+/// An upload that never began, at a key that has an object now, leaves nothing to abort.
+#[test]
+fn upload_that_never_began_is_aborted_although_an_object_is_at_its_key() {
+    let bucket = Bucket::new();
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("site.css"), "a {}").unwrap();
+    let killed = put(&bucket, &sandbox, &[]).env("UPLOAD_CRASH", "journal.full.durable:1");
+    assert_eq!(killed.run().code(), None);
+    bucket.store.put("web/site.css", b"of another program");
+    let file = sandbox.path("site.css").display().to_string();
+    bucket.upload(&sandbox, &["abort", &file]).run().succeeds();
+    let list = bucket.upload(&sandbox, &["list"]).run().succeeds();
+    assert_eq!(list.stdout(), "");
+    assert_eq!(bucket.store.get("web/site.css"), b"of another program");
 }

@@ -327,6 +327,8 @@ fn second_put_of_a_directory_is_the_same_set() {
     put(&[]);
     let [set] = sets(&world, &["--all"]).try_into().unwrap();
     assert_eq!((&set["files"], &set["done_files"]), (&2.into(), &2.into()));
+    put(&["--meta", "a=b", "--force"]);
+    assert_eq!(sets(&world, &["--all"]).len(), 1, "the files are the same");
     put(&["--exclude", "b"]);
     assert_eq!(sets(&world, &["--all"]).len(), 2);
     put(&["--dry-run", "--exclude", "a"]);

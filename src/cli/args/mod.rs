@@ -15,7 +15,7 @@ mod verbs;
 
 #[cfg(feature = "gateway")]
 pub mod access;
-mod attributes;
+pub mod attributes;
 #[cfg(feature = "gateway")]
 pub mod from_file;
 #[cfg(feature = "gateway")]

@@ -60,7 +60,8 @@ pub fn exists(existing: &ExistingObject, rule: IfExists) -> Error {
         return Error::new(Kind::Exists, what).with_hint(hint);
     }
     let what = format!(
-        "there is an object at its key already{}; a stream is not compared with it",
+        "there is an object at the key {} already{}; a stream is not compared with it",
+        existing.key,
         uploaded(existing)
     );
     Error::new(Kind::Exists, what).with_hint(EXISTS_HINT)

@@ -145,6 +145,10 @@ impl<'a> StreamRun<'a> {
         let schedule = self.choose(&stream).await?.unwrap_or(planned);
         self.report_plan(&stream.put, schedule)?;
         let (put, min_size) = (stream.put, stream.min_size);
+        if put.key.is_some() {
+            // An object at the key is found before the command runs.
+            self.begin(&put, schedule).await?;
+        }
         let memory = PartMemory::new(stream.buffer);
         let reading = StreamReading {
             schedule,

@@ -1,0 +1,40 @@
+//! The content types of files, by their names. Pure.
+
+/// Extensions that `mime_guess` does not know, or has an outdated type for.
+const OWN_TYPES: [(&str, &str); 6] = [
+    ("deb", "application/vnd.debian.binary-package"),
+    ("parquet", "application/vnd.apache.parquet"),
+    ("rpm", "application/x-rpm"),
+    ("tgz", "application/gzip"),
+    ("whl", "application/zip"),
+    ("zst", "application/zstd"),
+];
+
+/// The content type for a file name, by its extension.
+pub fn guessed_type(name: &str) -> &'static str {
+    let (_, extension) = name.rsplit_once('.').unwrap_or_default();
+    let extension = extension.to_ascii_lowercase();
+    let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);
+    own.map(|(_, content_type)| *content_type)
+        .or_else(|| mime_guess::from_path(name).first_raw())
+        .unwrap_or("application/octet-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_is_guessed_from_the_extension() {
+        for (name, content_type) in [
+            ("a.tar.zst", "application/zstd"),
+            ("a.TGZ", "application/gzip"),
+            ("a.tar.gz", "application/gzip"),
+            ("a.mov", "video/quicktime"),
+            ("zst", "application/octet-stream"),
+            ("a.unknown", "application/octet-stream"),
+        ] {
+            assert_eq!(guessed_type(name), content_type, "{name}");
+        }
+    }
+}
