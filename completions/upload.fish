@@ -35,7 +35,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_needs_command" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_needs_command" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_needs_command" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_needs_command" -s V -l version -d 'Print version'
@@ -134,7 +134,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -s 0 -l null -d 'The 
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Continue uploads to this backend only [default: uploads to any backend]' -r -f
@@ -169,7 +169,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l sha256 -d 'Comp
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand list" -l backend -d 'The backend for --orphans [env: UPLOAD_BACKEND]' -r -f
@@ -197,7 +197,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'List 
 complete -c upload -n "__fish_upload_using_subcommand list" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand status" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
@@ -224,7 +224,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l parts -d 'Show 
 complete -c upload -n "__fish_upload_using_subcommand status" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand status" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
@@ -250,7 +250,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Let 
 complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand rm" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
@@ -276,7 +276,7 @@ complete -c upload -n "__fish_upload_using_subcommand rm" -l profile -d 'Let the
 complete -c upload -n "__fish_upload_using_subcommand rm" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand rm" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand rm" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand rm" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand rm" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand rm" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
@@ -305,7 +305,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l orphans -d 'Also
 complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
@@ -330,7 +330,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Let th
 complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand url" -l backend -d 'Ask this gateway instead of the backend of the upload' -r -f
@@ -357,7 +357,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Let th
 complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand url" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put [env: UPLOAD_BACKEND]' -r -f
@@ -393,7 +393,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Let
 complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
@@ -485,7 +485,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -f -a "token" -d 'Make, list and revoke API tokens'
@@ -506,7 +506,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it; it cannot be printed again'
@@ -527,7 +527,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from uploads" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
@@ -542,7 +542,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from usage" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
@@ -557,7 +557,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from owners" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
@@ -650,7 +650,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
@@ -742,7 +742,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l probe -d 'Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l older-than -d 'Delete uploads that ended longer ago than this' -r
@@ -760,7 +760,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l ready -d 'Also delete the records of ready uploads that began longer ago'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l dry-run -d 'Print what would be deleted, and change nothing'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand completions" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -774,7 +774,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand completions" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand man" -l dir -d 'Write every page into this directory instead' -r -f -a "(__fish_complete_directories)"
@@ -789,7 +789,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand man" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand man" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand man" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand version" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -803,7 +803,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand version" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand version" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand version" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand version" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand version" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand version" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand help" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -817,7 +817,7 @@ none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand help" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand help" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand help" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors and warnings only'
+complete -c upload -n "__fish_upload_using_subcommand help" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand help" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand status cat url rm" -k -a "(upload list --ids --all 2>/dev/null)"

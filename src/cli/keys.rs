@@ -230,6 +230,20 @@ impl SetKeys {
         }
     }
 
+    /// # Errors
+    /// [`Kind::Config`] for attributes of a file in a map with a Companion, which signs none.
+    pub fn check_attributes(&self, path: &Path) -> Result<()> {
+        if !self.is_companion {
+            return Ok(());
+        }
+        let what = format!(
+            "a Companion cannot set the attributes of {}",
+            path.display()
+        );
+        Err(Error::new(Kind::Config, what)
+            .with_hint("leave them out of the map, or use another backend"))
+    }
+
     /// The key of a file. `None` if the backend makes it.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use crate::transfer::{
 };
 use upload_types::error::{Error, Kind, Result};
 use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
-use upload_types::wire::BackendInfo;
+use upload_types::wire::{Attributes, BackendInfo};
 
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
@@ -195,7 +195,7 @@ fn selected(
         let what = format!("could not use the attributes of {}", file.path.display());
         Error::new(Kind::Usage, what)
             .with_source(reason)
-            .with_hint("correct content_type or meta in the map")
+            .with_hint("correct the attributes of this file in the map")
     };
     if let Some(content_type) = attributes.content_type {
         put.content_type = parse::content_type(&content_type).map_err(wrong)?;
@@ -209,7 +209,29 @@ fn selected(
         let reason = format!("meta and --meta have more than {MAX_METADATA_BYTES} bytes in total");
         return Err(wrong(reason));
     }
+    if !attributes.of_object.is_empty() {
+        keys.check_attributes(&file.path)?;
+        let merged = merged(&put.attributes, attributes.of_object);
+        let checked = merged.checked().map_err(|error| wrong(error.to_string()))?;
+        put.attributes = Box::new(checked);
+    }
     Ok(put)
+}
+
+/// The attributes of the command, and those of a file in a map, which precede them.
+fn merged(of_command: &Attributes, of_file: Attributes) -> Attributes {
+    let given = of_command.clone();
+    let mut tags = given.tags;
+    tags.extend(of_file.tags);
+    Attributes {
+        cache_control: of_file.cache_control.or(given.cache_control),
+        content_disposition: of_file.content_disposition.or(given.content_disposition),
+        content_encoding: of_file.content_encoding.or(given.content_encoding),
+        content_language: of_file.content_language.or(given.content_language),
+        sse: of_file.sse.or(given.sse),
+        storage_class: of_file.storage_class.or(given.storage_class),
+        tags,
+    }
 }
 
 /// The files to upload, each once even if it is named twice. A link to a file has a name, and

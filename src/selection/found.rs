@@ -51,6 +51,8 @@ pub struct Attributes {
     pub key: Option<String>,
     pub content_type: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    /// Not checked yet.
+    pub of_object: upload_types::wire::Attributes,
 }
 
 /// The reason for which an entry is left out.

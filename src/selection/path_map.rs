@@ -1,5 +1,5 @@
-//! A map of paths: JSON lines with the path of a file, and optionally its key, its content type and
-//! its metadata.
+//! A map of paths: JSON lines with the path of a file, and optionally its key, its content type,
+//! its metadata and the attributes of its object.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,14 @@ struct Mapped {
     content_type: Option<String>,
     #[serde(default)]
     meta: BTreeMap<String, String>,
+    cache_control: Option<String>,
+    content_disposition: Option<String>,
+    content_encoding: Option<String>,
+    content_language: Option<String>,
+    storage_class: Option<String>,
+    sse: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 /// The files, in their order.
@@ -61,6 +69,15 @@ impl PathMap {
             key: mapped.key,
             content_type: mapped.content_type,
             metadata: mapped.meta,
+            of_object: upload_types::wire::Attributes {
+                cache_control: mapped.cache_control,
+                content_disposition: mapped.content_disposition,
+                content_encoding: mapped.content_encoding,
+                content_language: mapped.content_language,
+                sse: mapped.sse,
+                storage_class: mapped.storage_class,
+                tags: mapped.tags,
+            },
         };
         let path = mapped.path;
         Ok((Line { number, path }, attributes))

@@ -1,5 +1,6 @@
 //! `upload put --files-from` and `--map`: files that a list names.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -200,29 +201,59 @@ fn path_outside_the_working_directory_needs_a_base() {
 
 #[test]
 fn map_gives_each_file_its_attributes() {
-    let world = World::new();
+    let world = World::with_args(&["--allow-attribute", "all"]);
     folder(&world, &["a.bin", "b.bin"]);
-    let map = r#"{"path": "card/a.bin", "content_type": "text/plain", "meta": {"camera": "A"}}
+    let map = r#"{"path": "card/a.bin", "content_type": "text/plain", "meta": {"camera": "A"}, "cache_control": "no-cache", "tags": {"of": "file"}}
 {"path": "card/missing"}
 not json
 {"path": "card/b.bin"}
+{"path": "card/b.bin", "key_of": "a field that is not known"}
+{"path": "card/b.bin", "content_language": "no language"}
 "#;
     fs::write(world.sandbox.path("map"), map).unwrap();
     let output = world
         .upload(&["put", "--json", "--map", "map"])
+        .args([
+            "--cache-control",
+            "max-age=1",
+            "--tag",
+            "of=command",
+            "--tag",
+            "a=b",
+        ])
         .run()
         .exits(1);
     assert_eq!(completed(&output), ["card/a.bin", "card/b.bin"]);
-    for line in ["line 2 of the map map", "line 3 of the map map"] {
-        assert!(output.stderr().contains(line), "{output}");
+    for line in [2, 3, 5] {
+        let line = format!("line {line} of the map map");
+        assert!(output.stderr().contains(&line), "{output}");
     }
-    let key = events(&output).into_iter().find_map(|event| match event {
-        Event::Completed { path, receipt, .. } if path == "card/a.bin" => Some(receipt.key),
-        _ => None,
-    });
-    let head = world.store().head(&key.unwrap());
+    let key_of = |wanted: &str| {
+        let key = events(&output).into_iter().find_map(|event| match event {
+            Event::Completed { path, receipt, .. } if path == wanted => Some(receipt.key),
+            _ => None,
+        });
+        key.unwrap()
+    };
+    let store = world.store();
+    let head = store.head(&key_of("card/a.bin"));
     assert_eq!(head.header("content-type"), Some("text/plain"));
     assert_eq!(head.header("x-amz-meta-camera"), Some("A"));
+    assert_eq!(head.header("cache-control"), Some("no-cache"));
+    let tags = store.tags(&key_of("card/a.bin"));
+    let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    assert_eq!(tags, pairs(&[("a", "b"), ("of", "file")]));
+    let head = store.head(&key_of("card/b.bin"));
+    assert_eq!(head.header("cache-control"), Some("max-age=1"));
+    assert_eq!(
+        store.tags(&key_of("card/b.bin")),
+        pairs(&[("a", "b"), ("of", "command")])
+    );
 }
 
 #[test]

@@ -64,7 +64,8 @@ pub enum Verb {
     Rm(AbortArgs),
     /// Remove finished uploads from the journal
     ///
-    /// Their objects stay in the store; without the journal, no verb finds them. The backend is not
+    /// Their objects stay in the store; without the journal, no verb finds them. The uploads of
+    /// unfinished sets stay in the journal: `upload resume` needs them. The backend is not
     /// asked, except with --orphans: then the uploads are listed that it has in progress and that
     /// are not in the journal. Nothing is aborted; `upload abort ID` does that. If the backend does
     /// not respond, the exit code is 75; the journal is pruned in any case.

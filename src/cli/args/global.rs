@@ -20,7 +20,7 @@ pub struct GlobalArgs {
     /// Print JSON lines on standard output, and nothing else there
     #[arg(long, global = true)]
     pub json: bool,
-    /// Show errors and warnings only
+    /// Show errors and warnings only; standard output is as without it
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// Show more detail on standard error; repeat for more
