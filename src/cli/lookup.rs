@@ -28,6 +28,9 @@ pub fn find_upload(
     find_by_file(journal, Path::new(id_or_file), &is_candidate)
 }
 
+/// The fewest characters of the id of a set that name it: a file may have a shorter name.
+const MIN_SET_ID_CHARS: usize = 8;
+
 /// The set with this id, or with the only id that begins with it; otherwise the newest set of this
 /// directory or list, unfinished ones first. `is_candidate` restricts the search.
 ///
@@ -41,7 +44,8 @@ pub fn find_set(
     let mut sets = journal.file_sets()?;
     sets.retain(is_candidate);
     if let Some(id) = id_or_source.to_str().filter(|id| !id.is_empty()) {
-        let mut named = sets.iter().filter(|set| set.id.starts_with(id));
+        let is_long = id.len() >= MIN_SET_ID_CHARS;
+        let mut named = sets.iter().filter(|set| is_long && set.id.starts_with(id));
         let is_only = |set: &&FileSet| {
             set.id == id || journal.by_id(id).is_ok_and(|uploads| uploads.is_empty())
         };

@@ -25,9 +25,9 @@ use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender, OtherSources};
-use crate::journal::{FileSet, Journal};
+use crate::journal::{FileSet, Journal, SetProgress};
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
+use crate::transfer::{self, GiveUp, Item, ItemSet, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -460,6 +460,7 @@ impl Session {
             Items::Known(items) => items,
             Items::Set(set) => {
                 self.found(1);
+                self.forget_new_set(set);
                 return self.fail(self.first_item, None, Path::new(&set.name), error);
             }
         };
@@ -470,6 +471,16 @@ impl Session {
             };
             self.summary.resumable |= upload.is_some();
             self.fail(self.first_item + index, upload, path, error);
+        }
+    }
+
+    /// Removes a set from the journal of which nothing was found yet: `resume` could only fail as
+    /// `put` did.
+    fn forget_new_set(&mut self, set: &ItemSet) {
+        if let Some((row, SetProgress { files: 0, .. })) = set.recorded
+            && let Err(error) = self.journal.delete_sets(&[row])
+        {
+            tracing::warn!(%error, "could not remove the set from the journal");
         }
     }
 

@@ -245,11 +245,7 @@ pub fn notice(
             let count = files(usize::try_from(*count).unwrap_or(usize::MAX));
             let to = destination.as_deref();
             let to = to.map_or_else(String::new, |to| format!(" to {}", safe(to)));
-            let skipped = match skipped_reasons(sources.skipped()) {
-                none if none.is_empty() => none,
-                reasons => format!(" (skipped: {reasons})"),
-            };
-            Some(format!("{} in {count}{to}{skipped}", size(*bytes)))
+            Some(format!("{} in {count}{to}", size(*bytes)))
         }
         Event::Plan {
             item,

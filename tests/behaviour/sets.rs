@@ -571,6 +571,27 @@ fn finished_set_is_not_aborted() {
     assert_eq!(sets(&world, &["--all"]).len(), 1);
 }
 
+/// A set at a backend that was never reached is not left behind.
+#[test]
+fn set_of_which_nothing_was_found_is_not_kept() {
+    let world = World::new();
+    card(&world);
+    world.proxy.stop_listening();
+    let put = ["put", "-r", "--json", "--give-up-after", "1s", "card"];
+    let output = world.upload(&put).run().exits(75);
+    assert!(!is_resumable(&output), "{output}");
+    assert_eq!(sets(&world, &["--all"]), [Value::Null; 0]);
+    world.proxy.listen_again();
+    put_and_kill(&world, &["put", "-r", "card"]);
+    world.proxy.stop_listening();
+    let output = world.upload(&put).run().exits(75);
+    assert!(is_resumable(&output), "{output}");
+    world.proxy.listen_again();
+    world.resume().run().succeeds();
+    // The first characters of the id of a set may be the name of a file.
+    world.upload(&["list", "01"]).run().exits(1);
+}
+
 /// An upload of an earlier command is one of the set that continues it.
 #[test]
 fn upload_belongs_to_the_last_set_that_has_its_file() {
