@@ -255,6 +255,11 @@ impl ActiveUpload {
         is_left
     }
 
+    /// Whether [`ActiveUpload::take_rejoin`] was true.
+    pub fn has_rejoined(&self) -> bool {
+        self.rejoins > 0
+    }
+
     /// Keeps a task, to abort it when the upload ends.
     pub fn keep_task(&mut self, task: AbortHandle) {
         self.tasks.retain(|task| !task.is_finished());

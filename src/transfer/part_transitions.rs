@@ -239,6 +239,11 @@ impl Engine<'_> {
                 self.on_acknowledged(upload, number, etag, SentNow::Yes);
                 Ok(Next::Continue)
             }
+            // The object is not the one of this upload: the rule for existing objects decides when
+            // it begins again.
+            Ok(PutOutcome::ObjectExists) if upload.put.key.is_some() && upload.has_rejoined() => {
+                self.move_to(upload, Stage::Aborting)
+            }
             // The response to a single PUT was lost. The backend reports whether the object is the
             // one of this upload.
             Ok(PutOutcome::ObjectExists) if upload.take_rejoin() => {

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::PART;
 use crate::support::bucket::Bucket;
 use crate::support::command::{Command, Output, Running};
 use crate::support::events::{Event, events, failure_kind, parts_so_far, upload_id};
 use crate::support::sandbox::Sandbox;
+use crate::support::{MIB, PART};
 
 /// `upload put FILE s3://BUCKET/at/once.bin`.
 fn put(bucket: &Bucket, sandbox: &Sandbox, file: &Path, args: &[&str]) -> Command {
@@ -127,6 +127,45 @@ fn object_that_appears_during_an_upload_is_not_replaced() {
         }
         assert_eq!(bucket.store.get("at/once.bin"), other, "{rule}");
         bucket.store.assert_no_open_uploads();
+        bucket.store.delete("at/once.bin");
+    }
+}
+
+/// As [`object_that_appears_during_an_upload_is_not_replaced`], for an upload by a single PUT: the
+/// store refuses it.
+#[test]
+fn object_that_appears_during_a_single_put_follows_the_rule() {
+    let bucket = Bucket::new();
+    let other = vec![7; 1000];
+    for rule in ["same", "fail", "skip", "overwrite", "update"] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.file("one.bin", 3 * MIB);
+        bucket.proxy.block_after(MIB);
+        let running = put(&bucket, &sandbox, &file, &["--if-exists", rule]).spawn();
+        bucket.proxy.wait_until_blocked();
+        bucket.store.put("at/once.bin", &other);
+        bucket.proxy.unblock();
+        let output = running.wait();
+        match rule {
+            "overwrite" | "update" => {
+                output.succeeds();
+                bucket.store.assert_holds_only(&file);
+            }
+            "skip" => {
+                let events = events(&output.succeeds());
+                let is_skipped = |event: &Event| matches!(event, Event::Skipped { .. });
+                assert!(events.iter().any(is_skipped), "{events:?}");
+                assert_eq!(bucket.store.get("at/once.bin"), other);
+            }
+            _ => {
+                assert_eq!(failure_kind(&output.exits(77)), "exists");
+                assert_eq!(bucket.store.get("at/once.bin"), other);
+            }
+        }
+        bucket.store.assert_no_open_uploads();
+        // Nothing is left to continue.
+        let list = bucket.upload(&sandbox, &["list"]).run().succeeds();
+        assert_eq!(list.stdout(), "", "{rule}");
         bucket.store.delete("at/once.bin");
     }
 }

@@ -10,7 +10,7 @@ use crate::transfer::comparison::check_key;
 /// The plan that an upload would have.
 ///
 /// # Errors
-/// As [`check_key`] and [`StreamPut::schedule`].
+/// As a `put` with a key that the backend does not permit, and as [`StreamPut::schedule`].
 pub fn preview_stream(info: &BackendInfo, item: usize, stream: &StreamPut) -> Result<Event> {
     check_key(&stream.put, info)?;
     let schedule = stream.schedule(&info.limits)?;
