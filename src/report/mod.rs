@@ -17,6 +17,7 @@ mod output;
 mod pace;
 mod plain;
 mod reporter;
+mod source_state;
 mod sources;
 pub mod stderr;
 mod summary;

@@ -2,168 +2,19 @@
 //!
 //! Not here: sentences (`wording`, `summary`), and when they are shown (`plain`, `bars`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
 use super::failures::INTERRUPTED;
 use super::pace::Pace;
+use super::source_state::{End, Scope, SourceState};
 use super::text::{STREAM_NAME, files, number, safe};
-use crate::event::{Event, Forecast, Phase, STREAM_PATH};
-use upload_types::UploadId;
+use crate::event::{Event, Forecast, STREAM_PATH};
+use upload_types::attributes::Attribute;
 
 /// Runs with more sources report each of them only with `-v`, except for failures.
 const MAX_SHORT_REPORT: usize = 20;
-
-/// One source of the run.
-#[derive(Debug, Clone, Default)]
-pub struct SourceState {
-    /// The path as it was given, or [`STREAM_NAME`]; empty until it is known.
-    pub name: String,
-    pub upload: Option<UploadId>,
-    pub size: u64,
-    pub parts: u32,
-    pub length: Length,
-    /// Bytes that the store had before this run.
-    pub resumed: u64,
-    pub hashed: u64,
-    pub sent: u64,
-    pub confirmed: u64,
-    /// Bytes of the parts of this run that the journal has recorded.
-    pub acknowledged: u64,
-    /// A byte was sent in this run.
-    pub has_sent: bool,
-    /// Recent bytes per second.
-    pub rate: u64,
-    pub phase: Phase,
-    pub pace: Pace,
-    /// The result of a dry run.
-    pub forecast: Option<Forecast>,
-    pub scope: Scope,
-    /// The object is complete; the checks of the backend are running.
-    pub waiting: bool,
-    pub end: Option<End>,
-}
-
-/// How much is known about the size of a source.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Length {
-    /// It is a file.
-    #[default]
-    Known,
-    /// It is a stream, and has the expected size, or the bytes that were read if these are more.
-    Expected,
-    /// It is a stream, and has the bytes that were read.
-    Unknown,
-}
-
-/// The sources that a state is about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scope {
-    #[default]
-    One,
-    All,
-    /// All that were found so far.
-    Found,
-}
-
-/// How a source ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    Uploaded,
-    /// The upload was complete before this run.
-    AlreadyStored,
-    /// It was left out, because an object is at its key.
-    Kept,
-    Failed,
-    Interrupted,
-}
-
-impl SourceState {
-    pub fn is_stream(&self) -> bool {
-        self.length != Length::Known
-    }
-
-    /// Whether the size is unknown before the end.
-    pub fn is_endless(&self) -> bool {
-        self.length == Length::Unknown && self.end.is_none()
-    }
-
-    /// The state after a plan; that of a source without a name after any other event.
-    fn planned(event: &Event, now: Instant) -> Self {
-        let Event::Plan {
-            upload,
-            path,
-            size,
-            parts,
-            resumed_bytes,
-            forecast,
-            stream,
-            ..
-        } = event
-        else {
-            return Self::default();
-        };
-        let mut plan = Self {
-            name: if *stream {
-                STREAM_NAME.to_owned()
-            } else {
-                safe(path)
-            },
-            upload: upload.clone(),
-            size: *size,
-            parts: *parts,
-            length: match (*stream, *size) {
-                (false, _) => Length::Known,
-                (true, 0) => Length::Unknown,
-                (true, _) => Length::Expected,
-            },
-            resumed: *resumed_bytes,
-            forecast: *forecast,
-            ..Self::default()
-        };
-        plan.confirm(*resumed_bytes, now);
-        plan
-    }
-
-    /// The time that is left at the recent pace.
-    pub fn time_left(&self, now: Instant) -> Option<Duration> {
-        if self.is_endless() {
-            return None;
-        }
-        let left = self.size.saturating_sub(self.confirmed);
-        let in_flight = self.sent.saturating_sub(self.confirmed);
-        self.pace.time_left(now, left, in_flight)
-    }
-
-    /// The bytes that the store has. The last progress of a source may be older than its last part.
-    pub fn stored(&self) -> u64 {
-        let parts = self.resumed.saturating_add(self.acknowledged);
-        self.confirmed.max(parts).min(self.size)
-    }
-
-    /// The bytes that were left to send when the source was opened.
-    fn left_at_start(&self) -> u64 {
-        self.size.saturating_sub(self.resumed)
-    }
-
-    /// Adds another source to a sum.
-    fn add(&mut self, source: &Self) {
-        let add = |sum: &mut u64, bytes: u64| *sum = sum.saturating_add(bytes);
-        add(&mut self.size, source.size);
-        add(&mut self.resumed, source.resumed);
-        add(&mut self.hashed, source.hashed.max(source.confirmed));
-        add(&mut self.sent, source.sent.max(source.confirmed));
-        add(&mut self.confirmed, source.confirmed);
-        add(&mut self.rate, source.rate);
-        self.has_sent |= source.has_sent || source.end.is_some();
-    }
-
-    fn confirm(&mut self, bytes: u64, now: Instant) {
-        self.confirmed = bytes;
-        self.pace.record(now, bytes.saturating_sub(self.resumed));
-    }
-}
 
 /// The number of sources from which on those that have ended are only counted.
 const MAX_KNOWN: usize = 1024;
@@ -182,6 +33,8 @@ pub struct Sources {
     skipped: BTreeMap<&'static str, u64>,
     /// The first source of a set with a key that the client has chosen.
     first_with_key: Option<usize>,
+    /// The names of attributes that the store did not keep.
+    not_kept: BTreeSet<String>,
     /// The patterns that matched nothing.
     unmatched: Vec<String>,
     /// Announced at the start: the paths and the bytes of all sources.
@@ -202,6 +55,7 @@ impl Sources {
             search: None,
             skipped: BTreeMap::new(),
             first_with_key: None,
+            not_kept: BTreeSet::new(),
             unmatched: Vec::new(),
             paths: Vec::new(),
             bytes: 0,
@@ -253,10 +107,17 @@ impl Sources {
         self.search.is_some_and(|search| !search.is_complete)
     }
 
-    /// The warnings about patterns that matched nothing.
+    /// The warnings at the end of a run: patterns that matched nothing, and attributes that the
+    /// store did not keep.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let unmatched = self.unmatched.iter();
-        unmatched.map(|rule| format!("warning: {rule} matched nothing"))
+        let unmatched = unmatched.map(|rule| format!("warning: {rule} matched nothing"));
+        let names: Vec<&str> = self.not_kept.iter().map(String::as_str).collect();
+        let not_kept = (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!("warning: the store did not keep: {names}; the receipts have it in `unproven`")
+        });
+        unmatched.chain(not_kept)
     }
 
     /// The number of entries that were left out, by reason.
@@ -383,6 +244,9 @@ impl Sources {
                 already_stored,
                 ..
             } => {
+                let unproven = receipt.unproven.iter();
+                let not_kept = unproven.filter(|name| is_property(name));
+                self.not_kept.extend(not_kept.map(|name| safe(name)));
                 let source = self.named_entry(*item, path);
                 if source.is_stream() {
                     source.name = safe(&receipt.name);
@@ -527,6 +391,14 @@ fn name_of(path: &str, is_set: bool) -> String {
     } else {
         safe(path)
     }
+}
+
+/// Whether a check that a receipt lists as unproven is about a property of the object.
+fn is_property(name: &str) -> bool {
+    name == "metadata"
+        || Attribute::ALL
+            .iter()
+            .any(|attribute| attribute.name() == name)
 }
 
 /// How far the search for the sources of a set is.

@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::sources::{End, SourceState, Sources};
+use super::source_state::{End, SourceState};
+use super::sources::Sources;
 use super::text::{duration, escape, files, number, rate, size};
 use super::wording::{KEPT, parts, skipped_reasons};
 use crate::event::{Event, Forecast};

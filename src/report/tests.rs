@@ -8,7 +8,8 @@ use super::json::Json;
 use super::options::{Colors, Verbosity};
 use super::output::{Message, Output};
 use super::plain::Plain;
-use super::sources::{Scope, Sources};
+use super::source_state::Scope;
+use super::sources::Sources;
 use super::*;
 use crate::event::{Event, Forecast, OtherSources, Phase};
 use upload_types::wire::{Proof, Receipt};
@@ -712,4 +713,25 @@ fn lost_connection_has_one_line_a_minute_and_one_at_its_end() {
             line("connection restored after 2m 30s"),
         ]
     );
+}
+
+#[test]
+fn attributes_that_the_store_did_not_keep_are_named_once() {
+    let mut events = vec![selected(2, true)];
+    for item in 0..2 {
+        let mut end = completed(item);
+        if let Event::Completed { receipt, .. } = &mut end {
+            receipt.unproven = ["condition", "tag", "metadata"].map(str::to_owned).to_vec();
+        }
+        events.extend([plan(item, "f", 0), end]);
+    }
+    events.push(exit(2, 2, GIB, 0));
+    let (_, err) = report(NORMAL, Progress::Plain, &events);
+    let warnings: Vec<&str> = err
+        .lines()
+        .filter(|line| line.starts_with("warning"))
+        .collect();
+    let expected =
+        "warning: the store did not keep: metadata, tag; the receipts have it in `unproven`";
+    assert_eq!(warnings, [expected]);
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::fitting::{shorten, width};
 use super::options::{Locations, Verbosity};
-use super::sources::{End, Scope, SourceState, Sources};
+use super::source_state::{End, Scope, SourceState};
+use super::sources::Sources;
 use super::text::{duration, escape, files, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::wire::Receipt;
