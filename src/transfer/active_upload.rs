@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
-use upload_types::error::{Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::wire::{ExistingObject, PartSpec};
 use upload_types::{ByteRange, PartNumber, Sha256};
@@ -126,6 +126,8 @@ pub struct ActiveUpload {
     pub existing: Option<Box<ExistingObject>>,
     /// How many uploads of this source came before it in this run.
     pub restarts: u32,
+    /// The error with which it ends once it is aborted. Without one, it begins again.
+    pub end_with: Option<Error>,
     rejoins: u32,
     /// The backend has reported that it is verified.
     pub was_found_verified: bool,
@@ -189,6 +191,7 @@ impl ActiveUpload {
             begins_without_parts: false,
             existing: None,
             restarts: 0,
+            end_with: None,
             rejoins: 0,
             was_found_verified: false,
             last_call: now,

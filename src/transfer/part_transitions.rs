@@ -267,6 +267,11 @@ impl Engine<'_> {
     ) -> Result<Next> {
         let now = Instant::now();
         let is_durable = self.backend.capabilities().durable;
+        if is_durable && let Some(error) = refused_attributes(upload, &error) {
+            // An upload without these attributes is another one.
+            upload.end_with = Some(error);
+            return self.move_to(upload, Stage::Aborting);
+        }
         match error.kind() {
             Kind::SourceChanged => {
                 return self.on_source_changed(upload, "it is shorter", Noticed::WhileRunning);
@@ -368,4 +373,20 @@ impl Engine<'_> {
 enum SentNow {
     Yes,
     No,
+}
+
+/// The error of a single PUT that the store refuses for ever, if its attributes may be the reason:
+/// only such a PUT carries them.
+fn refused_attributes(upload: &ActiveUpload, error: &Error) -> Option<Error> {
+    let is_refusal = matches!(error.kind(), Kind::Incompatible | Kind::NotAcceptable);
+    let given = upload.upload.intent.attributes.given();
+    let flags: Vec<String> = given
+        .map(|attribute| format!("--{}", attribute.name()))
+        .collect();
+    if !upload.plan.is_single() || !is_refusal || flags.is_empty() {
+        return None;
+    }
+    let what = format!("{error}, perhaps because of {}", flags.join(", "));
+    let hint = "leave out what the store does not support: run `upload put FILE` without it";
+    Some(Error::new(Kind::NotAcceptable, what).with_hint(hint))
 }

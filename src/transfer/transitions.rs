@@ -275,6 +275,11 @@ impl Engine<'_> {
     /// The upload of an old file version was aborted, or completed before that.
     fn on_aborted(&mut self, upload: &mut ActiveUpload, outcome: AbortOutcome) -> Result<Next> {
         crash::point("transfer.aborted");
+        if let Some(error) = upload.end_with.take() {
+            let row = upload.row();
+            self.committer.record(Record::Abandoned { row });
+            return Err(error);
+        }
         let mut receipt = match outcome {
             AbortOutcome::Aborted => return Ok(Next::Restart),
             AbortOutcome::Completed(receipt) => receipt,

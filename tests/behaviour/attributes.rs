@@ -408,3 +408,28 @@ fn object_in_quarantine_keeps_its_attributes() {
     let head = assert_has_attributes(&store, &key);
     assert_eq!(head.header("x-amz-storage-class"), Some("STANDARD_IA"));
 }
+
+/// A single PUT carries the attributes. If the store refuses it, the upload does not stay in the
+/// way of one without them.
+#[test]
+fn attribute_that_the_store_refuses_ends_the_upload() {
+    for (status, code) in [
+        (400, "InvalidArgument"),
+        (501, "NotImplemented"),
+        (400, "InvalidTag"),
+    ] {
+        let world = World::with_args(ALL);
+        let file = world.sandbox.file("a.bin", 1000);
+        let refusal = Fault::s3(status, code);
+        world.proxy.inject(Requests::put().nth(1), refusal);
+        let put = world.put(&file).args(["--json", "--tag", "a=b"]);
+        let output = put.run().exits(77);
+        assert_eq!(failure_kind(&output), "not_acceptable", "{code}");
+        assert_eq!(world.store().objects(), [""; 0]);
+        world.store().assert_no_open_uploads();
+        let list = world.upload(&["list"]).run().succeeds();
+        assert_eq!(list.stdout(), "", "{code}");
+        world.put(&file).run().succeeds();
+        world.assert_holds_only(&file);
+    }
+}
