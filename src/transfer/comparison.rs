@@ -44,7 +44,8 @@ pub struct Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CutOrigin {
     Reported,
-    /// The object has as many parts as an upload of this source would have.
+    /// The object has as many parts as an upload of this source would have, or as parts of the size
+    /// of its first one.
     Guessed,
 }
 
@@ -87,7 +88,12 @@ impl Comparison {
         match existing.part_size {
             Some(part_size) if has_parts(size, part_size, count) => {
                 let starts = (0..u64::from(count)).map(|index| index * part_size);
-                Self::reported(cut_at(starts.map(|start| part_size.min(size - start))))
+                let ranges = cut_at(starts.map(|start| part_size.min(size - start)));
+                if existing.part_size_is_guess {
+                    let origin = CutOrigin::Guessed;
+                    return Self::Parts(Cut { ranges, origin });
+                }
+                Self::reported(ranges)
             }
             None if plan.count() == count => Self::Parts(Cut {
                 ranges: plan.parts().map(|(_, range)| range).collect(),
@@ -271,6 +277,7 @@ mod tests {
             part_size: None,
             part_sizes: Vec::new(),
             modified: None,
+            part_size_is_guess: false,
             differs: Vec::new(),
             upload: None,
             location: "s3://media/in/app.tar".into(),
@@ -314,6 +321,24 @@ mod tests {
         let empty = existing(0, Some(Checksum::whole(&Sha256::of(b""))));
         let of_empty = Comparison::with(&empty, &Plan::pinned(0, 10).unwrap());
         assert_eq!(cut(&of_empty), [0]);
+    }
+
+    #[test]
+    fn other_checksum_for_guessed_parts_proves_nothing() {
+        let plan = Plan::pinned(25, 10).unwrap();
+        for (part_size_is_guess, expected) in [(false, Verdict::Other), (true, Verdict::Unknown)] {
+            let object = ExistingObject {
+                part_size: Some(7),
+                part_size_is_guess,
+                ..existing(25, composite(4))
+            };
+            let Comparison::Parts(cut) = Comparison::with(&object, &plan) else {
+                panic!("it is comparable")
+            };
+            assert_eq!(cut.verdict(&composite(4), &digests(4)), Verdict::Same);
+            let others: Vec<Sha256> = (9..13_u32).map(|n| Sha256::of(&n.to_be_bytes())).collect();
+            assert_eq!(cut.verdict(&composite(4), &others), expected);
+        }
     }
 
     #[test]

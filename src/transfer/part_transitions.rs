@@ -375,7 +375,7 @@ enum SentNow {
     No,
 }
 
-/// The error of a single PUT that the store refuses for ever, if its attributes may be the reason:
+/// The error of a single PUT that the store always refuses, if its attributes may be the reason:
 /// only such a PUT carries them.
 fn refused_attributes(upload: &ActiveUpload, error: &Error) -> Option<Error> {
     let is_refusal = matches!(error.kind(), Kind::Incompatible | Kind::NotAcceptable);

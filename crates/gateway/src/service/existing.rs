@@ -82,8 +82,12 @@ impl Service {
         let checksum = whole_checksum(object);
         let count = checksum.as_ref().and_then(Checksum::part_count);
         let count = count.unwrap_or(1);
-        let (part_size, part_sizes) = match (count, creator) {
-            (1, _) => (Some(object.size), Vec::new()),
+        let Shape {
+            part_size,
+            part_sizes,
+            is_guess,
+        } = match (count, creator) {
+            (1, _) => shape(vec![object.size]),
             (count, Some(creator))
                 if creator.plan.count() == count && creator.plan.size() == object.size =>
             {
@@ -99,6 +103,7 @@ impl Service {
             etag: object.etag.clone(),
             checksum,
             part_size,
+            part_size_is_guess: is_guess,
             part_sizes,
             modified: object.modified,
             differs: self.differences(object, wanted),
@@ -120,14 +125,8 @@ impl Service {
         names
     }
 
-    /// The size of each part but the last one, or the sizes of all parts if they differ. Both are
-    /// empty if the store does not report them.
-    async fn sizes_of_parts(
-        &self,
-        key: &Key,
-        size: u64,
-        count: u32,
-    ) -> Result<(Option<u64>, Vec<u64>), Refusal> {
+    /// The sizes of the parts, as far as the store reports them.
+    async fn sizes_of_parts(&self, key: &Key, size: u64, count: u32) -> Result<Shape, Refusal> {
         let _permit = self.store_calls.acquire().await;
         let failed = |fault| store_failed("look at the parts of an object", &fault);
         // The first of two parts determines the second one.
@@ -152,7 +151,11 @@ impl Service {
             return Ok(shape(first.into_iter().chain([rest]).collect()));
         }
         let first = first.filter(|first| can_have_equal_parts(size, *first, count));
-        Ok((first, Vec::new()))
+        Ok(Shape {
+            part_size: first,
+            part_sizes: Vec::new(),
+            is_guess: first.is_some(),
+        })
     }
 }
 
@@ -168,16 +171,29 @@ fn whole_checksum(object: &Head) -> Option<Checksum> {
     format!("{}-{count}", checksum.as_str()).parse().ok()
 }
 
-/// The size of each part but the last one, otherwise the sizes of all parts.
-fn shape(sizes: Vec<u64>) -> (Option<u64>, Vec<u64>) {
-    if let Some((last, others)) = sizes.split_last()
-        && let Some(first) = others.first()
-        && others.iter().all(|size| size == first)
-        && last <= first
-    {
-        return (Some(*first), Vec::new());
+/// The sizes of the parts of an object. Both are empty if they are unknown.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    /// Of each part but the last one.
+    part_size: Option<u64>,
+    /// Of all parts, if they differ.
+    part_sizes: Vec<u64>,
+    /// Only the size of the first part is known.
+    is_guess: bool,
+}
+
+/// The shape of an object with parts of these sizes.
+fn shape(sizes: Vec<u64>) -> Shape {
+    let is_equal = sizes.split_last().is_some_and(|(last, others)| {
+        let first = others.first().unwrap_or(last);
+        others.iter().all(|size| size == first) && last <= first
+    });
+    let part_size = sizes.first().copied().filter(|_| is_equal);
+    Shape {
+        part_size,
+        part_sizes: if is_equal { Vec::new() } else { sizes },
+        is_guess: false,
     }
-    (None, sizes)
 }
 
 /// Whether an object of `size` bytes can consist of `count` parts of which all but the last have
@@ -225,17 +241,16 @@ mod tests {
 
     #[test]
     fn parts_have_one_size_or_a_size_each() {
-        for equal in [vec![5, 5, 1], vec![5, 5, 5], vec![5, 1]] {
-            assert_eq!(shape(equal), (Some(5), Vec::new()));
+        let shape_of = |sizes: &[u64]| {
+            let shape = shape(sizes.to_vec());
+            assert!(!shape.is_guess);
+            (shape.part_size, shape.part_sizes)
+        };
+        for equal in [&[5, 5, 1][..], &[5, 5, 5], &[5, 1], &[5]] {
+            assert_eq!(shape_of(equal), (Some(5), Vec::new()));
         }
-        for different in [
-            vec![5, 6, 1],
-            vec![5, 5, 6],
-            vec![5, 6],
-            vec![5, 5, 10, 3],
-            vec![],
-        ] {
-            assert_eq!(shape(different.clone()), (None, different));
+        for different in [&[5, 6, 1][..], &[5, 5, 6], &[5, 6], &[5, 5, 10, 3], &[]] {
+            assert_eq!(shape_of(different), (None, different.to_vec()));
         }
         assert!(can_have_equal_parts(11, 5, 3));
         assert!(can_have_equal_parts(10, 5, 2));

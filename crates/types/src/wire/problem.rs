@@ -39,6 +39,9 @@ pub struct ExistingObject {
     /// have different sizes. Of an object without parts it is the size of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_size: Option<u64>,
+    /// The store reports the size of the first part only: others may have another size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub part_size_is_guess: bool,
     /// The sizes of all parts in bytes, if they differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub part_sizes: Vec<u64>,
