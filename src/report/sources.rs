@@ -395,7 +395,8 @@ fn name_of(path: &str, is_set: bool) -> String {
 
 /// Whether a check that a receipt lists as unproven is about a property of the object.
 fn is_property(name: &str) -> bool {
-    name == "metadata"
+    // `encryption` stands for `sse`.
+    ["metadata", "encryption"].contains(&name)
         || Attribute::ALL
             .iter()
             .any(|attribute| attribute.name() == name)

@@ -721,7 +721,9 @@ fn attributes_that_the_store_did_not_keep_are_named_once() {
     for item in 0..2 {
         let mut end = completed(item);
         if let Event::Completed { receipt, .. } = &mut end {
-            receipt.unproven = ["condition", "tag", "metadata"].map(str::to_owned).to_vec();
+            receipt.unproven = ["condition", "tag", "encryption"]
+                .map(str::to_owned)
+                .to_vec();
         }
         events.extend([plan(item, "f", 0), end]);
     }
@@ -732,6 +734,6 @@ fn attributes_that_the_store_did_not_keep_are_named_once() {
         .filter(|line| line.starts_with("warning"))
         .collect();
     let expected =
-        "warning: the store did not keep: metadata, tag; the receipts have it in `unproven`";
+        "warning: the store did not keep: encryption, tag; the receipts have it in `unproven`";
     assert_eq!(warnings, [expected]);
 }

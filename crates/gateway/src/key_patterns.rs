@@ -24,8 +24,8 @@ pub enum ClientKeys {
 }
 
 /// How to write a pattern.
-pub const PATTERN_HINT: &str =
-    "write a glob of keys without a slash at its beginning, such as app/** or builds/*/x.tar.gz";
+pub const PATTERN_HINT: &str = "write a glob of keys without a slash at its beginning, such as app/** or builds/*/x.tar.gz; \
+     [a-z] is possible, [!a-z], [^a-z] and [[:alpha:]] are not";
 
 /// Why a key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +72,19 @@ pub fn compile(patterns: &[String]) -> Result<GlobSet, &str> {
         .map_err(|_| patterns.first().map_or("", String::as_str))
 }
 
-/// Returns false for a text that is not a glob, and for a glob that is empty or begins with a
-/// slash: it would match no key.
+/// Returns false for a text that is not a glob, for a glob that is empty or begins with a slash (it
+/// would match no key), and for a glob with a class that is negated (it would match a slash) or has
+/// a name.
 #[must_use]
 pub fn is_key_pattern(pattern: &str) -> bool {
-    !pattern.is_empty() && !pattern.starts_with('/') && compile(&[pattern.to_owned()]).is_ok()
+    let unescaped = pattern.replace(r"\\", "").replace(r"\[", "");
+    let has_other_class = ["[!", "[^", "[[:"]
+        .iter()
+        .any(|class| unescaped.contains(class));
+    !pattern.is_empty()
+        && !pattern.starts_with('/')
+        && !has_other_class
+        && compile(&[pattern.to_owned()]).is_ok()
 }
 
 #[cfg(test)]
@@ -157,11 +165,25 @@ mod tests {
             ("*", "a/b"),
             ("app/v?/**", "app/v/x"),
             ("app?x", "app/x"),
+            ("app[+-9]x", "app/x"),
             ("a/\\*", "a/x"),
         ] {
             assert!(!matches(pattern, key), "{pattern} {key}");
         }
-        assert!(!is_key_pattern("") && !is_key_pattern("/a") && !is_key_pattern("a/[b"));
-        assert!(is_key_pattern("app/**"));
+        for pattern in [
+            "",
+            "/a",
+            "a/[b",
+            "app[!x]",
+            "app[^x]",
+            "app[[:alpha:]]",
+            "app[a][!x]",
+            r"a\\[!x]",
+        ] {
+            assert!(!is_key_pattern(pattern), "{pattern}");
+        }
+        for pattern in ["app/**", "v[0-9]/*", "a[x!]", r"a\[!x"] {
+            assert!(is_key_pattern(pattern), "{pattern}");
+        }
     }
 }

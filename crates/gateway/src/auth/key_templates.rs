@@ -1,7 +1,8 @@
 //! Patterns of keys with the claims of a token: `app/{repository}/**` permits the keys of the
 //! repository that the token names.
 //!
-//! A name in braces, without a comma, is a claim. Braces with a comma are alternatives of the glob.
+//! A name in braces, without a comma, is a claim. Braces with a comma are alternatives of the glob,
+//! and braces in a class (`[{]`) are characters.
 //!
 //! Pure. Not here: whether a key matches (`crate::key_patterns`).
 
@@ -48,36 +49,51 @@ fn pieces(pattern: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = pattern;
     let mut searched = 0;
-    while let Some(open) = rest[searched..].find(['{', '\\']).map(|at| searched + at) {
-        if rest[open..].starts_with('\\') {
-            let escaped = rest[open + 1..].chars().next().map_or(0, char::len_utf8);
-            searched = open + 1 + escaped;
-            continue;
-        }
-        let inner = rest[open + 1..].split_once('}').map(|(inner, _)| inner);
-        let Some(name) = inner.filter(|inner| is_claim_name(inner)) else {
-            searched = open + 1;
+    while let Some(at) = rest[searched..].find(['{', '\\', '[']) {
+        let found = searched + at;
+        let (first, after) = rest[found..].split_at(1);
+        let claim = match first {
+            "{" => claim_name(after),
+            _ => None,
+        };
+        let Some(name) = claim else {
+            let skipped = match first {
+                "\\" => after.chars().next().map_or(0, char::len_utf8),
+                "[" => class_rest_bytes(after),
+                _ => 0,
+            };
+            searched = found + 1 + skipped;
             continue;
         };
-        pieces.push(Piece::Glob(&rest[..open]));
+        pieces.push(Piece::Glob(&rest[..found]));
         pieces.push(Piece::Claim(name));
-        rest = &rest[open + name.len() + 2..];
+        rest = &after[name.len() + 1..];
         searched = 0;
     }
     pieces.push(Piece::Glob(rest));
     pieces
 }
 
-/// Letters, digits and the punctuation of claims and of paths to nested ones.
-fn is_claim_name(text: &str) -> bool {
+/// The length of a class after its opening bracket. A closing bracket is its first character, or
+/// its end.
+fn class_rest_bytes(text: &str) -> usize {
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    let end = text[first..].find(']');
+    end.map_or(0, |end| first + end + 1)
+}
+
+/// The name of a claim at the beginning of a text, before a closing brace.
+fn claim_name(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once('}')?;
+    // Letters, digits and the punctuation of claims and of paths to nested ones.
     let is_name_char = |c: char| c.is_ascii_alphanumeric() || "_-.:/".contains(c);
-    !text.is_empty() && text.chars().all(is_name_char)
+    (!name.is_empty() && name.chars().all(is_name_char)).then_some(name)
 }
 
 /// Adds a text that matches only itself.
 fn push_escaped(glob: &mut String, text: &str) {
     for c in text.chars() {
-        if c.is_ascii_punctuation() && c != '/' {
+        if "\\*?[]{},".contains(c) {
             glob.push('\\');
         }
         glob.push(c);
@@ -121,6 +137,8 @@ mod tests {
             ("t/{user.team}/*", "t/a,b}/x", "t/a/x"),
             ("{a,b}/{run}", "b/7", "c/7"),
             ("[{]x/{run}", "{x/7", "x/7"),
+            ("[{run}]x/{run}", "nx/7", "7x/7"),
+            ("[]{run}]x/{run}", "]x/7", "7x/7"),
             ("\\{run\\}/{run}", "{run}/7", "7/7"),
             ("plain/**", "plain/x", "other/x"),
         ] {
@@ -159,17 +177,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_matches_only_itself(value in "[ -~\u{e9}\u{1f600}]{1,12}", other in "[ -~]{1,12}") {
+        fn any_value_matches_only_itself(
+            pattern in proptest::sample::select(vec!["a/{c}/*", "a[x{c}]?/{c}/*", "{b,a}/{c}/*"]),
+            value in "[ -~\u{e9}\u{1f600}]{1,12}",
+            other in "[ -~]{1,12}",
+        ) {
             let claims = json!({ "c": value });
             let Ok(normal) = normalised_key(&value, 0) else {
-                prop_assert_eq!(expanded("a/{c}/*", &claims), None);
+                prop_assert_eq!(expanded(pattern, &claims), None);
                 return Ok(());
             };
-            let own = format!("a/{normal}/x");
-            prop_assert!(allows("a/{c}/*", &claims, &own), "{own}");
+            let first = if pattern.contains('[') { "a{y" } else { "a" };
+            let own = format!("{first}/{normal}/x");
+            prop_assert!(allows(pattern, &claims, &own), "{own}");
             if other != *normal && !other.contains('/') {
-                let key = format!("a/{other}/x");
-                prop_assert!(!allows("a/{c}/*", &claims, &key), "{key}");
+                let key = format!("{first}/{other}/x");
+                prop_assert!(!allows(pattern, &claims, &key), "{key}");
             }
         }
     }
