@@ -23,6 +23,8 @@ use crate::backend::EXISTS_HINT;
 use crate::event::Event;
 use crate::journal::{Record, State};
 
+const UNKNOWN_CONTENT: &str = "exists in the store, and its content cannot be compared: the store \
+     has no SHA-256 of it, or does not report its parts";
 /// The name of the content type among the differences of an object.
 const CONTENT_TYPE: &str = "content-type";
 
@@ -58,8 +60,10 @@ impl Engine<'_> {
                         upload.existing = Some(Box::new(existing));
                         self.move_to(upload, Stage::Comparing)
                     }
-                    Comparison::OtherSize => self.other_content(upload, &existing),
-                    Comparison::Impossible => self.unknown_content(upload),
+                    Comparison::OtherSize => {
+                        self.on_other_object(upload, &other_content(&existing))
+                    }
+                    Comparison::Impossible => self.on_other_object(upload, UNKNOWN_CONTENT),
                 }
             }
         }
@@ -143,9 +147,15 @@ impl Engine<'_> {
         };
         let checksum = existing.checksum.as_ref();
         let verdict = checksum.map(|checksum| cut.verdict(checksum, &digests.parts));
+        let other_attributes = other_attributes(&upload.put, &existing);
         match verdict {
-            Some(Verdict::Same) if has_other_attributes(&upload.put, &existing) => {
-                self.other_attributes(upload, &existing)
+            Some(Verdict::Same) if !other_attributes.is_empty() => {
+                let what = format!(
+                    "exists in the store with the same content and other attributes ({}){}",
+                    other_attributes.join(", "),
+                    uploaded(&existing)
+                );
+                self.on_other_object(upload, &what)
             }
             Some(Verdict::Same) => {
                 let facts = Facts {
@@ -161,8 +171,8 @@ impl Engine<'_> {
                 self.emit_plan_of_stored(upload);
                 Ok(Next::SameContent(Box::new(receipt)))
             }
-            Some(Verdict::Other) => self.other_content(upload, &existing),
-            Some(Verdict::Unknown) | None => self.unknown_content(upload),
+            Some(Verdict::Other) => self.on_other_object(upload, &other_content(&existing)),
+            Some(Verdict::Unknown) | None => self.on_other_object(upload, UNKNOWN_CONTENT),
         }
     }
 
@@ -216,31 +226,13 @@ impl Engine<'_> {
         true
     }
 
-    fn other_attributes(
-        &mut self,
-        upload: &mut ActiveUpload,
-        existing: &ExistingObject,
-    ) -> Result<Next> {
+    /// The object at the key of an upload is not what the upload would make. `what` follows the
+    /// path of the source.
+    fn on_other_object(&mut self, upload: &mut ActiveUpload, what: &str) -> Result<Next> {
         if upload.put.if_exists == IfExists::Update {
-            return Ok(replace(upload));
-        }
-        self.abandon(upload);
-        let names = other_attributes(&upload.put, existing).collect::<Vec<_>>();
-        let what = format!(
-            "exists in the store with the same content and other attributes ({}){}",
-            names.join(", "),
-            uploaded(existing)
-        );
-        Err(exists(upload, &what))
-    }
-
-    fn other_content(
-        &mut self,
-        upload: &mut ActiveUpload,
-        existing: &ExistingObject,
-    ) -> Result<Next> {
-        if upload.put.if_exists == IfExists::Update {
-            return Ok(replace(upload));
+            // It begins again, with an upload that replaces the object.
+            upload.put.if_exists = IfExists::Overwrite;
+            return Ok(Next::Restart);
         }
         self.abandon(upload);
         if upload.put.if_exists == IfExists::Overwrite {
@@ -251,20 +243,6 @@ impl Engine<'_> {
             let hint = "to replace that object too, run the command again";
             return Err(Error::new(Kind::Exists, what).with_hint(hint));
         }
-        let what = format!(
-            "exists in the store with other content{}",
-            uploaded(existing)
-        );
-        Err(exists(upload, &what))
-    }
-
-    fn unknown_content(&mut self, upload: &mut ActiveUpload) -> Result<Next> {
-        if upload.put.if_exists == IfExists::Update {
-            return Ok(replace(upload));
-        }
-        self.abandon(upload);
-        let what = "exists in the store, and its content cannot be compared: the store has no \
-                    SHA-256 of it, or does not report its parts";
         Err(exists(upload, what))
     }
 
@@ -306,25 +284,19 @@ impl Engine<'_> {
     }
 }
 
-/// Begins again, with an upload that replaces the object at its key.
-fn replace(upload: &mut ActiveUpload) -> Next {
-    upload.put.if_exists = IfExists::Overwrite;
-    Next::Restart
-}
-
 /// The names of what the user requests and the object at the key does not have.
-fn other_attributes<'a>(
-    put: &'a PutRequest,
-    existing: &'a ExistingObject,
-) -> impl Iterator<Item = &'a str> {
-    let differs = existing.differs.iter().map(String::as_str);
+fn other_attributes<'a>(put: &PutRequest, existing: &'a ExistingObject) -> Vec<&'a str> {
     // A content type that was guessed is no request.
     let has_type = put.type_origin == TypeOrigin::Requested;
-    differs.filter(move |name| has_type || *name != CONTENT_TYPE)
+    let differs = existing.differs.iter().map(String::as_str);
+    differs
+        .filter(|name| has_type || *name != CONTENT_TYPE)
+        .collect()
 }
 
-fn has_other_attributes(put: &PutRequest, existing: &ExistingObject) -> bool {
-    other_attributes(put, existing).next().is_some()
+fn other_content(existing: &ExistingObject) -> String {
+    let uploaded = uploaded(existing);
+    format!("exists in the store with other content{uploaded}")
 }
 
 /// How the object at the key of an upload was cut. `None` if it cannot be compared.
