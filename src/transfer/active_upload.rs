@@ -129,6 +129,8 @@ pub struct ActiveUpload {
     /// The error with which it ends once it is aborted. Without one, it begins again.
     pub end_with: Option<Error>,
     rejoins: u32,
+    /// How often the backend was asked whether the object at the key is the one of this upload.
+    pub object_checks: u32,
     /// The backend has reported that it is verified.
     pub was_found_verified: bool,
     /// When the backend last received a call about it.
@@ -193,6 +195,7 @@ impl ActiveUpload {
             restarts: 0,
             end_with: None,
             rejoins: 0,
+            object_checks: 0,
             was_found_verified: false,
             last_call: now,
             resumed_bytes: 0,
@@ -256,11 +259,6 @@ impl ActiveUpload {
         let is_left = self.rejoins < MAX_REJOINS;
         self.rejoins += u32::from(is_left);
         is_left
-    }
-
-    /// Whether [`ActiveUpload::take_rejoin`] was true.
-    pub fn has_rejoined(&self) -> bool {
-        self.rejoins > 0
     }
 
     /// Keeps a task, to abort it when the upload ends.

@@ -185,6 +185,8 @@ impl<'a> Committer<'a> {
     /// items that were to be reported as completed.
     pub fn undo(&mut self) -> Vec<Undone> {
         self.records.clear();
+        // It has counted what is not recorded.
+        self.tally = None;
         let mut undone = Vec::new();
         for event in std::mem::take(&mut self.events) {
             match event {

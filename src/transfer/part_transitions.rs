@@ -241,12 +241,15 @@ impl Engine<'_> {
             }
             // The object is not the one of this upload: the rule for existing objects decides when
             // it begins again.
-            Ok(PutOutcome::ObjectExists) if upload.put.key.is_some() && upload.has_rejoined() => {
+            Ok(PutOutcome::ObjectExists)
+                if upload.put.key.is_some() && upload.object_checks > 0 =>
+            {
                 self.move_to(upload, Stage::Aborting)
             }
             // The response to a single PUT was lost. The backend reports whether the object is the
             // one of this upload.
             Ok(PutOutcome::ObjectExists) if upload.take_rejoin() => {
+                upload.object_checks += 1;
                 self.move_to(upload, Stage::Rejoining)
             }
             Ok(PutOutcome::ObjectExists) => {
@@ -378,7 +381,8 @@ enum SentNow {
 /// The error of a single PUT that the store always refuses, if its attributes may be the reason:
 /// only such a PUT carries them.
 fn refused_attributes(upload: &ActiveUpload, error: &Error) -> Option<Error> {
-    let is_refusal = matches!(error.kind(), Kind::Incompatible | Kind::NotAcceptable);
+    let is_refusal =
+        error.is_of_store() && matches!(error.kind(), Kind::Incompatible | Kind::NotAcceptable);
     let given = upload.upload.intent.attributes.given();
     let flags: Vec<String> = given
         .map(|attribute| format!("--{}", attribute.name()))

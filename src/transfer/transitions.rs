@@ -80,6 +80,9 @@ impl Engine<'_> {
                 self.emit_upload_retry(upload, &error);
                 Ok(Next::Restart)
             }
+            UploadResult::Aborted(Err(error)) if upload.end_with.is_some() => {
+                Err(Self::on_abort_failed(upload, error))
+            }
             UploadResult::Rehashed(Err(error))
             | UploadResult::Compared(Err(error))
             | UploadResult::WholeHashed(None, Err(error))
@@ -275,15 +278,17 @@ impl Engine<'_> {
     /// The upload of an old file version was aborted, or completed before that.
     fn on_aborted(&mut self, upload: &mut ActiveUpload, outcome: AbortOutcome) -> Result<Next> {
         crash::point("transfer.aborted");
+        if let AbortOutcome::Pending(wait) = outcome {
+            return self.call_when_decided(upload, wait);
+        }
         if let Some(error) = upload.end_with.take() {
             let row = upload.row();
             self.committer.record(Record::Abandoned { row });
             return Err(error);
         }
         let mut receipt = match outcome {
-            AbortOutcome::Aborted => return Ok(Next::Restart),
             AbortOutcome::Completed(receipt) => receipt,
-            AbortOutcome::Pending(wait) => return self.call_when_decided(upload, wait),
+            AbortOutcome::Aborted | AbortOutcome::Pending(_) => return Ok(Next::Restart),
         };
         // If another process completed it with parts that this journal does not know, the receipt
         // is not recorded.
@@ -302,6 +307,13 @@ impl Engine<'_> {
             upload.upload.state = State::Completed;
         }
         Ok(Next::Restart)
+    }
+
+    /// An upload that is to end with an error could not be aborted. The next put aborts it.
+    fn on_abort_failed(upload: &mut ActiveUpload, failure: Error) -> Error {
+        let path = upload.path();
+        tracing::warn!(path, %failure, "could not abort the upload");
+        upload.end_with.take().unwrap_or(failure)
     }
 
     /// The status of an upload that was completed before.

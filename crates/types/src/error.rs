@@ -168,24 +168,27 @@ impl Kind {
 /// An error: its kind, what could not be done, a hint, and its cause.
 pub struct Error {
     kind: Kind,
-    what: String,
+    what: Box<str>,
     hint: Option<Box<str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The host that did not answer.
     unreached: Option<Box<str>>,
     /// The object at the key of the upload.
     existing: Option<Box<ExistingObject>>,
+    /// The store has answered with a code of S3.
+    is_of_store: bool,
 }
 
 impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         Self {
             kind,
-            what: what.into(),
+            what: what.into().into_boxed_str(),
             hint: None,
             source: None,
             unreached: None,
             existing: None,
+            is_of_store: false,
         }
     }
 
@@ -217,11 +220,12 @@ impl Error {
     pub fn duplicate(&self) -> Self {
         Self {
             kind: self.kind,
-            what: self.to_string(),
+            what: self.to_string().into_boxed_str(),
             hint: self.hint.clone(),
             source: None,
             unreached: self.unreached.clone(),
             existing: self.existing.clone(),
+            is_of_store: self.is_of_store,
         }
     }
 
@@ -252,6 +256,20 @@ impl Error {
     #[must_use]
     pub fn existing(&self) -> Option<&ExistingObject> {
         self.existing.as_deref()
+    }
+
+    /// Notes that the error is the answer of a store, with a code of S3.
+    #[must_use]
+    pub fn of_store(mut self) -> Self {
+        self.is_of_store = true;
+        self
+    }
+
+    /// Returns true if a store has answered with a code of S3: no other server, and no check of
+    /// this program.
+    #[must_use]
+    pub fn is_of_store(&self) -> bool {
+        self.is_of_store
     }
 
     #[must_use]
@@ -290,7 +308,7 @@ impl std::error::Error for Error {
 #[must_use]
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let own_text = |error: &(dyn std::error::Error + 'static)| match error.downcast_ref::<Error>() {
-        Some(error) => error.what.clone(),
+        Some(error) => error.what.to_string(),
         None => error.to_string(),
     };
     let causes = std::iter::successors(Some(error), |error| error.source());

@@ -158,7 +158,11 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
         (Kind::UrlExpired, _) if lifetime == UrlLifetime::Valid => Some(CLOCKS_HINT),
         _ => hint_for(kind),
     };
-    let error = Error::new(kind, what);
+    let has_code = !error.code.is_empty();
+    let mut error = Error::new(kind, what);
+    if has_code {
+        error = error.of_store();
+    }
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,

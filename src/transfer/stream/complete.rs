@@ -78,11 +78,10 @@ impl StreamRun<'_> {
     ) -> Result<Box<Receipt>> {
         self.wait(SIGNAL_GRACE).await?;
         if end.size == 0 && min_size > 0 {
-            // There are parts of an earlier run only. They stay for the next run.
             let hint = "check the program that writes to the pipe; to upload an empty object, \
                         give --allow-empty";
             let error = Error::new(Kind::StreamTooSmall, "the stream has no bytes");
-            return Err(error.with_hint(hint));
+            return Err(self.end_without_object(error.with_hint(hint)).await);
         }
         if end.size < min_size {
             let what = format!(
@@ -245,7 +244,7 @@ impl StreamRun<'_> {
 
     /// Aborts the upload, so that nothing of the stream stays, unless an earlier run has stored
     /// parts: the next run may continue with them. Returns `error`.
-    async fn end_without_object(&mut self, error: Error) -> Error {
+    pub(super) async fn end_without_object(&mut self, error: Error) -> Error {
         if !self.stored.is_empty() {
             return error;
         }

@@ -161,7 +161,10 @@ impl<'a> StreamRun<'a> {
         let items = match stream.input {
             StreamInput::Pipe(file) => start_reading(file, reading),
             StreamInput::Command(command) => {
-                let (producer, output) = Producer::start(&command)?;
+                let (producer, output) = match Producer::start(&command) {
+                    Ok(started) => started,
+                    Err(error) => return Err(self.end_without_object(error).await),
+                };
                 self.producer = Some(producer);
                 start_reading(output, reading)
             }
