@@ -58,7 +58,7 @@ pub async fn run(
             Err(error) => Err(error),
         };
         match ended {
-            Ok(ended) => report(settings, finished, &ended, upload)?,
+            Ok(ended) => report(settings, finished, &ended, upload, commands)?,
             Err(error) => {
                 codes.push(error.kind().exit_code());
                 output::eprint_error(&hints::for_query(error, commands));
@@ -279,7 +279,13 @@ fn explain(
         .with_source(error)
 }
 
-fn report(settings: &Settings, finished: Finished, ended: &Ended, named: &OsStr) -> Result<()> {
+fn report(
+    settings: &Settings,
+    finished: Finished,
+    ended: &Ended,
+    named: &OsStr,
+    commands: &HintCommands,
+) -> Result<()> {
     let verb = match finished {
         Finished::Keep => "aborted",
         Finished::Remove => "removed",
@@ -305,10 +311,11 @@ fn report(settings: &Settings, finished: Finished, ended: &Ended, named: &OsStr)
                 aborted => write!(text, ": {aborted} uploads"),
             };
             if set.completing > 0 {
-                let completing = set.completing;
+                let (completing, resume) = (set.completing, commands.resume());
                 let _ = write!(
                     text,
-                    "; {completing} are complete or nearly so: run `upload resume`"
+                    "; already complete, or being completed: {completing} more (to get their \
+                     receipts, run `{resume}`)"
                 );
             }
         }

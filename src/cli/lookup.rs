@@ -68,9 +68,7 @@ pub fn find_set(
         // A directory that was deleted has no canonical path.
         source == absolute || (canonical.is_some() && source.canonicalize().ok() == canonical)
     };
-    sets.retain(|set| {
-        SetDefinition::of(set).is_ok_and(|definition| definition.sources().any(is_this))
-    });
+    sets.retain(|set| SetDefinition::of(set).is_ok_and(|definition| definition.is_named(is_this)));
     let unfinished = sets.iter().position(|set| !set.progress.is_finished());
     Ok((!sets.is_empty()).then(|| sets.swap_remove(unfinished.unwrap_or(0))))
 }

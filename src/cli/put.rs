@@ -55,13 +55,6 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let lists = read_files(&flags.selection);
     let sources = options.paths.iter().map(PathBuf::as_path).chain(lists);
     let sources = sources.filter_map(FileIdentity::of);
-    session.repeat_flags(PutFlags {
-        key: match puts.as_slice() {
-            [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
-            _ => rule.flags(&target.spec),
-        },
-        object: flags_of_options(&options),
-    });
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
     let is_dry_run = options.dry_run;
@@ -69,8 +62,9 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         if !is_dry_run {
             let directory = working_directory()?;
             let definition = SetDefinition::new(&directory, &flags.selection, &rule, &options);
-            let begun = definition.map(|definition| session.begin_set(&target, &definition));
-            if let Some(Err(error)) = begun {
+            if let Some(definition) = definition
+                && let Err(error) = session.begin_set(&target, &definition)
+            {
                 session.announce_set();
                 session.fail_set(selection.name(), &error);
                 return Ok(session.close());
@@ -79,6 +73,13 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         session.announce_set();
         set_items(&mut session, &target, &transfer, selection, rule, options)
     } else {
+        session.repeat_flags(PutFlags {
+            key: match puts.as_slice() {
+                [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
+                _ => rule.flags(&target.spec),
+            },
+            object: flags_of_options(&options),
+        });
         session.announce(puts.iter().map(|put| {
             let size = put.path.metadata().map_or(0, |metadata| metadata.len());
             (put.path.as_path(), size)
@@ -104,6 +105,10 @@ pub(super) fn set_items(
 ) -> Items {
     let own = own_files(session.journal(), target, transfer);
     let selection = selection.without(&own);
+    session.repeat_flags(PutFlags {
+        key: rule.flags(&target.spec),
+        object: flags_of_options(&options),
+    });
     session.set_destination(rule.destination(&target.name()));
     let mut keys = SetKeys::new(rule, &target.spec);
     let set_keys = session.set_keys();

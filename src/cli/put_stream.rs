@@ -31,8 +31,8 @@ use upload_types::wire::IfExists;
 const DEFAULT_BUFFER_BYTES: u64 = 48 << 20;
 const NAME_HINT: &str = "name the object, for example: \
      set -o pipefail; pg_dump db | zstd | upload put - --name db.sql.zst";
-const COMMAND_NAME_HINT: &str = "name the object, and the bucket with --backend: \
-     `upload put --key dumps/db.sql --backend s3://BUCKET --from-command -- pg_dump db`";
+const COMMAND_NAME_HINT: &str = "add --name NAME, or --key KEY with --backend, before \
+     --from-command, for example: upload put --name db.sql --from-command -- pg_dump db";
 
 /// The stream that a command line names.
 #[derive(Debug, PartialEq, Eq)]

@@ -201,9 +201,13 @@ impl ReceiptFile {
     /// Writes the last line of a set, if all of its files were found.
     fn end_set(&mut self) {
         self.attempt(|receipts| {
-            let Some(set) = receipts.set.take().filter(|set| set.is_complete) else {
+            let Some(set) = receipts.set.take() else {
                 return Ok(());
             };
+            // Without a receipt of this run, those of an earlier one stay.
+            if !set.is_complete || set.lines.count() == 0 {
+                return Ok(());
+            }
             let mut hasher = Hasher::new();
             set.lines.visit(|line| {
                 hasher.update(line);

@@ -57,6 +57,7 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         session.set_later_sets(others(&sets[index + 1..]));
         if let Err(error) = resume_set(&mut session, target, &transfer, set).await {
             session.fail_set(&set.intent.name, &error);
+            continue;
         }
         let vanished = vanished(session.journal(), set)?;
         if !vanished.is_empty() {

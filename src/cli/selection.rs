@@ -151,6 +151,7 @@ impl Selection {
             let output = FindOutput {
                 found,
                 count: Arc::clone(&counted),
+                if_gone,
             };
             // `None` if the run has ended.
             let _ = self.find(&output);
@@ -331,13 +332,17 @@ impl Selection {
 struct FindOutput {
     found: mpsc::Sender<Found>,
     count: Arc<SetCount>,
+    if_gone: IfGone,
 }
 
 impl FindOutput {
     /// Passes a result on, when there is room. Returns `None` if the run has ended.
     fn send(&self, found: Found) -> Option<()> {
-        if let Found::File(file) = &found {
-            self.count.add(file.size);
+        match &found {
+            Found::File(file) => self.count.add(file.size),
+            Found::Failed { .. } => self.count.add(0),
+            Found::Vanished { .. } if self.if_gone != IfGone::Skip => self.count.add(0),
+            Found::Vanished { .. } | Found::Skipped { .. } | Found::Unmatched { .. } => {}
         }
         self.found.blocking_send(found).ok()
     }
@@ -422,7 +427,6 @@ fn incoming_of(
     }
 }
 
-/// The name of the whole set in messages.
 /// The directories and lists of a set, for messages.
 pub fn set_name(paths: &[PathBuf], list: Option<&Path>, map: Option<&Path>) -> String {
     let shown = |path: &Path| match path.to_str() {

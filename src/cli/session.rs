@@ -25,9 +25,9 @@ use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender, OtherSources};
-use crate::journal::{FileSet, Journal, SetProgress};
+use crate::journal::{FileSet, Journal};
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, ItemSet, Items, Jobs, StreamPut, Summary, WaitFor};
+use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -363,6 +363,7 @@ impl Session {
     pub async fn run(&mut self, target: &Target, items: impl Into<Items>) {
         let items = items.into();
         let Some((handle, info)) = self.reach(target, &items).await else {
+            self.sets.end(&self.journal);
             return;
         };
         let options = self.engine_options(&handle);
@@ -460,7 +461,7 @@ impl Session {
             Items::Known(items) => items,
             Items::Set(set) => {
                 self.found(1);
-                self.forget_new_set(set);
+                self.forget_new_set();
                 return self.fail(self.first_item, None, Path::new(&set.name), error);
             }
         };
@@ -474,11 +475,10 @@ impl Session {
         }
     }
 
-    /// Removes a set from the journal of which nothing was found yet: `resume` could only fail as
-    /// `put` did.
-    fn forget_new_set(&mut self, set: &ItemSet) {
-        if let Some((row, SetProgress { files: 0, .. })) = set.recorded
-            && let Err(error) = self.journal.delete_sets(&[row])
+    /// Removes a set from the journal that this run has added: nothing of it was found yet.
+    fn forget_new_set(&mut self) {
+        if let Some(set) = self.sets.current().filter(|set| set.is_new)
+            && let Err(error) = self.journal.delete_sets(&[set.row])
         {
             tracing::warn!(%error, "could not remove the set from the journal");
         }

@@ -3,6 +3,8 @@
 //!
 //! Not here: the row in the journal (`journal::FileSet`), and the search (`selection`).
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -63,9 +65,12 @@ impl SetDefinition {
     /// cannot hold.
     #[must_use]
     pub fn intent(&self, backend: String, s3_service: Option<S3Service>) -> Option<SetIntent> {
+        let has_list = self.selection.files_from.is_some() || self.selection.map.is_some();
+        let paths = self.put.paths.iter().map(PathBuf::as_path);
+        let paths = paths.map(without_last_slashes);
         let identity = (
-            &self.directory,
-            &self.put.paths,
+            has_list.then_some(&self.directory),
+            paths.collect::<Vec<_>>(),
             &self.selection,
             &self.keys,
         );
@@ -101,12 +106,30 @@ impl SetDefinition {
         set_name(&self.put.paths, list.as_deref(), map.as_deref())
     }
 
-    /// The files and directories that its command named.
+    /// Whether a path that `is_this` recognizes names it: one of its directories, lists and maps,
+    /// or its only file.
+    pub fn is_named(&self, is_this: impl Fn(&Path) -> bool) -> bool {
+        let lists = self.selection.files_from.iter().chain(&self.selection.map);
+        let is_only = self.sources().count() == 1;
+        let mut paths = self.put.paths.iter();
+        paths.any(|path| is_this(path) && (is_only || !path.is_file()))
+            || lists.into_iter().any(|list| is_this(list))
+    }
+
+    /// The files and directories that its command named, and its lists.
     pub fn sources(&self) -> impl Iterator<Item = &Path> {
         let paths = self.put.paths.iter();
         let lists = self.selection.files_from.iter().chain(&self.selection.map);
         paths.chain(lists).map(PathBuf::as_path)
     }
+}
+
+/// `DIR/` is `DIR`. `DIR/.` is not.
+fn without_last_slashes(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let slashes = bytes.iter().rev().take_while(|byte| **byte == b'/').count();
+    let end = (bytes.len() - slashes).max(1);
+    PathBuf::from(OsStr::from_bytes(&bytes[..end]))
 }
 
 /// Whether a list can be read only once.
@@ -158,6 +181,7 @@ mod tests {
             intent,
             progress: SetProgress::default(),
             created_at: Timestamp::UNIX_EPOCH,
+            is_new: false,
         }
     }
 
@@ -225,6 +249,22 @@ mod tests {
         assert_ne!(intent(&one).identity, intent(&filtered).identity);
         other.keys = KeyRule::Made;
         assert_ne!(intent(&one).identity, intent(&other).identity);
+    }
+
+    #[test]
+    fn set_is_the_same_from_another_directory_unless_it_has_a_list() {
+        let from = |directory: &str, paths: &[&str], flags: &[&str]| {
+            let mut one = defined(flags, false).unwrap();
+            one.put.paths = paths.iter().map(PathBuf::from).collect();
+            one.directory = directory.into();
+            intent(&one).identity
+        };
+        let one = from("/data", &["/data/card"], &["-r"]);
+        assert_eq!(from("/home", &["/data/card//"], &["-r"]), one);
+        assert_ne!(from("/data", &["/data/card/."], &["-r"]), one);
+        assert_ne!(from("/data", &["/"], &["-r"]), one);
+        let list = "--files-from=/list";
+        assert_ne!(from("/data", &[], &[list]), from("/home", &[], &[list]));
     }
 
     #[test]

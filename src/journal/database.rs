@@ -178,10 +178,15 @@ impl Journal {
         // The lock file may have been removed together with the journal.
         if let Some(old) = self.process_lock.take() {
             let new = ProcessLock::acquire(&self.path)?;
-            let rename = "UPDATE upload SET process = ?2 WHERE process = ?1";
-            let renamed = self.db.execute(rename, [old.name(), new.name()]);
+            let names = [old.name().to_owned(), new.name().to_owned()];
             self.process_lock = Some(new);
-            renamed.map_err(|error| self.write_error(error))?;
+            for rename in [
+                "UPDATE upload SET process = ?2 WHERE process = ?1",
+                "UPDATE file_set SET process = ?2 WHERE process = ?1",
+            ] {
+                let renamed = self.db.execute(rename, [&names[0], &names[1]]);
+                renamed.map_err(|error| self.write_error(error))?;
+            }
         }
         Ok(())
     }

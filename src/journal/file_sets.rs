@@ -37,6 +37,8 @@ pub struct FileSet {
     pub progress: SetProgress,
     /// When the command was run that began it, or began it again.
     pub created_at: Timestamp,
+    /// The journal did not have it before the call that returned it.
+    pub is_new: bool,
 }
 
 /// How many files of a set its last run found, and how they ended.
@@ -68,8 +70,11 @@ impl SetProgress {
     }
 }
 
-const COLUMNS: &str = "row, id, backend, s3_service, name, identity, definition, files, bytes, is_complete, \
-                       done_files, done_bytes, failed_files, created_at";
+const PROGRESS_COLUMNS: &str = "files, bytes, is_complete, done_files, done_bytes, failed_files";
+/// The other columns.
+const COLUMNS: &str = "row, id, backend, s3_service, name, identity, definition, created_at";
+/// How many there are: those of the progress follow.
+const COLUMN_COUNT: usize = 8;
 
 impl Journal {
     /// Begins a run of a set, which this process drives from now on. All of it is on disk on
@@ -78,7 +83,14 @@ impl Journal {
     /// # Errors
     /// [`Kind::Busy`] if another process uploads the set; [`Kind::Io`] if it cannot be written.
     pub fn begin_set(&mut self, intent: &SetIntent) -> Result<FileSet> {
-        let mut set = self.run_set(|db| find_or_insert(db, intent))?;
+        let mut is_new = false;
+        let find = |db: &Connection| {
+            let (row, is_inserted) = find_or_insert(db, intent)?;
+            is_new = is_inserted;
+            Ok(row)
+        };
+        let mut set = self.run_set(find, Some(intent))?;
+        set.is_new = is_new;
         // A finished set begins again; an unfinished one goes on.
         if set.progress.is_finished() {
             set.progress = SetProgress::default();
@@ -94,12 +106,15 @@ impl Journal {
     /// # Errors
     /// As [`Journal::begin_set`].
     pub fn take_set(&mut self, set: &FileSet) -> Result<FileSet> {
-        self.run_set(|_| Ok(set.row))
+        self.run_set(|_| Ok(set.row), None)
     }
 
+    /// Makes this process the one that uploads a set. With a `command`, the set gets its
+    /// definition and the present time.
     fn run_set(
         &mut self,
         row: impl FnOnce(&Connection) -> rusqlite::Result<i64>,
+        command: Option<&SetIntent>,
     ) -> Result<FileSet> {
         let process = self.process()?;
         let journal = self.path().to_owned();
@@ -117,9 +132,17 @@ impl Journal {
                     "UPDATE file_set SET process = ?2 WHERE row = ?1",
                     params![row, process],
                 )?;
+                if let Some(SetIntent { definition, .. }) = command {
+                    let update =
+                        "UPDATE file_set SET definition = ?2, created_at = ?3 WHERE row = ?1";
+                    db.execute(
+                        update,
+                        params![row, definition, Timestamp::now().to_string()],
+                    )?;
+                }
                 crash::point("journal.sets.taken");
             }
-            let sql = format!("SELECT {COLUMNS} FROM file_set WHERE row = ?1");
+            let sql = format!("SELECT {COLUMNS}, {PROGRESS_COLUMNS} FROM file_set WHERE row = ?1");
             Ok((db.query_row(&sql, [row], FileSet::read)?, driver))
         })?;
         match driver? {
@@ -137,7 +160,7 @@ impl Journal {
 
     /// All sets, newest first.
     pub fn file_sets(&self) -> Result<Vec<FileSet>> {
-        let sql = format!("SELECT {COLUMNS} FROM file_set ORDER BY row DESC");
+        let sql = format!("SELECT {COLUMNS}, {PROGRESS_COLUMNS} FROM file_set ORDER BY row DESC");
         self.read(|db| {
             db.prepare_cached(&sql)?
                 .query_map([], FileSet::read)?
@@ -147,9 +170,11 @@ impl Journal {
 
     /// The progress of a set; `None` if it is not in the journal any more.
     pub fn set_progress(&self, row: i64) -> Result<Option<SetProgress>> {
-        let sql = format!("SELECT {COLUMNS} FROM file_set WHERE row = ?1");
-        let set = self.read(|db| db.query_row(&sql, [row], FileSet::read).optional())?;
-        Ok(set.map(|set| set.progress))
+        let sql = format!("SELECT {PROGRESS_COLUMNS} FROM file_set WHERE row = ?1");
+        self.read(|db| {
+            db.query_row(&sql, [row], |row| SetProgress::read(row, 0))
+                .optional()
+        })
     }
 
     /// Deletes sets. Their uploads stay.
@@ -165,10 +190,9 @@ impl Journal {
     }
 }
 
-/// The row of the set with this identity, which gets the present time.
-fn find_or_insert(db: &Connection, intent: &SetIntent) -> rusqlite::Result<i64> {
+/// The row of the set with this identity, and whether this call has inserted it.
+fn find_or_insert(db: &Connection, intent: &SetIntent) -> rusqlite::Result<(i64, bool)> {
     let s3_service = intent.s3_service.as_ref().map(to_json).transpose()?;
-    let now = Timestamp::now().to_string();
     let existing = db
         .query_row(
             "SELECT row FROM file_set WHERE backend = ?1 AND s3_service IS ?2 AND identity = ?3",
@@ -177,9 +201,7 @@ fn find_or_insert(db: &Connection, intent: &SetIntent) -> rusqlite::Result<i64> 
         )
         .optional()?;
     if let Some(row) = existing {
-        let update = "UPDATE file_set SET definition = ?2, created_at = ?3 WHERE row = ?1";
-        db.execute(update, params![row, intent.definition, now])?;
-        return Ok(row);
+        return Ok((row, false));
     }
     db.execute(
         "INSERT INTO file_set (id, backend, s3_service, name, identity, definition, created_at) \
@@ -191,10 +213,10 @@ fn find_or_insert(db: &Connection, intent: &SetIntent) -> rusqlite::Result<i64> 
             intent.name,
             intent.identity,
             intent.definition,
-            now
+            Timestamp::now().to_string()
         ],
     )?;
-    Ok(db.last_insert_rowid())
+    Ok((db.last_insert_rowid(), true))
 }
 
 /// Makes an upload one of a set.
@@ -227,9 +249,23 @@ pub(super) fn write_progress(
     Ok(())
 }
 
+impl SetProgress {
+    /// Reads [`PROGRESS_COLUMNS`], of which the first is number `first`.
+    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        let unsigned = |column: usize| row.get::<_, i64>(first + column).map(i64::cast_unsigned);
+        Ok(Self {
+            files: unsigned(0)?,
+            bytes: unsigned(1)?,
+            is_complete: row.get(first + 2)?,
+            done_files: unsigned(3)?,
+            done_bytes: unsigned(4)?,
+            failed_files: unsigned(5)?,
+        })
+    }
+}
+
 impl FileSet {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
         let s3_service: Option<String> = row.get(3)?;
         Ok(Self {
             row: row.get(0)?,
@@ -241,18 +277,12 @@ impl FileSet {
                 identity: row.get(5)?,
                 definition: row.get(6)?,
             },
-            progress: SetProgress {
-                files: unsigned(7)?,
-                bytes: unsigned(8)?,
-                is_complete: row.get(9)?,
-                done_files: unsigned(10)?,
-                done_bytes: unsigned(11)?,
-                failed_files: unsigned(12)?,
-            },
+            progress: SetProgress::read(row, COLUMN_COUNT)?,
             created_at: row
-                .get::<_, String>(13)?
+                .get::<_, String>(7)?
                 .parse()
-                .map_err(|error: jiff::Error| damaged(13, error))?,
+                .map_err(|error: jiff::Error| damaged(7, error))?,
+            is_new: false,
         })
     }
 }

@@ -71,13 +71,6 @@ impl IncomingItems {
         (!has_ended).then_some(set.name)
     }
 
-    /// Counts an entry that failed before it was counted as a file.
-    pub fn count_failed(&self) {
-        if let Some(set) = &self.set {
-            set.count.add(0);
-        }
-    }
-
     /// How much was found, if it is more than at the last call.
     pub fn progress(&mut self) -> Option<Selected> {
         let so_far = self.set.as_ref()?.count.so_far();

@@ -46,7 +46,8 @@ pub enum Incoming {
     Event(Event),
 }
 
-/// The number of files found so far, and their bytes. The search runs ahead of the uploads.
+/// The number of files found so far, those that cannot be uploaded included, and their bytes. The
+/// search runs ahead of the uploads.
 #[derive(Debug, Default)]
 pub struct SetCount {
     files: AtomicU64,
@@ -55,6 +56,7 @@ pub struct SetCount {
 }
 
 impl SetCount {
+    /// Counts a file, or an entry that cannot be uploaded, which has no bytes.
     pub fn add(&self, bytes: u64) {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -40,7 +40,6 @@ impl Engine<'_> {
                     self.pending.push_back((number, item));
                 }
                 Incoming::Failed { path, error } => {
-                    self.incoming.count_failed();
                     let number = self.incoming.number();
                     self.summary.found += 1;
                     self.failed(number, None, path, &error);

@@ -100,8 +100,12 @@ fn may_pass(kind: &str) -> bool {
         Kind::Temporary,
         Kind::Throttled(None),
         Kind::UrlExpired,
+        Kind::ClockSkew,
         Kind::PartsMismatch,
         Kind::Busy,
+        Kind::Locked,
+        Kind::LeaseLost,
+        Kind::KeyInUse(None),
     ];
     passing.iter().any(|passing| passing.name() == kind)
 }

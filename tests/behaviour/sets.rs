@@ -347,9 +347,19 @@ fn set_that_another_process_uploads_is_left_alone() {
     assert_eq!(failure_kind(&output), "busy");
     let abort = world.upload(&["abort", "card"]);
     abort.run().exits(75);
+    let recorded = sets(&world, &[]);
+    let other = put().args(["--content-type", "text/x-other"]);
+    other.run().exits(75);
+    assert_eq!(sets(&world, &[]), recorded);
+    running.kill9();
     world.proxy.unblock();
-    running.wait().succeeds();
+    world.resume().run().succeeds();
     assert_holds(&world, &paths);
+    let store = world.store();
+    for key in store.objects() {
+        let head = store.head(&key);
+        assert_ne!(head.header("content-type"), Some("text/x-other"), "{key}");
+    }
 }
 
 /// A set with a file that could not be read is unfinished.
@@ -434,6 +444,40 @@ fn prune_removes_finished_sets_only() {
     world.resume().run().succeeds();
 }
 
+/// A file beside a directory on the command line does not name the set.
+#[test]
+fn abort_of_a_file_does_not_abort_the_set_that_it_is_in() {
+    let world = World::new();
+    card_with(&world, 1500);
+    fs::write(world.sandbox.path("a.mov"), "a").unwrap();
+    let put = ["put", "-r", "--json", "--jobs", "1", "card", "a.mov"];
+    put_and_kill_early(&world, &put);
+    let recorded = sets(&world, &[]);
+    assert_eq!(recorded.len(), 1);
+    world.upload(&["abort", "a.mov"]).run().exits(1);
+    assert_eq!(sets(&world, &[]), recorded);
+    world.upload(&["abort", "card"]).run().succeeds();
+    assert_eq!(sets(&world, &["--all"]), [Value::Null; 0]);
+}
+
+#[test]
+fn search_reports_once_how_many_files_it_found_with_those_that_cannot_be_uploaded() {
+    let world = World::new();
+    fs::write(world.sandbox.path("a"), "a").unwrap();
+    fs::write(world.sandbox.path("list"), "a\nmissing\nabsent\n").unwrap();
+    let put = ["put", "--json", "--files-from", "list"];
+    let output = world.upload(&put).run().exits(66);
+    let all = events(&output);
+    let found: Vec<u64> = all
+        .iter()
+        .filter_map(|event| match event {
+            Event::Selected { files, .. } => Some(*files),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(found, [3], "{output}");
+}
+
 /// Checks the last line of a receipt file as `sha256sum` does.
 #[test]
 fn last_line_of_the_receipts_sums_up_the_set() {
@@ -444,8 +488,10 @@ fn last_line_of_the_receipts_sums_up_the_set() {
         &world,
         &["put", "-r", "--receipt", "receipts.jsonl", "card"],
     );
-    let text = fs::read_to_string(&receipts).unwrap_or_default();
-    assert!(!text.contains(r#""type":"set""#), "the set is not whole");
+    if receipts.exists() {
+        let text = fs::read_to_string(&receipts).unwrap();
+        assert!(!text.contains(r#""type":"set""#), "the set is not whole");
+    }
     world
         .resume()
         .args(["--receipt", "receipts.jsonl"])
@@ -469,6 +515,12 @@ fn last_line_of_the_receipts_sums_up_the_set() {
         hasher.update("\n");
     }
     assert_eq!(last["sha256"], files::hex(&hasher.finalize()));
+
+    // A run without a receipt leaves those of an earlier one as they are.
+    fs::create_dir(world.sandbox.path("empty")).unwrap();
+    let put = ["put", "-r", "--receipt", "receipts.jsonl", "empty"];
+    world.upload(&put).run().succeeds();
+    assert_eq!(fs::read_to_string(&receipts).unwrap(), text);
 
     // A failed file has no line, so there is no last line.
     std::os::unix::fs::symlink("missing", world.sandbox.path("card/dangling")).unwrap();
@@ -588,8 +640,19 @@ fn set_of_which_nothing_was_found_is_not_kept() {
     assert!(is_resumable(&output), "{output}");
     world.proxy.listen_again();
     world.resume().run().succeeds();
-    // The first characters of the id of a set may be the name of a file.
-    world.upload(&["list", "01"]).run().exits(1);
+}
+
+/// A file may have the first characters of the id of a set as its name.
+#[test]
+fn set_is_not_named_by_seven_characters_of_its_id() {
+    let world = World::new();
+    fs::create_dir_all(world.sandbox.path("card")).unwrap();
+    fs::write(world.sandbox.path("card/a"), "a").unwrap();
+    world.upload(&["put", "-r", "card"]).run().succeeds();
+    let [set] = sets(&world, &["--all"]).try_into().unwrap();
+    let id = set["set"].as_str().unwrap();
+    world.upload(&["list", &id[..7]]).run().exits(1);
+    world.upload(&["list", id]).run().succeeds();
 }
 
 /// An upload of an earlier command is one of the set that continues it.
