@@ -196,6 +196,9 @@ pub enum Event {
         etag: ETag,
         /// The store already had the part; no byte of it was sent.
         skipped: bool,
+        /// The store has copied the part from an earlier object.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        copied: bool,
     },
     /// An attempt failed and will be repeated.
     Retry {
@@ -335,6 +338,8 @@ pub enum Event {
         bytes_sent: u64,
         /// Bytes that the store already had.
         bytes_skipped: u64,
+        /// Bytes of `bytes_skipped` that the store has copied from earlier objects, in this run.
+        bytes_copied: u64,
         /// The number of sources and entries that were left out, by reason.
         skipped: BTreeMap<&'static str, u64>,
         /// `upload resume` can continue at least one upload.
@@ -494,6 +499,7 @@ impl Event {
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
+            bytes_copied: 0,
             skipped: BTreeMap::new(),
             resumable: false,
             resume_command: String::new(),

@@ -16,8 +16,8 @@ use super::options::Options;
 use super::store::{ObjectReader, PartUpload, PutOutcome, StoreClient};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
-    BackendInfo, BatchBegin, BatchComplete, BatchRequest, BeginResponse, ClaimRequest, PartSpec,
-    ReadUrl, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
+    BackendInfo, BatchBegin, BatchComplete, BatchRequest, BeginResponse, ClaimRequest, PartCopy,
+    PartSpec, ReadUrl, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
 };
 use upload_types::{SignedUrl, UploadId};
 
@@ -165,16 +165,18 @@ impl Backend {
         }
     }
 
-    /// Signs parts. Returns each requested part once, in the order of the request.
+    /// Signs parts. Returns each requested part once, in the order of the request. A gateway copies
+    /// those in the store that `copies` names, if it can.
     pub async fn sign(
         &self,
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
+        copies: Vec<PartCopy>,
         reason: SignReason,
     ) -> Result<Vec<SignedPart>> {
         match self {
-            Self::Gateway(gateway) => gateway.sign(id, epoch, parts, reason).await,
+            Self::Gateway(gateway) => gateway.sign(id, epoch, parts, copies, reason).await,
             Self::Companion(companion) => companion.sign(id, parts).await,
         }
     }

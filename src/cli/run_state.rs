@@ -29,6 +29,7 @@ struct State {
     kept: u64,
     bytes_sent: u64,
     bytes_skipped: u64,
+    bytes_copied: u64,
     /// The journal has the set whose files are uploaded.
     has_recorded_set: bool,
 }
@@ -62,6 +63,7 @@ impl RunState {
                 upload,
                 size,
                 skipped,
+                copied,
                 ..
             } => {
                 if let Some((_, known)) = state.unfinished.get_mut(item) {
@@ -73,6 +75,9 @@ impl RunState {
                     &mut state.bytes_sent
                 };
                 *bytes = bytes.saturating_add(*size);
+                if *copied {
+                    state.bytes_copied = state.bytes_copied.saturating_add(*size);
+                }
             }
             Event::Completed {
                 item,
@@ -151,6 +156,7 @@ impl RunState {
             failed: ended + unfinished - state.completed - state.kept,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,
+            bytes_copied: state.bytes_copied,
             skipped: state.skipped.clone(),
             resumable: state.has_recorded_set
                 || state

@@ -411,6 +411,7 @@ impl Session {
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
+        self.summary.bytes_copied += summary.bytes_copied;
         self.summary.resumable |= summary.resumable;
     }
 
@@ -509,6 +510,7 @@ impl Session {
             failures,
             bytes_sent,
             bytes_skipped,
+            bytes_copied,
             mut resumable,
             found: _,
         } = self.summary;
@@ -523,6 +525,7 @@ impl Session {
             failed,
             bytes_sent,
             bytes_skipped,
+            bytes_copied,
             skipped: self.state.skipped(),
             resumable,
             resume_command: self.commands.resume(),

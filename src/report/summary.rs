@@ -22,6 +22,7 @@ struct Exit<'a> {
     completed: usize,
     failed: usize,
     bytes_sent: u64,
+    bytes_copied: u64,
     is_resumable: bool,
     resume_command: &'a str,
     elapsed: Duration,
@@ -41,6 +42,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary
         completed,
         failed,
         bytes_sent,
+        bytes_copied,
         resumable,
         resume_command,
         is_dry_run,
@@ -54,6 +56,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary
         completed: count(*completed),
         failed: count(*failed),
         bytes_sent: *bytes_sent,
+        bytes_copied: *bytes_copied,
         is_resumable: *resumable,
         resume_command,
         elapsed: sources.elapsed(now),
@@ -95,6 +98,7 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
                 parts(source.parts),
                 sent(exit.bytes_sent, exit.elapsed)
             );
+            add_copied(&mut text, exit);
             if source.resumed > 0 {
                 // Writing to a string cannot fail.
                 let _ = write!(text, "; resumed: {} were stored", size(source.resumed));
@@ -137,6 +141,7 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
         let _ = write!(text, "; {} failed", exit.failed);
     }
     let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
+    add_copied(&mut text, exit);
     if sources.resumed() > 0 {
         let _ = write!(text, "; resumed: {} were stored", size(sources.resumed()));
     }
@@ -177,6 +182,7 @@ fn set(exit: &Exit<'_>, sources: &Sources) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, "; {}", sent(exit.bytes_sent, exit.elapsed));
     }
+    add_copied(&mut text, exit);
     if sources.resumed() > 0 {
         let _ = write!(text, "; resumed: {} were stored", size(sources.resumed()));
     }
@@ -186,6 +192,15 @@ fn set(exit: &Exit<'_>, sources: &Sources) -> String {
         text.push_str("; to continue, run the command again");
     }
     text
+}
+
+/// Bytes that are in the store and were not sent.
+fn add_copied(text: &mut String, exit: &Exit<'_>) {
+    if exit.bytes_copied > 0 {
+        let copied = size(exit.bytes_copied);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; copied in the store: {copied}");
+    }
 }
 
 fn add_skipped(text: &mut String, sources: &Sources) {

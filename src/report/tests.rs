@@ -134,6 +134,7 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         failed,
         bytes_sent,
         bytes_skipped,
+        bytes_copied: 0,
         skipped: BTreeMap::new(),
         resumable: failed > 0,
         resume_command: "upload --journal j.db resume".into(),

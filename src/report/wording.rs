@@ -205,7 +205,7 @@ pub fn notice(
             name,
             ..
         } => Some(format!(
-            "renamed: {} was uploaded before as {}, from {}; uploading it again as {}",
+            "renamed: {} was uploaded before as {}, from {}; it gets an object of its own as {}",
             safe(path),
             safe(old_name),
             safe(old_path),
@@ -273,9 +273,14 @@ pub fn notice(
             number,
             size: bytes,
             skipped,
+            copied,
             ..
         } if verbose > 1 => {
-            let how = if *skipped { "already stored" } else { "stored" };
+            let how = match (skipped, copied) {
+                (_, true) => "copied in the store",
+                (true, false) => "already stored",
+                (false, false) => "stored",
+            };
             Some(format!("part {number}, {}: {how}", size(*bytes)))
         }
         _ => None,

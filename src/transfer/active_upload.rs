@@ -26,9 +26,10 @@ use std::time::Instant;
 use tokio::task::AbortHandle;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
-use upload_types::wire::{ExistingObject, PartSpec};
+use upload_types::wire::{ExistingObject, PartCopy, PartSpec};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
+use super::base::Base;
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
 use super::part_states::PartStates;
@@ -98,6 +99,8 @@ pub struct ActiveUpload {
     pub started_by: StartedBy,
     pub source: SourceFile,
     pub upload: Upload,
+    /// An earlier upload, from whose object parts may be copied.
+    pub base: Option<Base>,
     pub plan: Plan,
     stage: Stage,
     /// The epoch of the lease; 0 without a lease.
@@ -176,6 +179,7 @@ impl ActiveUpload {
             put,
             started_by: StartedBy::Put,
             upload,
+            base: None,
             plan,
             stage,
             epoch: 0,
@@ -211,6 +215,12 @@ impl ActiveUpload {
     #[must_use]
     pub fn with_parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
         self.parts = PartStates::from_journal(parts);
+        self
+    }
+
+    #[must_use]
+    pub fn with_base(mut self, base: Option<Base>) -> Self {
+        self.base = base;
         self
     }
 
@@ -361,6 +371,14 @@ impl ActiveUpload {
             sha256: self.parts.sha256(number)?,
             md5: self.parts.md5(number),
         })
+    }
+
+    /// The places of the bytes of these parts in the store, as far as they are known.
+    #[must_use]
+    pub fn copies_of(&self, parts: &[PartSpec]) -> Vec<PartCopy> {
+        let base = self.base.iter();
+        base.flat_map(|base| parts.iter().filter_map(|part| base.copy_of(part)))
+            .collect()
     }
 
     /// The progress of the upload, as an event.

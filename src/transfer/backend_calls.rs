@@ -41,6 +41,7 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
             if_exists: intent.if_exists,
             holder: Some(upload.holder.clone()),
             parts,
+            copies: Vec::new(),
         },
     }
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start`, `start_resume` | from sources, and from the journal for `resume`, to uploads: new, continued, replaced, already stored |
+//! | `base` | the earlier upload from whose object parts may be copied |
 //! | `moved_source`, `moved_source_search` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
@@ -34,6 +35,7 @@
 mod active_upload;
 mod after_suspend;
 mod backend_calls;
+mod base;
 mod batcher;
 mod blocked;
 mod committer;

@@ -192,6 +192,8 @@ pub struct Summary {
     pub bytes_sent: u64,
     /// Bytes that the store already had.
     pub bytes_skipped: u64,
+    /// Those of them that the store has copied from earlier objects, in this run.
+    pub bytes_copied: u64,
     /// `resume` can continue at least one of the failed uploads.
     pub resumable: bool,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::{MAX_SIGN_PARTS, Proof, SignedPart};
+use upload_types::wire::{MAX_SIGN_PARTS, Proof, SignedPart, StoredTag};
 use upload_types::{ETag, PartNumber};
 
 use super::active_upload::{ActiveUpload, Stage};
@@ -120,6 +120,7 @@ impl Engine<'_> {
             return;
         };
         upload.last_call = Instant::now();
+        let copies = upload.copies_of(&specs);
         let (epoch, backend) = (upload.epoch, Arc::clone(&self.backend));
         let is_rejected = |number: &PartNumber| {
             let failures = upload.parts.failures_mut(*number);
@@ -133,7 +134,7 @@ impl Engine<'_> {
         self.spawn_part(index, async move {
             // The lifetime of the URLs may begin before the response arrives.
             let signed_at = Instant::now();
-            let signed = backend.sign(&id, epoch, specs, reason).await;
+            let signed = backend.sign(&id, epoch, specs, copies, reason).await;
             PartResult::Signed(numbers, signed_at, signed)
         });
     }
@@ -153,11 +154,22 @@ impl Engine<'_> {
         upload.call_failures = Failures::default();
         for part in signed {
             match part {
-                SignedPart::Put(put) => upload.queue.on_signed(put, signed_at),
+                SignedPart::Put(put) => {
+                    if is_to_be_copied(upload, put.number) {
+                        // Its object is gone, or the store cannot prove copies.
+                        upload.base = None;
+                    }
+                    upload.queue.on_signed(put, signed_at);
+                }
                 SignedPart::Stored { number, stored } => {
                     upload.queue.on_skipped();
-                    self.summary.bytes_skipped += upload.part_len(number);
-                    self.on_acknowledged(upload, number, stored.etag, SentNow::No);
+                    let size = upload.part_len(number);
+                    self.summary.bytes_skipped += size;
+                    if stored.copied {
+                        self.summary.bytes_copied += size;
+                    }
+                    let origin = PartOrigin::of(&stored);
+                    self.on_acknowledged(upload, number, stored.etag, origin);
                 }
             }
         }
@@ -236,7 +248,7 @@ impl Engine<'_> {
                 for record in self.stores.on_stored(&self.backend, instance_id) {
                     self.committer.record(record);
                 }
-                self.on_acknowledged(upload, number, etag, SentNow::Yes);
+                self.on_acknowledged(upload, number, etag, PartOrigin::Sent);
                 Ok(Next::Continue)
             }
             // The object is not the one of this upload: the rule for existing objects decides when
@@ -341,7 +353,7 @@ impl Engine<'_> {
         upload: &mut ActiveUpload,
         number: PartNumber,
         etag: ETag,
-        sent: SentNow,
+        origin: PartOrigin,
     ) {
         crash::point("transfer.stored");
         let sha256 = upload.parts.sha256(number);
@@ -366,16 +378,37 @@ impl Engine<'_> {
             size,
             sha256,
             etag,
-            skipped: sent == SentNow::No,
+            skipped: origin != PartOrigin::Sent,
+            copied: origin == PartOrigin::Copied,
         });
     }
 }
 
-/// Whether the bytes of a part were sent by this run.
+/// How the store has got the bytes of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SentNow {
-    Yes,
-    No,
+enum PartOrigin {
+    /// This run has sent them.
+    Sent,
+    /// The store has copied them, in this run.
+    Copied,
+    /// It had them before.
+    Stored,
+}
+
+impl PartOrigin {
+    fn of(stored: &StoredTag) -> Self {
+        if stored.copied {
+            Self::Copied
+        } else {
+            Self::Stored
+        }
+    }
+}
+
+/// Whether the backend was asked to copy this part.
+fn is_to_be_copied(upload: &ActiveUpload, number: PartNumber) -> bool {
+    let part = upload.part_spec(number);
+    part.is_some_and(|part| !upload.copies_of(&[part]).is_empty())
 }
 
 /// The error of a single PUT that the store always refuses, if its attributes may be the reason:

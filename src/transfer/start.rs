@@ -13,6 +13,7 @@ use upload_types::plan::Plan;
 
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
+use super::base::{Base, choose_base};
 use super::blocked::Earlier;
 use super::committer::same_error;
 use super::comparison::check_key;
@@ -41,9 +42,16 @@ const MIN_LARGE_UPLOADS: usize = 8;
 pub(super) enum Started {
     Upload(Box<ActiveUpload>),
     /// A new upload, to be recorded first.
-    New(Box<PutRequest>, SourceFile),
+    New(Box<NewUpload>),
     /// The journal has its receipt.
     Completed(Box<VerifiedUpload>),
+}
+
+/// A new upload that is not recorded yet.
+pub(super) struct NewUpload {
+    put: PutRequest,
+    source: SourceFile,
+    base: Option<Base>,
 }
 
 impl Engine<'_> {
@@ -108,7 +116,7 @@ impl Engine<'_> {
         for (item, one) in started {
             match one {
                 Started::Upload(upload) => self.launch(upload),
-                Started::New(put, source) => new.push((item, *put, source)),
+                Started::New(upload) => new.push((item, *upload)),
                 // A record in the journal is no proof that the store still has the object.
                 Started::Completed(upload) => self.waits.add(*upload),
             }
@@ -156,6 +164,11 @@ impl Engine<'_> {
         let all = candidates;
         let candidates = &moved_source::usable(all, &put, &source);
         let choice = resume::choose(candidates, &version, &put);
+        let base = match choice {
+            Choice::Completed(_) => None,
+            _ if put.force => None,
+            _ => self.base(all, &version)?,
+        };
         if let Choice::Completed(index)
         | Choice::PossiblyCompleted(index)
         | Choice::Continue(index) = choice
@@ -165,7 +178,7 @@ impl Engine<'_> {
         let upload = match choice {
             Choice::New => {
                 self.tell_renamed(item, all, &put, &source);
-                return Ok(Started::New(Box::new(put), source));
+                return Ok(Started::New(Box::new(NewUpload { put, source, base })));
             }
             Choice::Discard(index) => {
                 return self.with_taken(&candidates[index], |engine, upload| {
@@ -174,7 +187,7 @@ impl Engine<'_> {
                     }
                     let row = upload.row;
                     engine.committer.record(Record::Abandoned { row });
-                    Ok(Started::New(Box::new(put), source))
+                    Ok(Started::New(Box::new(NewUpload { put, source, base })))
                 });
             }
             Choice::Completed(index)
@@ -193,11 +206,14 @@ impl Engine<'_> {
             Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
                 let upload = candidates[index].clone();
                 let parts = self.committer.parts(upload.row)?;
-                ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
+                let stage = Stage::Rehashing;
+                let upload = ActiveUpload::new(item, put, source, upload, stage)?;
+                upload.with_parts(parts).with_base(base)
             }
             Choice::Replace(index) => {
                 return self.with_taken(&candidates[index], |engine, upload| {
-                    engine.start_replaced(item, put, source, upload)
+                    let new = NewUpload { put, source, base };
+                    engine.start_replaced(item, new, upload)
                 });
             }
             Choice::Continue(index) => {
@@ -207,11 +223,25 @@ impl Engine<'_> {
                     }
                     let put = put.with_attributes_of(&upload.intent);
                     let upload = engine.continued(item, put, source, upload)?;
-                    Ok(Started::Upload(Box::new(upload)))
+                    Ok(Started::Upload(Box::new(upload.with_base(base))))
                 });
             }
         };
         Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// The base of a source among the uploads of the journal.
+    pub(super) fn base(
+        &mut self,
+        candidates: &[Upload],
+        version: &FileVersion,
+    ) -> Result<Option<Base>> {
+        let upload = choose_base(candidates, version);
+        let Some(upload) = upload.filter(|_| self.backend.capabilities().durable) else {
+            return Ok(None);
+        };
+        let parts = self.committer.parts(upload.row)?;
+        Ok(Base::new(upload, &parts))
     }
 
     /// Records that an upload of an earlier command belongs to the set of this one.
@@ -242,13 +272,8 @@ impl Engine<'_> {
     }
 
     /// A new upload in place of an unfinished one, which is aborted first.
-    fn start_replaced(
-        &mut self,
-        item: usize,
-        put: PutRequest,
-        source: SourceFile,
-        upload: Upload,
-    ) -> Result<Started> {
+    fn start_replaced(&mut self, item: usize, new: NewUpload, upload: Upload) -> Result<Started> {
+        let NewUpload { put, source, base } = new;
         if !upload.state.is_unfinished() {
             return self.choose_again(item, put, source);
         }
@@ -263,7 +288,8 @@ impl Engine<'_> {
         }
         let parts = self.committer.parts(upload.row)?;
         let upload = ActiveUpload::new(item, put, source, upload, Stage::Aborting)?;
-        Ok(Started::Upload(Box::new(upload.with_parts(parts))))
+        let upload = upload.with_parts(parts).with_base(base);
+        Ok(Started::Upload(Box::new(upload)))
     }
 
     /// Chooses again, because the process that drove the upload has ended it in the meantime.
@@ -315,15 +341,15 @@ impl Engine<'_> {
     }
 
     /// Records new uploads, and launches them.
-    fn start_new(&mut self, sources: Vec<(usize, PutRequest, SourceFile)>) {
+    fn start_new(&mut self, uploads: Vec<(usize, NewUpload)>) {
         let (mut intents, mut planned) = (Vec::new(), Vec::new());
-        for (item, put, source) in sources {
-            match self.intent(&put, &source) {
+        for (item, new) in uploads {
+            match self.intent(&new.put, &new.source) {
                 Ok(intent) => {
                     intents.push(intent);
-                    planned.push((item, put, source));
+                    planned.push((item, new));
                 }
-                Err(error) => self.failed(item, None, put.path.display().to_string(), &error),
+                Err(error) => self.failed(item, None, new.put.path.display().to_string(), &error),
             }
         }
         if intents.is_empty() {
@@ -334,10 +360,10 @@ impl Engine<'_> {
             Err(error) => planned.iter().map(|_| same_error(&error)).collect(),
         };
         crash::point("transfer.start.recorded");
-        for ((item, put, source), upload) in planned.into_iter().zip(recorded) {
+        for ((item, NewUpload { put, source, base }), upload) in planned.into_iter().zip(recorded) {
             let again = Item::Put(put.clone());
             match upload.and_then(|upload| self.new_upload(item, put, source, upload)) {
-                Ok(upload) => self.launch(Box::new(upload)),
+                Ok(upload) => self.launch(Box::new(upload.with_base(base))),
                 Err(error) => self.not_started(item, None, again, &error),
             }
         }
@@ -487,6 +513,7 @@ impl Engine<'_> {
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
         next.started_by = upload.started_by;
         next.restarts = upload.restarts + 1;
+        next.base = upload.base.take();
         let may_be_mapped = upload.watch.may_be_mapped();
         let has_writer = may_be_mapped || next.watch.may_be_mapped();
         self.note_writer(&mut next, has_writer);

@@ -54,7 +54,10 @@ impl Engine<'_> {
         if source.version().size != upload.intent.version.size {
             return Err(self.emit_changed(item, &upload, "its size has changed"));
         }
-        let mut upload = self.continued(item, put, source, upload)?;
+        let wanted = [(put.name.as_str(), source.path(), source.version())];
+        let candidates = self.committer.candidates(&self.info.instance_id, &wanted)?;
+        let base = self.base(&candidates.concat(), &source.version())?;
+        let mut upload = self.continued(item, put, source, upload)?.with_base(base);
         upload.started_by = StartedBy::Resume;
         Ok(Started::Upload(Box::new(upload)))
     }

@@ -14,6 +14,7 @@ mod backend_reasons;
 mod client_keys;
 mod companion;
 mod completions;
+mod copies;
 mod direct_backend;
 mod escapes;
 mod events;

@@ -1,6 +1,7 @@
 //! Scenarios of uploads in which one process is killed at a crash point: the client, the gateway,
 //! or both in one process.
 
+use std::fs;
 use std::path::PathBuf;
 
 use crate::assertions::{self, TOKEN};
@@ -28,10 +29,18 @@ pub enum Scenario {
     RepeatedPut,
     /// `resume` of the same uploads.
     Resume,
+    /// `put` of files that were uploaded and then renamed, and of copies under their old names: the
+    /// store copies the renamed ones.
+    RenamedPut,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 3] = [Self::FirstPut, Self::RepeatedPut, Self::Resume];
+    pub const ALL: [Self; 4] = [
+        Self::FirstPut,
+        Self::RepeatedPut,
+        Self::Resume,
+        Self::RenamedPut,
+    ];
 }
 
 /// The process that is killed.
@@ -66,6 +75,7 @@ impl Sources {
                 ("film", PART + 1000),
                 ("clip", PART + 500),
             ],
+            Scenario::RenamedPut => &[("doc", SMALL_FILES_BYTES), ("film", PART + 1000)],
         };
         let files = sizes
             .iter()
@@ -119,6 +129,21 @@ impl Sources {
     fn change(&self) {
         files::touch(&self.sandbox.path("film"));
         files::resize(&self.sandbox.path("clip"), PART + 700);
+    }
+
+    /// Puts all files, renames them, and copies them to their old names. Returns the bytes that
+    /// were sent.
+    #[track_caller]
+    fn put_and_rename(&mut self) -> u64 {
+        self.put().run().succeeds();
+        let bytes = self.size();
+        for old in self.files.clone() {
+            let new = old.with_extension("renamed");
+            fs::rename(&old, &new).unwrap();
+            fs::copy(&new, &old).unwrap();
+            self.files.push(new);
+        }
+        bytes
     }
 
     fn size(&self) -> u64 {
@@ -261,9 +286,11 @@ fn put_by_client(
     } = shared;
     let known_objects = store.objects();
     let before = proxy.traffic();
-    let sources = Sources::of(scenario, proxy.url());
+    let mut sources = Sources::of(scenario, proxy.url());
     let mut bound = sources.size() + SMALL_FILES_BYTES + JOBS * PART;
-    if scenario != Scenario::FirstPut {
+    if scenario == Scenario::RenamedPut {
+        bound = sources.put_and_rename();
+    } else if scenario != Scenario::FirstPut {
         sources
             .upload("put")
             .arg(&sources.files[0])
@@ -293,8 +320,10 @@ fn assert_sent_at_most(traffic: &Traffic, bound: u64) {
 }
 
 fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool) -> bool {
-    let sources = Sources::of(scenario, "embedded".to_owned());
-    if scenario != Scenario::FirstPut {
+    let mut sources = Sources::of(scenario, "embedded".to_owned());
+    if scenario == Scenario::RenamedPut {
+        sources.put_and_rename();
+    } else if scenario != Scenario::FirstPut {
         sources.put_of(&sources.files[..1]).run().succeeds();
         // The first kill leaves parts with a row, the second one a part file without a row.
         sources.begin_with_kill(2, "transfer.stored:1");
@@ -316,9 +345,13 @@ fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool)
 pub fn put_to_gateway(scenario: Scenario, crash_env: (&str, &str), ledger: Option<&str>) -> bool {
     let mut gateway = RestartableGateway::new();
     gateway.ledger = ledger.map(str::to_owned);
-    let sources = Sources::of(scenario, gateway.proxy.url());
+    let mut sources = Sources::of(scenario, gateway.proxy.url());
     let mut bound = sources.size() + SMALL_FILES_BYTES + JOBS * PART;
-    if scenario != Scenario::FirstPut {
+    if scenario == Scenario::RenamedPut {
+        assert!(gateway.start(None));
+        bound = sources.put_and_rename();
+        gateway.kill();
+    } else if scenario != Scenario::FirstPut {
         assert!(gateway.start(None));
         sources
             .upload("put")

@@ -96,6 +96,7 @@ fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
     let sign = serde_json::to_value(SignRequest {
         epoch: 1,
         parts: vec![part],
+        copies: Vec::new(),
         credentials_rejected: false,
     });
     let checksum = Checksum::whole(&part.sha256);

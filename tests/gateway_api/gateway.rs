@@ -179,6 +179,7 @@ impl TestGateway {
             &SignRequest {
                 epoch: upload.epoch,
                 parts,
+                copies: Vec::new(),
                 credentials_rejected: false,
             },
         )
@@ -271,6 +272,7 @@ pub fn begin_request(size: u64) -> BeginRequest {
         if_exists: None,
         holder: Some("holder-a".into()),
         parts: None,
+        copies: Vec::new(),
     }
 }
 

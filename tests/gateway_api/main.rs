@@ -11,6 +11,7 @@ mod begin;
 mod chosen_keys;
 mod companion;
 mod content_types;
+mod copies;
 mod events;
 mod fairness;
 mod first_client;

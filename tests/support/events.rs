@@ -85,6 +85,8 @@ pub enum Event {
         sha256: String,
         etag: String,
         skipped: bool,
+        #[serde(default)]
+        copied: bool,
     },
     Retry {
         v: Version,
@@ -186,6 +188,7 @@ pub enum Event {
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,
+        bytes_copied: u64,
         skipped: BTreeMap<String, u64>,
         resumable: bool,
     },

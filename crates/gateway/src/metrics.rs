@@ -57,6 +57,7 @@ pub struct Metrics {
     connections: Gauge,
     uploads: Family<TransitionLabel, Counter>,
     parts_signed: Counter,
+    bytes_copied: Counter,
     bytes_declared: Counter,
     bytes_verified: Counter,
     store_calls: Family<StoreCallLabels, Counter>,
@@ -217,6 +218,11 @@ impl Metrics {
             .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
+    /// Adds the size of a part that the store has copied.
+    pub fn record_copied_bytes(&self, size: u64) {
+        self.bytes_copied.inc_by(size);
+    }
+
     /// Adds the size of a verified upload.
     pub fn record_verified_bytes(&self, size: u64) {
         self.bytes_verified.inc_by(size);
@@ -292,6 +298,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             uploads: Family::default(),
             parts_signed: Counter::default(),
+            bytes_copied: Counter::default(),
             bytes_declared: Counter::default(),
             bytes_verified: Counter::default(),
             store_calls: Family::default(),
@@ -359,6 +366,12 @@ fn registry(metrics: &Metrics) -> Registry {
         "parts_signed",
         "Parts for which URLs were signed",
         metrics.parts_signed.clone(),
+    );
+    registry.register_with_unit(
+        "copied",
+        "Sizes of parts that the store has copied from earlier objects",
+        Unit::Bytes,
+        metrics.bytes_copied.clone(),
     );
     registry.register_with_unit(
         "declared",

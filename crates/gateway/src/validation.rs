@@ -276,6 +276,7 @@ mod tests {
             if_exists: None,
             holder: None,
             parts: None,
+            copies: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@
 use http::{Method, StatusCode};
 
 use upload_types::plan::Plan;
-use upload_types::{ETag, Key, PartNumber};
+use upload_types::{ByteRange, ETag, Key, PartNumber, Sha256};
 
 use crate::attribute_headers::{ENCRYPTION_HEADER, STORAGE_CLASS_HEADER};
 use crate::client::Call;
@@ -22,6 +22,25 @@ use crate::{response, xml};
 const MAX_COPY_OBJECT_BYTES: u64 = 5 << 30;
 /// The preferred size of the parts of a larger object.
 const COPY_PART_BYTES: u64 = 1 << 30;
+
+/// The bytes that a part is copied from.
+#[derive(Debug, Clone, Copy)]
+pub struct CopySource<'a> {
+    pub key: &'a Key,
+    /// The `ETag` that the object must have.
+    pub etag: Option<&'a ETag>,
+    /// The size of the object.
+    pub size: u64,
+    pub range: ByteRange,
+}
+
+/// The response of the store to the copy of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedPart {
+    pub etag: ETag,
+    /// The SHA-256 that the store has computed. `None` if it reports none.
+    pub sha256: Option<Sha256>,
+}
 
 impl Store {
     /// Copies an object to another key. Succeeds if HeadObject then finds this token and size
@@ -91,9 +110,14 @@ impl Store {
         let upload_id = self.create_without_checksums(to, object).await?;
         let mut parts = Vec::new();
         for (number, range) in plan.parts() {
-            let range = (!plan.is_single()).then(|| (range.start, range.end().saturating_sub(1)));
-            let etag = self.copy_part(from, to, &upload_id, number, range).await?;
-            parts.push((number, etag));
+            let source = CopySource {
+                key: from,
+                etag: None,
+                size,
+                range,
+            };
+            let copied = self.copy_part(&source, to, &upload_id, number).await?;
+            parts.push((number, copied.etag));
         }
         let body = xml::complete_body(parts.iter().map(|(number, etag)| (*number, etag, None)));
         let conditions = CompleteConditions::default();
@@ -103,27 +127,40 @@ impl Store {
         )
     }
 
-    /// `UploadPartCopy` of a whole object, or of a range of its bytes, given by the first and the
-    /// last.
-    pub(crate) async fn copy_part(
+    /// `UploadPartCopy`.
+    ///
+    /// # Errors
+    /// [`Fault::PreconditionFailed`] if the source has another `ETag`, [`Fault::Unavailable`] if
+    /// the response has none.
+    pub async fn copy_part(
         &self,
-        from: &Key,
+        from: &CopySource<'_>,
         to: &Key,
         upload_id: &str,
         number: PartNumber,
-        range: Option<(u64, u64)>,
-    ) -> Result<ETag, Fault> {
+    ) -> Result<CopiedPart, Fault> {
         let number = number.to_string();
         let url = self.object_url(to, &[("partNumber", &number), ("uploadId", upload_id)])?;
         let mut call = Call::new("UploadPartCopy", Method::PUT, url)
-            .header("x-amz-copy-source", &self.copy_source(from))?
+            .header("x-amz-copy-source", &self.copy_source(from.key))?
             .timeout(COMPLETE_TIMEOUT);
-        if let Some((first, last)) = range {
-            call = call.header("x-amz-copy-source-range", &format!("bytes={first}-{last}"))?;
+        // S3 copies ranges of objects over 5 MiB only.
+        if from.range.len < from.size {
+            let last = from.range.end().saturating_sub(1);
+            let range = format!("bytes={}-{last}", from.range.start);
+            call = call.header("x-amz-copy-source-range", &range)?;
+        }
+        if let Some(etag) = from.etag {
+            call = call.header("x-amz-copy-source-if-match", &etag.quoted())?;
         }
         let copied: xml::CopyPartResult = self.client().send_and_parse(call, "CopyPart").await?;
-        ETag::from_header(&copied.etag)
-            .map_err(|_| Fault::Unavailable("UploadPartCopy: a response without an ETag".into()))
+        let etag = ETag::from_header(&copied.etag)
+            .map_err(|_| Fault::Unavailable("UploadPartCopy: a response without an ETag".into()))?;
+        let sha256 = copied.checksum_sha256.as_deref();
+        Ok(CopiedPart {
+            etag,
+            sha256: sha256.and_then(|sha256| Sha256::from_base64(sha256).ok()),
+        })
     }
 
     /// `bucket/key`, percent-encoded.

@@ -124,6 +124,7 @@ mod xml;
 pub use aws::{ConfiguredEndpoint, SharedConfig};
 pub use condition::WriteCondition;
 pub use content_disposition::attachment;
+pub use copy::{CopiedPart, CopySource};
 pub use deletion::{DeleteCondition, Deletion};
 pub use fault::{Fault, Place, Rejection};
 pub use header_comparison::HeaderDifferences;

@@ -14,7 +14,7 @@ use upload_types::wire::Proof;
 
 /// Must be incremented when the meaning of a check changes: saved profiles of another version are
 /// not used.
-pub(crate) const PROFILE_VERSION: u32 = 4;
+pub(crate) const PROFILE_VERSION: u32 = 5;
 
 /// A feature that a store may enforce or support, in the order in which tables show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,13 +39,14 @@ pub enum Capability {
     EmptyPart,
     UnequalParts,
     CopyRange,
+    CopyChecksum,
     Deletion,
 }
 
 use Capability::{
-    CompleteAgain, CompleteMatch, CompleteOnce, Composite, CopyRange, Deletion, EmptyPart,
-    Encryption, Expiry, Length, Listing, Md5, ObjectSize, Payload, PutOnce, RequiredHeaders,
-    Sha256, Smuggling, UnequalParts, UnsignedHeaders,
+    CompleteAgain, CompleteMatch, CompleteOnce, Composite, CopyChecksum, CopyRange, Deletion,
+    EmptyPart, Encryption, Expiry, Length, Listing, Md5, ObjectSize, Payload, PutOnce,
+    RequiredHeaders, Sha256, Smuggling, UnequalParts, UnsignedHeaders,
 };
 
 /// The support of a store for a capability.
@@ -93,7 +94,7 @@ impl Finding {
 }
 
 impl Capability {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Sha256,
         Payload,
         Md5,
@@ -113,6 +114,7 @@ impl Capability {
         EmptyPart,
         UnequalParts,
         CopyRange,
+        CopyChecksum,
         Deletion,
     ];
 
@@ -202,6 +204,10 @@ impl Capability {
                 "a complete of parts of 5 MiB, 6 MiB and 1 byte",
             ),
             CopyRange => ("copy-range", "UploadPartCopy of a range, completed"),
+            CopyChecksum => (
+                "copy-checksum",
+                "UploadPartCopy into an upload with SHA-256 checksums",
+            ),
             Deletion => (
                 "deletion",
                 "HeadObject of an object, or of its version, after its deletion",
@@ -288,6 +294,12 @@ impl Capability {
             }
             (CopyRange, Yes) => "objects over 5 GiB can be moved to quarantine",
             (CopyRange, _) => "objects over 5 GiB cannot be moved to quarantine",
+            (CopyChecksum, Yes) => {
+                "bytes that an owner has uploaded before are copied in the store, proved by the SHA-256 of each copied part"
+            }
+            (CopyChecksum, _) => {
+                "the store reports no SHA-256 of a copied part: bytes that were uploaded before are sent again"
+            }
             (Deletion, Yes) => "what the gateway deletes is gone, in a bucket with versions too",
             (Deletion, _) => {
                 "what the gateway deletes stays as a version: permit s3:DeleteObjectVersion, and let the bucket expire noncurrent versions"

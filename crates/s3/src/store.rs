@@ -330,6 +330,13 @@ impl Store {
         self.profile().support(Capability::PutOnce) == Support::Yes
     }
 
+    /// Whether a probe has found that the store reports the SHA-256 of a part that it has copied.
+    #[must_use]
+    pub fn proves_copies(&self) -> bool {
+        self.proof == Proof::Sha256
+            && self.profile().support(Capability::CopyChecksum) == Support::Yes
+    }
+
     /// The SQS queue at `url`, called with the store's credentials.
     ///
     /// # Errors

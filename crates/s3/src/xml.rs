@@ -123,6 +123,8 @@ pub(crate) struct CopyObjectResult {}
 pub(crate) struct CopyPartResult {
     #[serde(rename = "ETag")]
     pub(crate) etag: String,
+    #[serde(default, rename = "ChecksumSHA256")]
+    pub(crate) checksum_sha256: Option<String>,
 }
 
 /// An `<Error>`. Its message is not read: some stores repeat secrets of the request in it.

@@ -233,6 +233,7 @@ impl Companion {
             let is_same = part.size == spec.size && part.etag.as_str() == spec.md5?.hex();
             is_same.then(|| StoredTag {
                 etag: part.etag.clone(),
+                copied: false,
             })
         };
         let stored: HashMap<PartNumber, StoredTag> = parts

@@ -25,9 +25,9 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
-    BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartList,
-    PartSpec, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, StoredPart, UploadList,
-    UploadState, UploadStatus,
+    BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartCopy,
+    PartList, PartSpec, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, StoredPart,
+    UploadList, UploadState, UploadStatus,
 };
 
 const NO_BODY: Option<&()> = None;
@@ -103,6 +103,7 @@ impl Gateway {
         let body = Some(&begin.request);
         let response: BeginResponse = self.json(Method::POST, "v1/uploads", body, headers).await?;
         crash::point("backend.begin.response");
+        check_copies(response.parts.as_deref(), &begin.request.copies)?;
         Ok(response)
     }
 
@@ -117,8 +118,10 @@ impl Gateway {
                 "the backend did not send one response for each request of a batch",
             ));
         }
-        let begun = response.begin.into_iter().map(|outcome| {
-            let (begun, _) = batch_result(outcome)?;
+        let begun = response.begin.into_iter().zip(&request.begin);
+        let begun = begun.map(|(outcome, begin)| {
+            let (begun, _): (BeginResponse, _) = batch_result(outcome)?;
+            check_copies(begun.parts.as_deref(), &begin.request.copies)?;
             Ok(begun)
         });
         let completed = response.complete.into_iter().map(|outcome| {
@@ -163,11 +166,13 @@ impl Gateway {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
+        copies: Vec<PartCopy>,
         reason: SignReason,
     ) -> Result<Vec<SignedPart>> {
         let request = SignRequest {
             epoch,
             parts,
+            copies,
             credentials_rejected: reason == SignReason::CredentialsRejected,
         };
         let path = format!("v1/uploads/{id}/sign");
@@ -177,6 +182,7 @@ impl Gateway {
         if !requested.eq(response.parts.iter().map(SignedPart::number)) {
             return Err(wrong_parts_signed());
         }
+        check_copies(Some(&response.parts), &request.copies)?;
         let is_expired =
             |part: &SignedPart| matches!(part, SignedPart::Put(put) if put.expires_in == 0);
         if response.parts.iter().any(is_expired) {
@@ -378,5 +384,26 @@ fn batch_result<T>(outcome: BatchOutcome<T>) -> Result<(T, Option<Duration>)> {
             "in a batch, the backend sent a failure status with a success response",
         )),
         BatchBody::Problem(problem) => Err(problem_error(outcome.status, &problem, retry_after)),
+    }
+}
+
+/// Checks that the backend names only parts as stored that it was asked to copy.
+///
+/// # Errors
+/// [`Kind::ProtocolError`] for another part.
+fn check_copies(parts: Option<&[SignedPart]>, copies: &[PartCopy]) -> Result<()> {
+    let is_copied = |number| copies.iter().any(|copy| copy.number == number);
+    let mut stored = parts
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|part| match part {
+            SignedPart::Stored { number, .. } => Some(*number),
+            SignedPart::Put(_) => None,
+        });
+    match stored.find(|number| !is_copied(*number)) {
+        None => Ok(()),
+        Some(number) => Err(protocol_error(&format!(
+            "the backend reports part {number} as stored, which was not sent"
+        ))),
     }
 }

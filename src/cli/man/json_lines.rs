@@ -95,6 +95,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "boolean",
                 "true if the store had the part and no byte was sent",
             ),
+            F(
+                "copied",
+                "boolean",
+                "true if the store has copied the part from an earlier object; otherwise absent",
+            ),
         ],
     },
     LineDoc {
@@ -255,6 +260,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "bytes_skipped",
                 "integer",
                 "bytes that did not have to be sent",
+            ),
+            F(
+                "bytes_copied",
+                "integer",
+                "bytes of these that the store has copied from earlier objects, in this run",
             ),
             F(
                 "skipped",

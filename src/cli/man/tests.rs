@@ -133,7 +133,8 @@ fn events_of_progress() -> Vec<Event> {
             size: 0,
             sha256: Sha256::of(b""),
             etag: receipt.etag,
-            skipped: false,
+            skipped: true,
+            copied: true,
         },
         Event::Retry {
             item,
@@ -236,6 +237,7 @@ fn events_of_the_end() -> Vec<Event> {
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
+            bytes_copied: 0,
             skipped: BTreeMap::new(),
             resumable: false,
             resume_command: String::new(),

@@ -224,6 +224,7 @@ impl StreamRun<'_> {
             sha256,
             etag,
             skipped,
+            copied: false,
         });
     }
 

@@ -118,7 +118,9 @@ impl PartToSend {
             SignReason::UrlNeeded
         };
         let parts = vec![self.spec];
-        let signed = self.backend.sign(&self.id, self.epoch, parts, reason);
+        let signed = self
+            .backend
+            .sign(&self.id, self.epoch, parts, Vec::new(), reason);
         let signed = signed.await?.pop();
         signed.ok_or_else(|| Error::new(Kind::ProtocolError, "the backend signed no part"))
     }

@@ -72,6 +72,7 @@ async fn upload_without_size_cannot_be_signed_or_completed_by_the_v1_routes() {
     let sign = SignRequest {
         epoch: 1,
         parts: vec![part_spec(1, b"x")],
+        copies: Vec::new(),
         credentials_rejected: false,
     };
     assert_eq!(

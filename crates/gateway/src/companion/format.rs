@@ -108,6 +108,7 @@ pub fn begin_request(
         if_exists: None,
         holder: None,
         parts: None,
+        copies: Vec::new(),
     })
 }
 

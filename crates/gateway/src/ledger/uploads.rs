@@ -69,7 +69,7 @@ impl UploadSpec {
                 let is_put = self.chosen.as_ref().is_none_or(|chosen| chosen.single_put);
                 self.plan.is_single() && is_put
             }
-            UploadKind::Streamed | UploadKind::Multipart => false,
+            UploadKind::Copied | UploadKind::Streamed | UploadKind::Multipart => false,
             UploadKind::FormPost => true,
         }
     }
@@ -77,7 +77,7 @@ impl UploadSpec {
     /// The maximum number of rows of parts.
     #[must_use]
     pub fn max_parts(&self) -> u32 {
-        if self.kind == UploadKind::Declared {
+        if self.kind.has_plan() {
             self.plan.count()
         } else {
             Limits::S3.max_parts

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::copy::check_copies;
 use super::lifecycle::{accepts_parts, is_gone, with_expiry};
 use super::multipart::Reuse;
 use super::new_upload::Arrival;
@@ -18,7 +19,7 @@ use upload_types::crash;
 use upload_types::plan::{Plan, PlanError};
 use upload_types::schedule::Schedule;
 use upload_types::wire::{
-    Attributes, BeginRequest, BeginResponse, ClaimRequest, Code, UploadState,
+    Attributes, BeginRequest, BeginResponse, ClaimRequest, Code, PartCopy, UploadState,
 };
 
 /// A begun upload.
@@ -50,19 +51,21 @@ impl Service {
         request.key = requested
             .as_ref()
             .map(|requested| requested.key.to_string());
-        let (kind, plan) = self.plan(&request)?;
+        let copies = std::mem::take(&mut request.copies);
+        let (kind, plan) = self.plan(&request, &copies)?;
         // Parts that do not match the plan are ignored: the client computed them before it got the
         // plan.
         let parts = request.parts.take().unwrap_or_default();
-        let is_planned = kind == UploadKind::Declared;
-        let parts = if is_planned && validation::check_parts(&plan, &parts).is_ok() {
+        let parts = if kind.has_plan() && validation::check_parts(&plan, &parts).is_ok() {
             parts
         } else {
             Vec::new()
         };
         self.check_signable(&parts)?;
+        let copies = if parts.is_empty() { Vec::new() } else { copies };
+        check_copies(&parts, &copies)?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
-        self.take_permits(owner, parts.len().max(1))?;
+        self.take_permits(owner, (parts.len() + copies.len()).max(1))?;
 
         let holder = request.holder.clone();
         let arrival = Arrival {
@@ -95,7 +98,7 @@ impl Service {
             if !is_new {
                 self.pin(&upload, upload.lease.epoch, &parts).await?;
             }
-            signed = Some(self.sign_pinned(&upload, &parts).await?);
+            signed = Some(self.copy_or_sign(&upload, &parts, &copies).await?);
             crash::point("gateway.begin.signed");
         }
         let state = if signed.is_some() {
@@ -134,7 +137,11 @@ impl Service {
     }
 
     /// The plan of a source. That of a stream has no byte yet.
-    fn plan(&self, request: &BeginRequest) -> Result<(UploadKind, Plan), Refusal> {
+    fn plan(
+        &self,
+        request: &BeginRequest,
+        copies: &[PartCopy],
+    ) -> Result<(UploadKind, Plan), Refusal> {
         let limits = &self.config().limits;
         let (kind, plan) = match (request.size, request.expected_size) {
             (Some(_), Some(_)) => {
@@ -160,6 +167,11 @@ impl Service {
             };
             Refusal::with_detail(code, error.to_string())
         })?;
+        // A single PUT cannot be copied.
+        let is_copied = plan.is_single() && !copies.is_empty() && self.store.proves_copies();
+        if kind == UploadKind::Declared && is_copied {
+            return Ok((UploadKind::Copied, plan));
+        }
         Ok((kind, plan))
     }
 
@@ -197,12 +209,11 @@ impl Service {
             Err(refusal) => return Ok(Err(refusal)),
         };
         crash::point("gateway.begin.recorded");
-        if upload.request_sha256 != sha256 || upload.kind != kind {
+        if upload.request_sha256 != sha256 || upload.kind.has_plan() != kind.has_plan() {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
         if is_new {
-            let is_size_known = kind == UploadKind::Declared;
-            let size = is_size_known.then_some(upload.plan.size());
+            let size = kind.has_plan().then_some(upload.plan.size());
             metrics().record_begun(size.unwrap_or(0));
             tracing::info!(id = %upload.id, key = %upload.key, size, ?kind, "upload begun");
         }

@@ -85,17 +85,18 @@ pub fn expired_object(
         UploadKind::Multipart => ExpiredObject::Unknown,
         // The ledger may be older than the end of the stream.
         UploadKind::Streamed if object.size != size => ExpiredObject::Unknown,
-        UploadKind::Declared if object.size != size => ExpiredObject::Leftover,
-        UploadKind::Declared | UploadKind::Streamed if checksum.is_none() => ExpiredObject::Unknown,
-        UploadKind::Declared | UploadKind::Streamed
-            if differ(object.checksum.as_ref(), checksum) =>
-        {
-            ExpiredObject::Leftover
+        UploadKind::Declared | UploadKind::Copied if object.size != size => ExpiredObject::Leftover,
+        UploadKind::Declared | UploadKind::Copied | UploadKind::Streamed => {
+            if checksum.is_none() {
+                ExpiredObject::Unknown
+            } else if differ(object.checksum.as_ref(), checksum) {
+                ExpiredObject::Leftover
+            } else if !unsigned_headers.is_empty() {
+                ExpiredObject::Unknown
+            } else {
+                ExpiredObject::Verified
+            }
         }
-        UploadKind::Declared | UploadKind::Streamed if !unsigned_headers.is_empty() => {
-            ExpiredObject::Unknown
-        }
-        UploadKind::Declared | UploadKind::Streamed => ExpiredObject::Verified,
     }
 }
 

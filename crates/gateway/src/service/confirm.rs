@@ -75,7 +75,7 @@ impl Service {
         // The parts of a stream are known once it is completing.
         let is_planned =
             upload.kind == UploadKind::Streamed && upload.state == UploadState::Completing;
-        let source = if upload.kind == UploadKind::Declared || is_planned {
+        let source = if upload.kind.has_plan() || is_planned {
             self.declared_source(&upload, rows).await?
         } else if upload.state == UploadState::Completing {
             CompletionSource::from_rows(&upload, rows, None)

@@ -20,6 +20,7 @@ mod completion;
 mod completion_outcome;
 mod completion_source;
 mod confirm;
+mod copy;
 mod dispose;
 mod ended_uploads;
 mod existing;

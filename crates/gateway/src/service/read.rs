@@ -245,7 +245,7 @@ impl Service {
         let last = rows.last().map(|row| row.number);
         let is_full = is_full_page(rows.len(), PARTS_PER_PAGE);
         let has_more = |last: &PartNumber| match upload.kind {
-            UploadKind::Declared => last.get() < upload.plan.count(),
+            UploadKind::Declared | UploadKind::Copied => last.get() < upload.plan.count(),
             UploadKind::Streamed | UploadKind::Multipart | UploadKind::FormPost => is_full,
         };
         let next = last.filter(has_more);
@@ -322,7 +322,7 @@ impl Service {
     /// The status of an upload, without that of its object.
     pub(super) fn describe(&self, upload: Upload) -> UploadStatus {
         // The sizes of a stream and of an upload from a browser are unknown until it is complete.
-        let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
+        let is_size_known = upload.kind.has_plan() || upload.receipt.is_some();
         let part_count = upload
             .receipt
             .as_ref()

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::copy::check_copies;
 use super::lifecycle::{accepts_parts, is_gone, refuse_parts, refuse_transition};
 use super::multipart::Reuse;
 use super::shared_state::Service;
@@ -19,7 +20,7 @@ use upload_types::crash;
 use upload_types::wire::{Code, PartSpec, Proof, SignRequest, SignResponse, SignedPart};
 
 impl Service {
-    /// Signs parts of an upload.
+    /// Signs parts of an upload, except those that the store could copy.
     ///
     /// # Errors
     /// `invalid_request` for parts that do not match the plan, `too_large` and `quota_exceeded` for
@@ -51,7 +52,8 @@ impl Service {
             validation::check_parts(&upload.plan, &request.parts)?;
         }
         self.check_signable(&request.parts)?;
-        self.take_permits(owner, request.parts.len())?;
+        check_copies(&request.parts, &request.copies)?;
+        self.take_permits(owner, request.parts.len() + request.copies.len())?;
         if request.credentials_rejected {
             // The credentials that the gateway has may still be valid.
             if let Err(fault) = self.store.renew_credentials().await {
@@ -65,7 +67,9 @@ impl Service {
         } else {
             self.pin(&upload, request.epoch, &request.parts).await?;
         }
-        let parts = self.sign_pinned(&upload, &request.parts).await?;
+        let parts = self
+            .copy_or_sign(&upload, &request.parts, &request.copies)
+            .await?;
         Ok(SignResponse { parts })
     }
 

@@ -34,7 +34,7 @@ pub fn part_url_ttl(size: u64, min: Duration) -> Duration {
 /// How long after a signature a request for the upload may begin.
 pub fn upload_url_ttl(upload: &Upload, min: Duration) -> Duration {
     match upload.kind {
-        UploadKind::Declared => part_url_ttl(upload.plan.part_size(), min),
+        UploadKind::Declared | UploadKind::Copied => part_url_ttl(upload.plan.part_size(), min),
         UploadKind::Streamed => part_url_ttl(upload.plan.largest_part(), min),
         UploadKind::Multipart => part_url_ttl(0, min.max(MIN_BROWSER_PART_URL_TTL)),
         UploadKind::FormPost => min,

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use upload_net::Response;
 use upload_types::wire::{CompletePart, Proof};
-use upload_types::{Checksum, ETag, Key, PartNumber, Sha256};
+use upload_types::{ByteRange, Checksum, ETag, Key, PartNumber, Sha256};
 
 use super::fixture::{
     PROBE_OBJECT, SIGNED_BODY, SOURCE_BODY, URL_TTL, object_key, part_number, part_spec,
@@ -17,6 +17,7 @@ use super::fixture::{
 use super::headers;
 use super::reaction::{self, Reaction, finding_of};
 use crate::condition::WriteCondition;
+use crate::copy::CopySource;
 use crate::deletion::{DeleteCondition, Deletion};
 use crate::fault::Fault;
 use crate::multipart::CompleteConditions;
@@ -32,11 +33,15 @@ const EXPIRED_URL_TTL: Duration = Duration::from_mins(1);
 const OTHER_ETAG: &str = "00000000000000000000000000000000-1";
 /// The part number of the check of expiry; see [`super::proofs`] for the others.
 const EXPIRY_PART: u32 = 13;
+/// The part number of the check of copied parts.
+const COPIED_PART: u32 = 14;
 /// Unequal sizes of parts, large enough for every store.
 const UNEQUAL_SIZES: [usize; 3] = [5 << 20, 6 << 20, 1];
-/// The first and the last byte of the range that is copied from these parts: across the boundary of
-/// the first two.
-const COPIED_RANGE: (u64, u64) = (1 << 20, (6 << 20) - 1);
+/// The range that is copied from these parts: across the boundary of the first two.
+const COPIED_RANGE: ByteRange = ByteRange {
+    start: 1 << 20,
+    len: 5 << 20,
+};
 
 /// A multipart upload in the store with its parts.
 type OpenUpload = (String, Vec<CompletePart>);
@@ -190,6 +195,11 @@ impl Checks<'_> {
         };
         profile.record(Capability::Composite, composite);
 
+        if let Some(etag) = &etag {
+            let copied = self.check_copied_part(&key, etag).await;
+            profile.record(Capability::CopyChecksum, finding_of(copied));
+        }
+
         let response = complete(None).await?;
         let is_unknown = response::error_code(&response) == "NoSuchUpload";
         let again = Reaction::of(&response);
@@ -209,6 +219,35 @@ impl Checks<'_> {
             (None, Some((upload_id, _))) => self.store.abort(&key, &upload_id).await,
             (None, None) => Ok(()),
         }
+    }
+
+    /// Copies an object with the content [`SIGNED_BODY`] as a part of the open upload.
+    async fn check_copied_part(&self, key: &Key, etag: &ETag) -> Result<Finding, Fault> {
+        if self.store.proof() != Proof::Sha256 {
+            return Ok(Finding::new(Support::Untried, "the proof is not sha256"));
+        }
+        let size = SIGNED_BODY.len() as u64;
+        let source = CopySource {
+            key,
+            etag: Some(etag),
+            size,
+            range: ByteRange {
+                start: 0,
+                len: size,
+            },
+        };
+        let number = part_number(COPIED_PART);
+        let copied = self
+            .store
+            .copy_part(&source, self.key, self.upload_id, number)
+            .await?;
+        Ok(match copied.sha256 {
+            Some(sha256) if sha256 == Sha256::of(SIGNED_BODY) => {
+                Finding::new(Support::Yes, "matches")
+            }
+            Some(_) => Finding::new(Support::No, "differs"),
+            None => Finding::new(Support::No, "none"),
+        })
     }
 
     /// Completes another upload at the key of an object, on condition that the object does not
@@ -371,11 +410,14 @@ impl Checks<'_> {
 
 /// Copies [`COPIED_RANGE`] and completes the upload. Returns true if the object has the right size.
 async fn copy_range(store: &Store, from: &Key, to: &Key, upload_id: &str) -> Result<bool, Fault> {
-    let (first, last) = COPIED_RANGE;
     let number = PartNumber::FIRST;
-    let etag = store
-        .copy_part(from, to, upload_id, number, Some((first, last)))
-        .await?;
+    let source = CopySource {
+        key: from,
+        etag: None,
+        size: UNEQUAL_SIZES.iter().sum::<usize>() as u64,
+        range: COPIED_RANGE,
+    };
+    let etag = store.copy_part(&source, to, upload_id, number).await?.etag;
     let body = xml::complete_body([(number, &etag, None)].into_iter());
     let conditions = CompleteConditions::default();
     let response = store
@@ -383,5 +425,5 @@ async fn copy_range(store: &Store, from: &Key, to: &Key, upload_id: &str) -> Res
         .await?;
     response::check("CompleteMultipartUpload", response)?;
     let head = store.head(to).await?;
-    Ok(head.is_some_and(|head| head.size == last - first + 1))
+    Ok(head.is_some_and(|head| head.size == COPIED_RANGE.len))
 }

@@ -22,7 +22,8 @@ pub use batch::{BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest
 pub use code::Code;
 pub use complete::{CompletePart, CompletePending, CompleteRequest, CompleteResponse};
 pub use parts::{
-    PartList, PartSpec, SignRequest, SignResponse, SignedPart, SignedPut, StoredPart, StoredTag,
+    PartCopy, PartList, PartSpec, SignRequest, SignResponse, SignedPart, SignedPut, StoredPart,
+    StoredTag,
 };
 pub use problem::{ExistingObject, Problem};
 pub use receipt::Receipt;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Md5, Sha256};
 use crate::etag::ETag;
-use crate::ids::PartNumber;
+use crate::ids::{PartNumber, UploadId};
 use crate::secrets::SignedUrl;
 
 /// A part that the client is about to send.
@@ -21,12 +21,29 @@ pub struct PartSpec {
     pub md5: Option<Md5>,
 }
 
+/// The place of a part's bytes in the object of an earlier upload of the same owner. The gateway
+/// copies them in the store, if the store reports the SHA-256 of the copy and it is that of the
+/// part. Otherwise the part is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PartCopy {
+    /// The part of the new upload.
+    pub number: PartNumber,
+    /// A ready upload of the owner.
+    pub upload: UploadId,
+    /// The offset of the first byte in its object.
+    pub start: u64,
+}
+
 /// Request `POST /v1/uploads/{id}/sign`, with at most 1000 parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignRequest {
     pub epoch: u64,
     pub parts: Vec<PartSpec>,
+    /// The places of parts whose bytes are in the store already, at most one for each part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<PartCopy>,
     /// The store has rejected the credentials of an earlier URL of one of the parts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub credentials_rejected: bool,
@@ -61,11 +78,14 @@ impl SignedPart {
     }
 }
 
-/// A part that the store already has, with the same SHA-256.
+/// A part that the store already has, with the same SHA-256: it was stored before, or was copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StoredTag {
     pub etag: ETag,
+    /// The store has copied it, as the request asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copied: bool,
 }
 
 /// A presigned request for one part. It must be sent with exactly these headers.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
-use super::parts::{PartSpec, SignedPart};
+use super::parts::{PartCopy, PartSpec, SignedPart};
 use super::receipt::Receipt;
 use crate::ids::{Key, UploadId};
 use crate::secrets::SignedUrl;
@@ -111,6 +111,9 @@ pub struct BeginRequest {
     /// and without `size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<PartSpec>>,
+    /// As in the request to sign parts, for these `parts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<PartCopy>,
 }
 
 /// What to do if there is an object at the key that a client asks for. The gateway answers all but

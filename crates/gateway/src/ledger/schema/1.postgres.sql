@@ -38,7 +38,7 @@ CREATE TABLE upload (
     metadata TEXT COLLATE "C" NOT NULL,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT COLLATE "C",
-    -- How its bytes arrive: 'declared', 'streamed', 'multipart' or 'form_post'.
+    -- How its bytes arrive: 'declared', 'copied', 'streamed', 'multipart' or 'form_post'.
     kind TEXT COLLATE "C" NOT NULL,
     part_size BIGINT NOT NULL,
     -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.

@@ -37,7 +37,7 @@ CREATE TABLE upload (
     metadata TEXT NOT NULL,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT,
-    -- How its bytes arrive: 'declared', 'streamed', 'multipart' or 'form_post'.
+    -- How its bytes arrive: 'declared', 'copied', 'streamed', 'multipart' or 'form_post'.
     kind TEXT NOT NULL,
     part_size INTEGER NOT NULL,
     -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.

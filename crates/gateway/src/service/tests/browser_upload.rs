@@ -33,6 +33,7 @@ impl Fixture {
             if_exists: None,
             holder: None,
             parts: None,
+            copies: Vec::new(),
         };
         self.service
             .begin_multipart(&self.owner, key, request)

@@ -295,6 +295,7 @@ async fn object_that_came_before_a_single_put_is_not_replaced() {
     let sign = SignRequest {
         epoch: 1,
         parts: vec![part],
+        copies: Vec::new(),
         credentials_rejected: false,
     };
     let id = begun.response.id.as_str();

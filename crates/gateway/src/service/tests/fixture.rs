@@ -271,6 +271,7 @@ impl Fixture {
             if_exists: None,
             holder: None,
             parts: None,
+            copies: Vec::new(),
         }
     }
 
@@ -312,6 +313,7 @@ impl Fixture {
         let sign = SignRequest {
             epoch: upload.epoch,
             parts: specs.collect(),
+            copies: Vec::new(),
             credentials_rejected: false,
         };
         let signed = self

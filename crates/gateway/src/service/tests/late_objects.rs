@@ -28,6 +28,7 @@ async fn begin_signed(fixture: &Fixture, key: &str) -> (BeginResponse, SignedPut
             sha256: Sha256::of(BODY),
             md5: None,
         }],
+        copies: Vec::new(),
         credentials_rejected: false,
     };
     let id = upload.id.as_str();

@@ -120,6 +120,7 @@ async fn calls_with_a_lost_lease_are_refused(new_fixture: impl AsyncFn() -> Fixt
     let sign = |epoch| SignRequest {
         epoch,
         parts: vec![first_part(&request)],
+        copies: Vec::new(),
         credentials_rejected: false,
     };
     let assert_lost = |result: Result<(), Refusal>| {

@@ -175,6 +175,7 @@ async fn expired_upload_is_gone_at_once_and_removed_by_the_sweep() {
     let sign = SignRequest {
         epoch: upload.epoch,
         parts: Vec::new(),
+        copies: Vec::new(),
         credentials_rejected: false,
     };
     for code in [
@@ -376,6 +377,7 @@ async fn object_that_arrives_after_the_abort_is_removed_when_no_url_is_valid() {
     let sign = SignRequest {
         epoch: upload.epoch,
         parts: vec![part],
+        copies: Vec::new(),
         credentials_rejected: false,
     };
     let signed = fixture
