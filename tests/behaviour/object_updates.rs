@@ -94,7 +94,8 @@ fn update_replaces_an_object_only_if_it_differs() {
         assert_eq!(counts(&update(machine, &[])), (0, 1));
     }
     let attribute = ["--cache-control", "no-cache"];
-    assert_eq!(counts(&update(&sandbox, &attribute)), (3, 0));
+    // The store copies the content.
+    assert_eq!(counts(&update(&sandbox, &attribute)), (0, 0));
     let head = bucket.store.head("web/site.css");
     assert_eq!(head.header("cache-control"), Some("no-cache"));
     assert_eq!(counts(&update(&sandbox, &attribute)), (0, 1));
