@@ -66,6 +66,8 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--content-disposition', '--content-disposition', [CompletionResultType]::ParameterName, 'The Content-Disposition of the object, such as ''attachment; filename="a.pdf"''')
             [CompletionResult]::new('--content-encoding', '--content-encoding', [CompletionResultType]::ParameterName, 'The Content-Encoding of the object, such as gzip. The content is sent as it is')
             [CompletionResult]::new('--content-language', '--content-language', [CompletionResultType]::ParameterName, 'The Content-Language of the object, such as de-CH')
+            [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'The Expires of the object: a time such as 2030-01-31T12:00:00Z, or a date')
+            [CompletionResult]::new('--acl', '--acl', [CompletionResultType]::ParameterName, 'The access list of the object, such as public-read or bucket-owner-full-control [default: that of the bucket]')
             [CompletionResult]::new('--storage-class', '--storage-class', [CompletionResultType]::ParameterName, 'The storage class of the object, such as STANDARD_IA [default: that of the bucket]')
             [CompletionResult]::new('--tag', '--tag', [CompletionResultType]::ParameterName, 'A tag of the object; repeatable, at most 10')
             [CompletionResult]::new('--sse', '--sse', [CompletionResultType]::ParameterName, 'The server-side encryption of the object: AES256, aws:kms or aws:kms:KEY-ID [default: that of the backend or the bucket]')

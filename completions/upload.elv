@@ -62,6 +62,8 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --content-disposition 'The Content-Disposition of the object, such as ''attachment; filename="a.pdf"'''
             cand --content-encoding 'The Content-Encoding of the object, such as gzip. The content is sent as it is'
             cand --content-language 'The Content-Language of the object, such as de-CH'
+            cand --expires 'The Expires of the object: a time such as 2030-01-31T12:00:00Z, or a date'
+            cand --acl 'The access list of the object, such as public-read or bucket-owner-full-control [default: that of the bucket]'
             cand --storage-class 'The storage class of the object, such as STANDARD_IA [default: that of the bucket]'
             cand --tag 'A tag of the object; repeatable, at most 10'
             cand --sse 'The server-side encryption of the object: AES256, aws:kms or aws:kms:KEY-ID [default: that of the backend or the bucket]'

@@ -72,6 +72,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l cache-control -d '
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-disposition -d 'The Content-Disposition of the object, such as \'attachment; filename="a.pdf"\'' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-encoding -d 'The Content-Encoding of the object, such as gzip. The content is sent as it is' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-language -d 'The Content-Language of the object, such as de-CH' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l expires -d 'The Expires of the object: a time such as 2030-01-31T12:00:00Z, or a date' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l acl -d 'The access list of the object, such as public-read or bucket-owner-full-control [default: that of the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l storage-class -d 'The storage class of the object, such as STANDARD_IA [default: that of the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l tag -d 'A tag of the object; repeatable, at most 10' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l sse -d 'The server-side encryption of the object: AES256, aws:kms or aws:kms:KEY-ID [default: that of the backend or the bucket]' -r
@@ -404,10 +406,12 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "cache-control\t''
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "acl\t''
+cache-control\t''
 content-disposition\t''
 content-encoding\t''
 content-language\t''
+expires\t''
 sse\t''
 storage-class\t''
 tag\t''
@@ -568,10 +572,12 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "cache-control\t''
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "acl\t''
+cache-control\t''
 content-disposition\t''
 content-encoding\t''
 content-language\t''
+expires\t''
 sse\t''
 storage-class\t''
 tag\t''
@@ -661,10 +667,12 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l ledger -d 'The ledger: sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE, or @FILE with one of these [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "cache-control\t''
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l allow-attribute -d 'An attribute that clients may choose for their objects, or all; repeatable [default: none]' -r -f -a "acl\t''
+cache-control\t''
 content-disposition\t''
 content-encoding\t''
 content-language\t''
+expires\t''
 sse\t''
 storage-class\t''
 tag\t''

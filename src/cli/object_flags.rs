@@ -38,21 +38,14 @@ fn flags(
         add("meta", &format!("{key}={value}"));
     }
     for attribute in attributes.given() {
-        let value = match attribute {
-            Attribute::CacheControl => &attributes.cache_control,
-            Attribute::ContentDisposition => &attributes.content_disposition,
-            Attribute::ContentEncoding => &attributes.content_encoding,
-            Attribute::ContentLanguage => &attributes.content_language,
-            Attribute::StorageClass => &attributes.storage_class,
-            Attribute::Sse => &attributes.sse,
-            Attribute::Tag => {
-                for (key, value) in &attributes.tags {
-                    add("tag", &format!("{key}={value}"));
-                }
-                continue;
+        if attribute == Attribute::Tag {
+            for (key, value) in &attributes.tags {
+                add("tag", &format!("{key}={value}"));
             }
-        };
-        add(attribute.name(), value.as_deref().unwrap_or_default());
+            continue;
+        }
+        let value = attributes.value(attribute);
+        add(attribute.name(), value.unwrap_or_default());
     }
     flags
 }
@@ -73,6 +66,8 @@ mod tests {
     #[test]
     fn flags_ask_for_the_same_attributes() {
         let attributes = Attributes {
+            acl: Some("public-read".into()),
+            expires: Some("Thu, 31 Jan 2030 12:00:00 GMT".into()),
             cache_control: Some("max-age=1, public".into()),
             content_disposition: Some("attachment; filename=\"a b.pdf\"".into()),
             content_encoding: Some("gzip".into()),

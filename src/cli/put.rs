@@ -229,10 +229,12 @@ fn merged(of_command: &Attributes, of_file: Attributes) -> Attributes {
     let mut tags = given.tags;
     tags.extend(of_file.tags);
     Attributes {
+        acl: of_file.acl.or(given.acl),
         cache_control: of_file.cache_control.or(given.cache_control),
         content_disposition: of_file.content_disposition.or(given.content_disposition),
         content_encoding: of_file.content_encoding.or(given.content_encoding),
         content_language: of_file.content_language.or(given.content_language),
+        expires: of_file.expires.or(given.expires),
         sse: of_file.sse.or(given.sse),
         storage_class: of_file.storage_class.or(given.storage_class),
         tags,

@@ -393,12 +393,14 @@ fn name_of(path: &str, is_set: bool) -> String {
     }
 }
 
-/// Whether a check that a receipt lists as unproven is about a property of the object.
+/// Whether a receipt that lists this check as unproven means that the object lacks a property.
 fn is_property(name: &str) -> bool {
     // `encryption` stands for `sse`.
     ["metadata", "encryption"].contains(&name)
         || Attribute::ALL
             .iter()
+            // Stores do not report whether they have kept an access list.
+            .filter(|attribute| **attribute != Attribute::Acl)
             .any(|attribute| attribute.name() == name)
 }
 

@@ -19,10 +19,12 @@ struct Mapped {
     content_type: Option<String>,
     #[serde(default)]
     meta: BTreeMap<String, String>,
+    acl: Option<String>,
     cache_control: Option<String>,
     content_disposition: Option<String>,
     content_encoding: Option<String>,
     content_language: Option<String>,
+    expires: Option<String>,
     storage_class: Option<String>,
     sse: Option<String>,
     #[serde(default)]
@@ -70,10 +72,12 @@ impl PathMap {
             content_type: mapped.content_type,
             metadata: mapped.meta,
             of_object: upload_types::wire::Attributes {
+                acl: mapped.acl,
                 cache_control: mapped.cache_control,
                 content_disposition: mapped.content_disposition,
                 content_encoding: mapped.content_encoding,
                 content_language: mapped.content_language,
+                expires: mapped.expires,
                 sse: mapped.sse,
                 storage_class: mapped.storage_class,
                 tags: mapped.tags,

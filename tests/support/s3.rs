@@ -185,6 +185,14 @@ impl S3 {
         response
     }
 
+    /// The access list of an object, as XML.
+    #[track_caller]
+    pub fn acl(&self, key: &str) -> String {
+        let response = self.request(&Method::GET, &format!("/{}/{key}?acl=", self.bucket));
+        assert!(response.status.is_success(), "{}", response.text());
+        response.text()
+    }
+
     /// The tags of an object.
     #[track_caller]
     pub fn tags(&self, key: &str) -> BTreeMap<String, String> {

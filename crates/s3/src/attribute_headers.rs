@@ -21,10 +21,12 @@ const KMS: &str = "aws:kms";
 /// [`KMS_KEY_HEADER`] the key.
 pub(crate) fn header_name(attribute: Attribute) -> &'static str {
     match attribute {
+        Attribute::Acl => "x-amz-acl",
         Attribute::CacheControl => "cache-control",
         Attribute::ContentDisposition => "content-disposition",
         Attribute::ContentEncoding => "content-encoding",
         Attribute::ContentLanguage => "content-language",
+        Attribute::Expires => "expires",
         Attribute::Sse => ENCRYPTION_HEADER,
         Attribute::StorageClass => STORAGE_CLASS_HEADER,
         Attribute::Tag => TAGGING_HEADER,
@@ -142,7 +144,9 @@ mod tests {
             cache_control: Some("max-age=60".into()),
             content_disposition: Some("inline".into()),
             content_encoding: Some("gzip".into()),
+            acl: Some("public-read".into()),
             content_language: Some("de".into()),
+            expires: Some("Thu, 31 Jan 2030 12:00:00 GMT".into()),
             sse: Some("aws:kms:k-1".into()),
             storage_class: Some("STANDARD_IA".into()),
             tags: [
@@ -156,6 +160,8 @@ mod tests {
             ("content-disposition", "inline"),
             ("content-encoding", "gzip"),
             ("content-language", "de"),
+            ("expires", "Thu, 31 Jan 2030 12:00:00 GMT"),
+            ("x-amz-acl", "public-read"),
             ("x-amz-server-side-encryption", "aws:kms"),
             ("x-amz-server-side-encryption-aws-kms-key-id", "k-1"),
             ("x-amz-storage-class", "STANDARD_IA"),

@@ -79,8 +79,8 @@ pub(crate) fn differences(
     let is_missing = |attribute: &Attribute| {
         let name = header_name(*attribute);
         match attribute {
-            // It is among the headers of the encryption.
-            Attribute::Sse => false,
+            // The encryption has headers of its own, and HeadObject does not show access lists.
+            Attribute::Sse | Attribute::Acl => false,
             _ if !chosen(name) => false,
             Attribute::Tag => {
                 let count = shown(TAG_COUNT_HEADER).and_then(|count| count.parse().ok());

@@ -288,6 +288,9 @@ impl Store {
         let mut unproven = self.profile.unproven(single_put);
         unproven.extend(lacking);
         unproven.extend(missing.attributes);
+        if new.attributes.acl.is_some() {
+            unproven.push(Attribute::Acl.name().to_owned());
+        }
         if let Some(condition) = chosen.filter(|_| !single_put) {
             unproven.retain(|name| name != Capability::CompleteOnce.name());
             if !self.enforces(condition) {
@@ -311,6 +314,10 @@ impl Store {
             }
             if attributes.sse.is_some() {
                 return Some((Attribute::Sse, "the embedded store does not encrypt"));
+            }
+            let is_public = |acl: &str| acl.contains("public") || acl.contains("authenticated");
+            if attributes.acl.as_deref().is_some_and(is_public) {
+                return Some((Attribute::Acl, "objects of the embedded store are private"));
             }
         }
         attribute_headers::conflict(attributes, &self.create_headers)

@@ -5,6 +5,11 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
+
 use crate::wire::Attributes;
 
 /// S3's limits for the tags of an object.
@@ -19,27 +24,41 @@ const MAX_VALUE_BYTES: usize = 1024;
 /// metadata may use 2 KiB.
 const MAX_TOTAL_BYTES: usize = 4096;
 const MAX_STORAGE_CLASS_BYTES: usize = 64;
+/// S3's access lists that have a name.
+const CANNED_ACLS: [&str; 7] = [
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+];
 /// The longest part of a language tag, in characters.
 const MAX_SUBTAG_CHARS: usize = 8;
 
 /// An attribute that an operator permits or forbids by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Attribute {
+    Acl,
     CacheControl,
     ContentDisposition,
     ContentEncoding,
     ContentLanguage,
+    Expires,
     Sse,
     StorageClass,
     Tag,
 }
 
 impl Attribute {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
+        Self::Acl,
         Self::CacheControl,
         Self::ContentDisposition,
         Self::ContentEncoding,
         Self::ContentLanguage,
+        Self::Expires,
         Self::Sse,
         Self::StorageClass,
         Self::Tag,
@@ -49,10 +68,12 @@ impl Attribute {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Acl => "acl",
             Self::CacheControl => "cache-control",
             Self::ContentDisposition => "content-disposition",
             Self::ContentEncoding => "content-encoding",
             Self::ContentLanguage => "content-language",
+            Self::Expires => "expires",
             Self::Sse => "sse",
             Self::StorageClass => "storage-class",
             Self::Tag => "tag",
@@ -69,6 +90,10 @@ impl Attribute {
     /// The form of the value, as the end of a sentence.
     fn form(self) -> &'static str {
         match self {
+            Self::Acl => {
+                "be private, public-read, public-read-write, authenticated-read, aws-exec-read, \
+                 bucket-owner-read or bucket-owner-full-control"
+            }
             Self::CacheControl => "be directives such as `max-age=3600, public`",
             Self::ContentDisposition => {
                 "be a word with parameters, such as `attachment; filename=\"a.pdf\"`; in quotes, \
@@ -78,6 +103,9 @@ impl Attribute {
                 "be words such as `gzip`, separated by commas, without aws-chunked"
             }
             Self::ContentLanguage => "be language tags such as `de-CH, en`",
+            Self::Expires => {
+                "be a time such as 2030-01-31T12:00:00Z, a date, or `Thu, 31 Jan 2030 12:00:00 GMT`"
+            }
             Self::Sse => "be AES256, aws:kms or aws:kms:KEY-ID",
             Self::StorageClass => "be a word such as STANDARD_IA",
             Self::Tag => {
@@ -127,10 +155,12 @@ impl Attributes {
     #[must_use]
     pub fn value(&self, attribute: Attribute) -> Option<&str> {
         let value = match attribute {
+            Attribute::Acl => &self.acl,
             Attribute::CacheControl => &self.cache_control,
             Attribute::ContentDisposition => &self.content_disposition,
             Attribute::ContentEncoding => &self.content_encoding,
             Attribute::ContentLanguage => &self.content_language,
+            Attribute::Expires => &self.expires,
             Attribute::Sse => &self.sse,
             Attribute::StorageClass => &self.storage_class,
             Attribute::Tag => return None,
@@ -150,10 +180,12 @@ impl Attributes {
                 .transpose()
         };
         let attributes = Self {
+            acl: checked(Attribute::Acl, self.acl)?,
             cache_control: checked(Attribute::CacheControl, self.cache_control)?,
             content_disposition: checked(Attribute::ContentDisposition, self.content_disposition)?,
             content_encoding: checked(Attribute::ContentEncoding, self.content_encoding)?,
             content_language: checked(Attribute::ContentLanguage, self.content_language)?,
+            expires: checked(Attribute::Expires, self.expires)?,
             sse: checked(Attribute::Sse, self.sse)?,
             storage_class: checked(Attribute::StorageClass, self.storage_class)?,
             tags: self.tags,
@@ -227,6 +259,7 @@ pub fn check_value(attribute: Attribute, value: &str) -> Result<String, InvalidA
         return Err(InvalidAttribute(text));
     }
     let has_form = match attribute {
+        Attribute::Acl => CANNED_ACLS.contains(&value.as_str()),
         Attribute::CacheControl => list(&value).is_some_and(|list| list.iter().all(is_directive)),
         Attribute::ContentDisposition => is_disposition(&value),
         Attribute::ContentEncoding => list(&value).is_some_and(|list| {
@@ -237,6 +270,7 @@ pub fn check_value(attribute: Attribute, value: &str) -> Result<String, InvalidA
         Attribute::ContentLanguage => {
             list(&value).is_some_and(|list| list.iter().all(|tag| is_language_tag(tag)))
         }
+        Attribute::Expires => return http_date(&value).ok_or_else(wrong),
         Attribute::Sse => Encryption::parse(&value).is_some(),
         Attribute::StorageClass => is_storage_class(&value),
         // Its key and value are checked together.
@@ -385,6 +419,24 @@ fn is_language_tag(text: &str) -> bool {
     text.split('-').all(is_part) && first.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
+/// A date or time in the form of HTTP. Returns `None` for a text that is neither.
+fn http_date(text: &str) -> Option<String> {
+    let time = text.parse::<Timestamp>().ok();
+    let time = time.or_else(|| rfc2822::parse(text).ok().map(|time| time.timestamp()));
+    let midnight = || {
+        let date = text.parse::<Date>().ok().filter(|_| is_date(text))?;
+        Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    let time = time.or_else(midnight)?;
+    let printer = rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&time).ok()
+}
+
+/// Whether a text has only the characters of `2030-01-31`.
+fn is_date(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+}
+
 fn is_storage_class(text: &str) -> bool {
     (1..=MAX_STORAGE_CLASS_BYTES).contains(&text.len())
         && text
@@ -405,8 +457,10 @@ mod tests {
     #[test]
     fn values_have_one_form() {
         use Attribute::{
-            CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Sse, StorageClass,
+            Acl, CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Expires, Sse,
+            StorageClass,
         };
+        const DATE: &str = "Thu, 31 Jan 2030 12:00:00 GMT";
         for (attribute, value, expected) in [
             (CacheControl, "\tmax-age=60,  public ", "max-age=60, public"),
             (CacheControl, "private=\"a, b\"", "private=\"a, b\""),
@@ -419,6 +473,12 @@ mod tests {
                 "attachment;\tfilename=\"a \\\"b\\\"; c.pdf\"; filename*=UTF-8''%e2%82%ac",
                 "attachment; filename=\"a \\\"b\\\"; c.pdf\"; filename*=UTF-8''%e2%82%ac",
             ),
+            (Acl, " public-read", "public-read"),
+            (Expires, DATE, DATE),
+            (Expires, "2030-01-31T12:00:00Z", DATE),
+            (Expires, "2030-01-31T13:00:00.5+01:00", DATE),
+            (Expires, "31 Jan 2030 14:00:00 +0200", DATE),
+            (Expires, "2030-01-31", "Thu, 31 Jan 2030 00:00:00 GMT"),
             (StorageClass, "STANDARD_IA", "STANDARD_IA"),
             (Sse, "AES256", "AES256"),
             (Sse, "aws:kms:alias/mine", "aws:kms:alias/mine"),
@@ -448,6 +508,13 @@ mod tests {
             }
         }
         for (attribute, value) in [
+            (Attribute::Acl, "Private"),
+            (Attribute::Acl, "log-delivery-write"),
+            (Attribute::Expires, "0"),
+            (Attribute::Expires, "tomorrow"),
+            (Attribute::Expires, "2030-01-31T12:00:00"),
+            (Attribute::Expires, "2030-02-30"),
+            (Attribute::Expires, "-002030-01-31"),
             (Attribute::CacheControl, "max age"),
             (Attribute::CacheControl, "max-age="),
             (Attribute::CacheControl, "a=\"b\"c"),

@@ -33,6 +33,16 @@ pub struct AttributeArgs {
     /// The Content-Language of the object, such as de-CH
     #[arg(long, value_name = "LANGUAGES", value_parser = content_language)]
     content_language: Option<String>,
+    /// The Expires of the object: a time such as 2030-01-31T12:00:00Z, or a date
+    #[arg(long, value_name = "TIME", value_parser = expires)]
+    expires: Option<String>,
+    /// The access list of the object, such as public-read or bucket-owner-full-control [default:
+    /// that of the bucket]
+    ///
+    /// Stores do not report it, so the receipt has `acl` in the field `unproven`, and --if-exists
+    /// does not compare it. A bucket whose access lists are disabled refuses it.
+    #[arg(long, value_name = "ACL", value_parser = acl)]
+    acl: Option<String>,
     /// The storage class of the object, such as STANDARD_IA [default: that of the bucket]
     #[arg(long, value_name = "CLASS", value_parser = storage_class)]
     storage_class: Option<String>,
@@ -62,10 +72,12 @@ impl AttributeArgs {
             }
         }
         let attributes = Attributes {
+            acl: self.acl.clone(),
             cache_control: self.cache_control.clone(),
             content_disposition: self.content_disposition.clone(),
             content_encoding: self.content_encoding.clone(),
             content_language: self.content_language.clone(),
+            expires: self.expires.clone(),
             sse: self.sse.clone(),
             storage_class: self.storage_class.clone(),
             tags,
@@ -86,6 +98,8 @@ macro_rules! parsers {
 }
 
 parsers! {
+    acl Acl,
+    expires Expires,
     cache_control CacheControl,
     content_disposition ContentDisposition,
     content_encoding ContentEncoding,

@@ -107,8 +107,8 @@ pub struct SelectionArgs {
     /// Upload the files of this map, a JSON object in each line; - reads standard input
     ///
     /// Each object has a path, and optionally key, content_type, meta and tags (objects of texts),
-    /// cache_control, content_disposition, content_encoding, content_language, storage_class and
-    /// sse. They precede the flags of these names. A file without a key has the one that it would
+    /// acl, cache_control, content_disposition, content_encoding, content_language, expires,
+    /// storage_class and sse. They precede the flags of these names. A file without a key has the one that it would
     /// have in a list; if its path is absolute or contains .., its name alone counts.
     #[arg(
         long,

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Attributes {
+    /// The canned access list of S3: `private`, `public-read`, `public-read-write`,
+    /// `authenticated-read`, `aws-exec-read`, `bucket-owner-read` or `bucket-owner-full-control`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<String>,
     /// `Cache-Control`: directives, separated by commas (RFC 9111).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<String>,
@@ -24,6 +28,10 @@ pub struct Attributes {
     /// `Content-Language`: language tags such as `de-CH`, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_language: Option<String>,
+    /// `Expires`: a date of RFC 9110, section 5.6.7, such as `Sun, 06 Nov 1994 08:49:37 GMT`, or a
+    /// date or time of RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// Server-side encryption: `AES256`, `aws:kms` or `aws:kms:KEY-ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sse: Option<String>,
@@ -39,10 +47,12 @@ pub struct Attributes {
 impl Attributes {
     /// No attributes.
     pub const NONE: Self = Self {
+        acl: None,
         cache_control: None,
         content_disposition: None,
         content_encoding: None,
         content_language: None,
+        expires: None,
         sse: None,
         storage_class: None,
         tags: BTreeMap::new(),
