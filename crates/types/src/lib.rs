@@ -9,6 +9,7 @@
 //! | [`attributes`] | the headers and tags that a client may choose for an object |
 //! | [`metadata`] | the size of user metadata |
 //! | [`plan`], [`schedule`] | how a file, or a stream of unknown size, is cut into parts |
+//! | [`CompactReceipt`], [`UuidForm`] | forms of receipts and ids in databases |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
 //! | [`fair_share`] | a limited resource that several owners share |
@@ -24,6 +25,8 @@ mod checked_text;
 pub mod attributes;
 pub mod backoff;
 mod chosen_key;
+mod compact_receipt;
+mod compact_text;
 pub mod crash;
 mod digest;
 mod disk_failure;
@@ -45,6 +48,8 @@ pub mod wire;
 
 pub use checked_text::Invalid;
 pub use chosen_key::{MAX_KEY_BYTES, normalised_key};
+pub use compact_receipt::{CommonFields, CompactReceipt, RowValues};
+pub use compact_text::UuidForm;
 pub use digest::{Checksum, Md5, Sha256};
 pub use disk_failure::DiskFailure;
 pub use encoded_words::{decode_words, encode_words};
