@@ -22,3 +22,13 @@ pub fn from_json<T: serde::de::DeserializeOwned>(
 ) -> rusqlite::Result<T> {
     serde_json::from_str(&row.get::<_, String>(column)?).map_err(|error| damaged(column, error))
 }
+
+/// As [`from_json`]; `None` for null.
+pub fn optional_json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, error)))
+        .transpose()
+}

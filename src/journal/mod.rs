@@ -13,16 +13,21 @@
 //! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
 //! | `database` | [`Journal`]: the file, its transactions, their durability |
 //! | `compact` | gives unused space back to the file system |
+//! | `backends`, `receipts` | what many uploads share |
+//! | `parts` | [`Part`] |
 //! | `record` | [`Record`]: a change of an upload or a part |
-//! | `uploads` | [`Upload`], [`Part`]: creating, taking over, finding |
+//! | `uploads` | [`Upload`]: creating, taking over, finding |
 //! | `file_sets` | [`FileSet`]: the files of one `put` of directories or lists |
 
+mod backends;
 mod columns;
 mod compact;
 mod database;
 mod dir_check;
 mod file_sets;
+mod parts;
 mod process_lock;
+mod receipts;
 mod record;
 mod s3_service;
 mod schema;
@@ -35,8 +40,9 @@ mod tests;
 
 pub use database::Journal;
 pub use file_sets::{FileSet, SetIntent, SetProgress};
+pub use parts::Part;
 pub use record::Record;
 pub use s3_service::S3Service;
 pub use state::State;
 pub use stream_terms::StreamTerms;
-pub use uploads::{Intent, Part, Upload};
+pub use uploads::{Intent, Upload};

@@ -12,10 +12,10 @@ use upload_types::error::Result;
 use upload_types::wire::Receipt;
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
-use super::columns::to_json;
 use super::database::{Durability, Journal};
 use super::file_sets::{self, SetProgress};
 use super::state::State;
+use super::{parts, receipts};
 use crate::source::FileVersion;
 
 /// One record. `row` is the row of the upload.
@@ -131,6 +131,7 @@ impl Record {
                 number,
                 sha256,
             } => {
+                parts::restore(db, *row)?;
                 db.prepare_cached(
                     "INSERT INTO part (upload, number, sha256) VALUES (?1, ?2, ?3) \
                      ON CONFLICT (upload, number) DO UPDATE \
@@ -141,6 +142,7 @@ impl Record {
                 crash::point("journal.record.part_hashed");
             }
             Self::PartStored { row, number, etag } => {
+                parts::restore(db, *row)?;
                 db.prepare_cached("UPDATE part SET etag = ?3 WHERE upload = ?1 AND number = ?2")?
                     .execute(params![row, number.get(), etag.as_str()])?;
                 crash::point("journal.record.part_stored");
@@ -155,6 +157,7 @@ impl Record {
                     .execute(params![row, may_be_mapped])?;
             }
             Self::DigestsForgotten { row } => {
+                parts::restore(db, *row)?;
                 db.prepare_cached("DELETE FROM part WHERE upload = ?1")?
                     .execute([row])?;
             }
@@ -163,19 +166,21 @@ impl Record {
                     .execute(params![row, path.as_os_str().as_bytes()])?;
             }
             Self::Completing { row } => {
-                set_state(db, *row, State::Completing, None)?;
+                set_state(db, *row, State::Completing)?;
                 crash::point("journal.record.completing");
             }
             Self::Completed { row, receipt } => {
-                set_state(db, *row, State::Completed, Some(receipt))?;
+                set_state(db, *row, State::Completed)?;
+                receipts::write(db, *row, receipt)?;
+                parts::move_to_receipt(db, *row, receipt)?;
                 crash::point("journal.record.completed");
             }
             Self::Rejected { row } => {
-                set_state(db, *row, State::Rejected, None)?;
+                set_state(db, *row, State::Rejected)?;
                 crash::point("journal.record.rejected");
             }
             Self::Abandoned { row } => {
-                set_state(db, *row, State::Abandoned, None)?;
+                set_state(db, *row, State::Abandoned)?;
                 crash::point("journal.record.abandoned");
             }
             Self::Released { row } => {
@@ -223,16 +228,15 @@ fn write_version(
     Ok(())
 }
 
-fn set_state(
-    db: &Connection,
-    row: i64,
-    state: State,
-    receipt: Option<&Receipt>,
-) -> rusqlite::Result<()> {
+/// Removes the receipt, too. No process drives an upload that has ended.
+fn set_state(db: &Connection, row: i64, state: State) -> rusqlite::Result<()> {
     assert_transition(db, row, state);
-    let receipt = receipt.map(to_json).transpose()?;
-    db.prepare_cached("UPDATE upload SET state = ?2, receipt = ?3 WHERE row = ?1")?
-        .execute(params![row, state.name(), receipt])?;
+    parts::restore(db, row)?;
+    db.prepare_cached(
+        "UPDATE upload SET state = ?2, receipt = NULL, receipt_common = NULL, \
+         process = CASE WHEN ?3 THEN process END WHERE row = ?1",
+    )?
+    .execute(params![row, state.name(), state.is_unfinished()])?;
     Ok(())
 }
 

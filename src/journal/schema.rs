@@ -6,15 +6,8 @@ pub const SCHEMA: Schema = Schema {
     name: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    migrations: &[
-        include_str!("schema.sql"),
-        include_str!("add_s3_service.sql"),
-        include_str!("add_may_be_mapped.sql"),
-        include_str!("add_attributes.sql"),
-        include_str!("add_stream.sql"),
-        include_str!("add_key.sql"),
-        include_str!("add_file_set.sql"),
-    ],
+    migrations: &[include_str!("schema.sql")],
+    unreleased_versions: 7,
     incremental_vacuum: false,
     hint: "name another file for the journal with --journal FILE",
 };

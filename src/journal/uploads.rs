@@ -1,4 +1,4 @@
-//! The rows of uploads and parts: creating, taking over, finding.
+//! The rows of uploads: creating, taking over, finding.
 //!
 //! Not here: later changes of a row (`record`).
 
@@ -13,15 +13,16 @@ use rusqlite::{Connection, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Attributes, IfExists, Receipt};
-use upload_types::{ETag, PartNumber, Sha256, UploadId};
+use upload_types::{UploadId, UuidForm};
 
-use super::columns::{damaged, from_json, to_json};
+use super::columns::{damaged, optional_json, to_json};
 use super::database::{Durability, Journal};
 use super::process_lock;
 use super::record::Record;
 use super::s3_service::S3Service;
 use super::state::State;
 use super::stream_terms::StreamTerms;
+use super::{backends, receipts};
 use crate::source::FileVersion;
 
 /// The properties of an upload before the request to begin it.
@@ -73,19 +74,25 @@ pub struct Upload {
     pub created_at: Timestamp,
 }
 
-/// A part with a known SHA-256.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    pub number: PartNumber,
-    pub sha256: Sha256,
-    /// Set once the store has acknowledged these bytes.
-    pub etag: Option<ETag>,
-}
+/// Those of [`receipts::COLUMNS`] are first.
+const COLUMNS: &str = "upload.row, idempotency_key, holder, backend_state, backend.address, \
+                       backend.s3_service, backend.instance_id, path, content_type, metadata, \
+                       attributes, if_exists, dev, ino, size, mtime_ns, ctime_ns, part_size, \
+                       stream, file_set, state, may_be_mapped";
+/// The number of the first of [`COLUMNS`].
+const FIRST_COLUMN: usize = 6;
+/// The content type that has no text in its row.
+const USUAL_CONTENT_TYPE: &str = "application/octet-stream";
 
-const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
-                       content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
-                       state, receipt, created_at, backend_state, s3_service, \
-                       may_be_mapped, key, if_exists, stream, attributes, file_set";
+/// A query for uploads that meet a condition.
+fn query(condition: &str) -> String {
+    format!(
+        "SELECT {}, {COLUMNS} FROM {} JOIN backend ON backend.row = upload.backend \
+         WHERE {condition} ORDER BY upload.row DESC",
+        receipts::COLUMNS,
+        receipts::TABLES
+    )
+}
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -129,7 +136,7 @@ impl Journal {
                 )?;
                 crash::point("journal.taken");
             }
-            let sql = format!("SELECT {COLUMNS} FROM upload WHERE row = ?1");
+            let sql = query("upload.row = ?1");
             Ok((db.query_row(&sql, [upload.row], Upload::read)?, driver))
         })?;
         match driver? {
@@ -143,16 +150,6 @@ impl Journal {
         }
     }
 
-    /// The parts of an upload with a known SHA-256, in order.
-    pub fn parts(&self, row: i64) -> Result<Vec<Part>> {
-        self.read(|db| {
-            let mut statement = db.prepare_cached(
-                "SELECT number, sha256, etag FROM part WHERE upload = ?1 ORDER BY number",
-            )?;
-            statement.query_map([row], Part::read)?.collect()
-        })
-    }
-
     /// For each source (object name, path, version): the uploads to this backend that a `put` of it
     /// may continue, newest first. These are uploads with that name of the same path, and of the
     /// same file under another path; and unfinished and completed ones of the same file with
@@ -162,15 +159,13 @@ impl Journal {
         instance_id: &str,
         sources: &[(&str, &Path, FileVersion)],
     ) -> Result<Vec<Vec<Upload>>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM upload \
-             WHERE instance_id = ?1 AND state <> 'abandoned' \
-             AND ((path = ?3 AND name = ?2) \
+        let sql = query(
+            "instance_id = ?1 AND state <> 'abandoned' \
+             AND ((path = ?3 AND upload.name = ?2) \
                   OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7 \
-                      AND (name = ?2 OR (path <> ?3 \
+                      AND (upload.name = ?2 OR (path <> ?3 \
                            AND state IN ('creating', 'uploading', 'completing', \
-                                         'completed'))))) \
-             ORDER BY row DESC"
+                                         'completed')))))",
         );
         self.read(|db| {
             // One transaction for all queries: locking for each query would cost more than the
@@ -195,7 +190,7 @@ impl Journal {
 
     /// The uploads with an id that begins with `prefix`, newest first.
     pub fn by_id(&self, prefix: &str) -> Result<Vec<Upload>> {
-        self.select("substr(id, 1, length(?1)) = ?1", params![prefix])
+        self.select("substr(upload.id, 1, length(?1)) = ?1", params![prefix])
     }
 
     /// The uploads of a path, newest first.
@@ -238,8 +233,15 @@ impl Journal {
             let mut delete = db.prepare(
                 "DELETE FROM upload WHERE row = ?1 AND state IN ('completed', 'abandoned')",
             )?;
-            rows.iter()
-                .try_fold(0, |count, row| Ok(count + delete.execute([row])?))
+            let mut count = 0;
+            for row in rows {
+                count += delete.execute([row])?;
+            }
+            if count > 0 {
+                receipts::delete_unused(db)?;
+                backends::delete_unused(db)?;
+            }
+            Ok(count)
         })
     }
 
@@ -254,9 +256,8 @@ impl Journal {
     }
 
     fn select(&self, condition: &str, arguments: impl rusqlite::Params) -> Result<Vec<Upload>> {
-        let sql = format!("SELECT {COLUMNS} FROM upload WHERE {condition} ORDER BY row DESC");
         self.read(|db: &Connection| {
-            db.prepare_cached(&sql)?
+            db.prepare_cached(&query(condition))?
                 .query_map(arguments, Upload::read)?
                 .collect()
         })
@@ -276,11 +277,12 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         state: State::Creating,
         receipt: None,
         may_be_mapped: false,
-        created_at: Timestamp::now(),
+        created_at: in_microseconds(Timestamp::now()),
     };
     let intent = &upload.intent;
     let mut existing = db.prepare_cached(
-        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 AND key IS ?4 \
+        "SELECT 1 FROM upload JOIN backend ON backend.row = upload.backend \
+         WHERE instance_id = ?1 AND name = ?2 AND path = ?3 AND key IS ?4 \
          AND state IN ('creating', 'uploading', 'completing')",
     )?;
     if existing.exists(params![
@@ -291,37 +293,44 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     ])? {
         return Ok(None);
     }
+    let backend = backends::find_or_insert(
+        db,
+        &intent.backend,
+        &intent.instance_id,
+        intent.s3_service.as_ref(),
+    )?;
+    let has_type = intent.content_type != USUAL_CONTENT_TYPE;
+    let metadata = (!intent.metadata.is_empty()).then_some(&intent.metadata);
+    let attributes = (!intent.attributes.is_empty()).then_some(&intent.attributes);
     db.prepare_cached(
-        "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
-         content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process, s3_service, key, if_exists, stream, attributes, file_set) \
+        "INSERT INTO upload (state, backend, file_set, process, idempotency_key, holder, path, \
+         name, content_type, metadata, attributes, key, if_exists, stream, dev, ino, size, \
+         mtime_ns, ctime_ns, part_size, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-         ?19, ?20, ?21, ?22, ?23)",
+         ?19, ?20, ?21)",
     )?
     .execute(params![
-        upload.idempotency_key,
-        upload.holder,
-        intent.backend,
-        intent.instance_id,
+        upload.state.name(),
+        backend,
+        intent.file_set,
+        process,
+        UuidForm::Hyphenated.to_bytes(&upload.idempotency_key),
+        UuidForm::Hyphenated.to_bytes(&upload.holder),
         intent.path.as_os_str().as_bytes(),
         intent.name,
-        intent.content_type,
-        to_json(&intent.metadata)?,
+        has_type.then_some(&intent.content_type),
+        metadata.map(to_json).transpose()?,
+        attributes.map(to_json).transpose()?,
+        intent.key,
+        intent.if_exists.map(IfExists::name),
+        intent.stream.as_ref().map(to_json).transpose()?,
         intent.version.dev.cast_signed(),
         intent.version.ino.cast_signed(),
         intent.version.size.cast_signed(),
         intent.version.mtime_ns,
         intent.version.ctime_ns,
         intent.part_size.cast_signed(),
-        upload.state.name(),
-        upload.created_at.to_string(),
-        process,
-        intent.s3_service.as_ref().map(to_json).transpose()?,
-        intent.key,
-        intent.if_exists.map(IfExists::name),
-        intent.stream.as_ref().map(to_json).transpose()?,
-        to_json(&intent.attributes)?,
-        intent.file_set,
+        upload.created_at.as_microsecond(),
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -341,53 +350,58 @@ impl Upload {
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-        let state: String = row.get(16)?;
+        let (of_row, receipt) = receipts::read(row)?;
+        let column = |number: usize| FIRST_COLUMN + number;
+        let unsigned = |number| row.get::<_, i64>(column(number)).map(i64::cast_unsigned);
+        let state: String = row.get(column(20))?;
         let state = State::from_name(&state);
-        let id: Option<String> = row.get(5)?;
-        let path: Vec<u8> = row.get(6)?;
-        let receipt: Option<String> = row.get(17)?;
-        let s3_service: Option<String> = row.get(20)?;
-        let stream: Option<String> = row.get(24)?;
+        let path: Vec<u8> = row.get(column(7))?;
+        let content_type: Option<String> = row.get(column(8))?;
         Ok(Self {
-            row: row.get(0)?,
-            idempotency_key: row.get(1)?,
-            holder: row.get(2)?,
-            id: id
-                .map(|id| id.parse().map_err(|error| damaged(5, error)))
-                .transpose()?,
-            backend_state: row.get(19)?,
+            row: row.get(column(0))?,
+            idempotency_key: uuid(row, column(1))?,
+            holder: uuid(row, column(2))?,
+            id: of_row.id,
+            backend_state: row.get(column(3))?,
             intent: Intent {
-                backend: row.get(3)?,
-                s3_service: s3_service.map(|_| from_json(row, 20)).transpose()?,
-                instance_id: row.get(4)?,
+                backend: row.get(column(4))?,
+                s3_service: optional_json(row, column(5))?,
+                instance_id: row.get(column(6))?,
                 path: OsString::from_vec(path).into(),
-                name: row.get(7)?,
-                content_type: row.get(8)?,
-                metadata: from_json(row, 9)?,
-                attributes: from_json(row, 25)?,
-                key: row.get(22)?,
-                if_exists: if_exists(row, 23)?,
+                name: of_row.name,
+                content_type: content_type.unwrap_or_else(|| USUAL_CONTENT_TYPE.to_owned()),
+                metadata: optional_json(row, column(9))?.unwrap_or_default(),
+                attributes: optional_json(row, column(10))?.unwrap_or_default(),
+                key: of_row.key,
+                if_exists: if_exists(row, column(11))?,
                 version: FileVersion {
-                    dev: unsigned(10)?,
-                    ino: unsigned(11)?,
-                    size: unsigned(12)?,
-                    mtime_ns: row.get(13)?,
-                    ctime_ns: row.get(14)?,
+                    dev: unsigned(12)?,
+                    ino: unsigned(13)?,
+                    size: unsigned(14)?,
+                    mtime_ns: row.get(column(15))?,
+                    ctime_ns: row.get(column(16))?,
                 },
-                part_size: unsigned(15)?,
-                stream: stream.map(|_| from_json(row, 24)).transpose()?,
-                file_set: row.get(26)?,
+                part_size: unsigned(17)?,
+                stream: optional_json(row, column(18))?,
+                file_set: row.get(column(19))?,
             },
-            state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
-            receipt: receipt.map(|_| from_json(row, 17)).transpose()?,
-            may_be_mapped: row.get(21)?,
-            created_at: row
-                .get::<_, String>(18)?
-                .parse()
-                .map_err(|error: jiff::Error| damaged(18, error))?,
+            state: state.ok_or_else(|| damaged(column(20), FromSqlError::InvalidType))?,
+            receipt,
+            may_be_mapped: row.get(column(21))?,
+            created_at: of_row.created_at,
         })
     }
+}
+
+/// The time as a row has it.
+fn in_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes: Vec<u8> = row.get(column)?;
+    let text = UuidForm::Hyphenated.from_bytes(&bytes);
+    text.map_err(|error| damaged(column, error))
 }
 
 fn if_exists(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IfExists>> {
@@ -397,20 +411,4 @@ fn if_exists(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IfExists>>
         rule.ok_or_else(|| damaged(column, FromSqlError::InvalidType))
     });
     found.transpose()
-}
-
-impl Part {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let etag: Option<String> = row.get(2)?;
-        Ok(Self {
-            number: row
-                .get::<_, u32>(0)?
-                .try_into()
-                .map_err(|error| damaged(0, error))?,
-            sha256: Sha256::new(row.get(1)?),
-            etag: etag
-                .map(|etag| etag.parse().map_err(|error| damaged(2, error)))
-                .transpose()?,
-        })
-    }
 }

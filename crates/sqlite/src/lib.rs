@@ -11,6 +11,7 @@
 //!     name: "journal",
 //!     application_id: 0x7570_6c64,
 //!     migrations: &["CREATE TABLE upload (id TEXT) STRICT"],
+//!     unreleased_versions: 0,
 //!     incremental_vacuum: false,
 //!     hint: "name another file with --journal FILE",
 //! };
@@ -22,7 +23,8 @@
 //!
 //! - A file at its path is complete: it is filled under a temporary name and then linked.
 //! - A commit is on disk before it returns, unless the caller lowers `synchronous`.
-//! - A file of another kind, an empty file, and a file of a newer version are rejected unchanged.
+//! - A file of another kind, an empty file, a file of a newer version, and a file of a build before
+//!   the first release are rejected unchanged.
 //! - A released migration is never edited.
 //! - On a network file system, one process at a time has the file open: processes on different
 //!   machines cannot share the memory of a write-ahead log.

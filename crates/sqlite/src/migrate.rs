@@ -8,7 +8,10 @@ use upload_types::crash;
 /// Runs the migrations that the file lacks, in one transaction.
 pub(crate) fn migrate(connection: &mut Connection, schema: &Schema) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let done = usize::try_from(int_pragma(&transaction, "user_version")?).unwrap_or(usize::MAX);
+    let version = usize::try_from(int_pragma(&transaction, "user_version")?);
+    let done = version
+        .unwrap_or(usize::MAX)
+        .saturating_sub(schema.unreleased_versions);
     let missing = schema.migrations.get(done..).unwrap_or_default();
     if missing.is_empty() {
         return Ok(());
@@ -18,7 +21,8 @@ pub(crate) fn migrate(connection: &mut Connection, schema: &Schema) -> rusqlite:
     }
     crash::point("sqlite.migrate.executed");
     transaction.pragma_update(None, "application_id", schema.application_id)?;
-    let version = i64::try_from(schema.migrations.len()).unwrap_or(i64::MAX);
+    let version = schema.unreleased_versions + schema.migrations.len();
+    let version = i64::try_from(version).unwrap_or(i64::MAX);
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
 }

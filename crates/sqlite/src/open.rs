@@ -46,7 +46,8 @@ pub fn prepare_path(path: &Path, schema: &Schema) -> Result<PathBuf> {
 ///
 /// # Errors
 /// [`Kind::DatabaseUnusable`] if the file cannot be created or opened, is of another kind, damaged,
-/// or empty. [`Kind::Config`] if a newer version wrote it, [`Kind::Locked`] if another process
+/// or empty. [`Kind::Config`] if a newer version or a build before the first release wrote it,
+/// [`Kind::Locked`] if another process
 /// keeps it locked.
 pub fn open(path: &Path, schema: &Schema) -> Result<Connection> {
     if rusqlite::version_number() < MIN_SQLITE_VERSION {
@@ -118,7 +119,8 @@ pub(crate) fn open_with_mode(
     Ok(connection)
 }
 
-/// Checks that the file is of this kind, and that no newer version of the program migrated it.
+/// Checks that the file is of this kind, and that neither a newer version of the program nor a
+/// build before the first release wrote it.
 fn check_header(
     connection: &Connection,
     path: &Path,
@@ -135,7 +137,20 @@ fn check_header(
         )));
     }
     let version = int_pragma(connection, "user_version").map_err(&failed)?;
-    if !usize::try_from(version).is_ok_and(|done| done <= schema.migrations.len()) {
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let unreleased = schema.unreleased_versions;
+    if unreleased > 0 && version <= unreleased {
+        let text = format!(
+            "a build before the first release wrote the {} {}",
+            schema.name,
+            path.display()
+        );
+        return Err(Error::new(Kind::Config, text).with_hint(format!(
+            "move it away to begin a new one; or {}",
+            schema.hint
+        )));
+    }
+    if version > unreleased + schema.migrations.len() {
         let text = format!(
             "a newer version of this program wrote the {} {}",
             schema.name,

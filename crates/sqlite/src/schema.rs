@@ -11,9 +11,11 @@ pub struct Schema {
     pub name: &'static str,
     /// Written to the file's header. A file with another id is not of this kind.
     pub application_id: i32,
-    /// SQL. Migration n takes a file from `user_version` n to n + 1. A released migration is never
-    /// edited.
+    /// SQL. Migration n takes a file from version n to n + 1. A released migration is never edited.
     pub migrations: &'static [&'static str],
+    /// How many versions only builds before the first release have written. Their files are
+    /// rejected. The header has the sum of this and the version (`user_version`).
+    pub unreleased_versions: usize,
     /// Whether free pages can be released in steps (`PRAGMA incremental_vacuum`). It applies to
     /// files that are created from now on.
     pub incremental_vacuum: bool,

@@ -22,6 +22,7 @@ const SCHEMA: Schema = Schema {
     name: "diary",
     application_id: 7,
     migrations: &[DAY],
+    unreleased_versions: 0,
     incremental_vacuum: false,
     hint: "write less",
 };
@@ -210,6 +211,41 @@ fn older_file_is_migrated_and_newer_file_is_rejected() {
         .execute("INSERT INTO day VALUES (1, 'good')", [])
         .unwrap();
     assert_eq!(open(&path, &SCHEMA).unwrap_err().kind(), Kind::Config);
+}
+
+#[test]
+fn file_of_a_build_before_the_first_release_is_rejected() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("diary.db");
+    let preview = Schema {
+        migrations: &[DAY, MOOD],
+        ..SCHEMA
+    };
+    drop(open(&path, &preview).unwrap());
+    let released = Schema {
+        unreleased_versions: 2,
+        ..SCHEMA
+    };
+    let before = std::fs::read(&path).unwrap();
+    let error = open(&path, &released).unwrap_err();
+    assert_eq!(error.kind(), Kind::Config);
+    assert!(error.to_string().contains("before the first release"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    // A new file is none of theirs, and it is migrated like any other.
+    let path = dir.path().join("new.db");
+    drop(open(&path, &released).unwrap());
+    let next = Schema {
+        migrations: &[DAY, MOOD],
+        ..released
+    };
+    for _ in 0..2 {
+        let connection = open(&path, &next).unwrap();
+        let version = crate::migrate::int_pragma(&connection, "user_version");
+        assert_eq!(version.unwrap(), 4);
+        drop(connection);
+    }
+    assert_eq!(open(&path, &released).unwrap_err().kind(), Kind::Config);
 }
 
 #[test]

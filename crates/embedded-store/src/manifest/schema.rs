@@ -9,6 +9,7 @@ pub(super) const SCHEMA: Schema = Schema {
     // "upst" in ASCII.
     application_id: 0x7570_7374,
     migrations: &[TABLES],
+    unreleased_versions: 0,
     incremental_vacuum: false,
     hint: "restore it from a backup: without it, the part files beside it are useless",
 };

@@ -10,6 +10,7 @@ pub(in crate::ledger) const SQLITE: Schema = Schema {
     name: "ledger",
     application_id: APPLICATION_ID,
     migrations: &[include_str!("1.sqlite.sql")],
+    unreleased_versions: 0,
     incremental_vacuum: true,
     hint: "name another file for the ledger with --ledger sqlite:FILE",
 };

@@ -1,2 +1,0 @@
--- The S3 service of an `s3://` backend, as JSON.
-ALTER TABLE upload ADD COLUMN s3_service TEXT;
