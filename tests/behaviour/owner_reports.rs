@@ -215,7 +215,7 @@ fn many_uploads_are_listed_in_pages() {
     let sql = format!(
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200) \
          INSERT INTO upload (id, key, idempotency_key, {columns}) \
-         SELECT id || n, key || n, n, {columns} FROM upload, n"
+         SELECT id || n, key || n, CAST(n AS BLOB), {columns} FROM upload, n"
     );
     connection.execute(&sql, []).unwrap();
     let listed = owners.json(&["uploads"]);

@@ -110,7 +110,7 @@ fn pruned_ledger_is_a_smaller_file() {
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS}) \
              INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, kind, \
              part_size, part_count, key, token, state, epoch, lease_until, created_at, expires_at, ended_at) \
-             SELECT 'id-' || n, owner, 'key-' || n, request_sha256, name, size, content_type, metadata, kind, \
+             SELECT 'id-' || n, owner, CAST('key-' || n AS BLOB), request_sha256, name, size, content_type, metadata, kind, \
              part_size, part_count, key || n, token, 'aborted', epoch, 1, 1, 1, 1 FROM n, upload"
         ),
     );

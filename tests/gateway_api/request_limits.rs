@@ -19,9 +19,9 @@ async fn long_list_of_uploads_is_complete_page_by_page() {
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
          INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, part_count,
             key, token, kind, state, epoch, lease_until, created_at, expires_at)
-         SELECT format('%08d-0000-4000-8000-000000000000', i), owner, 'k' || i, request_sha256, name, size, content_type, metadata,
+         SELECT format('%08d-0000-4000-8000-000000000000', i), owner, CAST('k' || i AS BLOB), request_sha256, name, size, content_type, metadata,
             part_size, part_count, key || i, token, kind, iif(i % 3, 'ready', 'aborted'), 1, 0, created_at - i / 7, expires_at
-         FROM n, upload WHERE idempotency_key = 'first'",
+         FROM n, upload WHERE idempotency_key = CAST('first' AS BLOB)",
     );
     for (query, count) in [
         ("", 1201),

@@ -4,11 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Method;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde_json::Value;
 use tempfile::TempDir;
 use upload_types::wire::UploadState;
+use upload_types::{CompactReceipt, RowValues, UuidForm};
 
 use crate::bucket::{Bucket, NAME};
 use crate::support::gateway::{Gateway, store_args};
@@ -216,21 +218,43 @@ impl LedgerRow {
     }
 }
 
+/// The receipt in a row of the query of [`read_row`], as JSON.
+fn read_receipt(row: &Row<'_>) -> rusqlite::Result<Option<String>> {
+    let Some(own) = row.get(7)? else {
+        return Ok(None);
+    };
+    let (id, key, name): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(11)?);
+    let common = serde_json::from_str(&row.get::<_, String>(13)?).unwrap();
+    let values = RowValues {
+        id: Some(&id.parse().unwrap()),
+        name: &name,
+        key: Some(&key),
+        began: Timestamp::from_millisecond(row.get(12)?).unwrap(),
+    };
+    let receipt = CompactReceipt { common, own }.receipt(&values).unwrap();
+    Ok(Some(serde_json::to_string(&receipt).unwrap()))
+}
+
 /// The row of the upload with this idempotency key.
 pub fn read_row(ledger: &Connection, idempotency_key: &str) -> Option<LedgerRow> {
-    let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type, part_count FROM upload WHERE idempotency_key = ?1";
-    let row = ledger.query_row(sql, [idempotency_key], |row| {
+    let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type, part_count, \
+               name, created_at, fields FROM upload LEFT JOIN receipt_common ON number = receipt_common \
+               WHERE idempotency_key = ?1";
+    let row = ledger.query_row(sql, [idempotency_key.as_bytes()], |row| {
+        let text = |form: UuidForm, bytes: Vec<u8>| form.from_bytes(&bytes).unwrap();
         Ok(LedgerRow {
             id: row.get(0)?,
             key: row.get(1)?,
-            token: row.get(2)?,
+            token: text(UuidForm::Simple, row.get(2)?),
             state: UploadState::from_name(&row.get::<_, String>(3)?).unwrap(),
             epoch: u64::try_from(row.get::<_, i64>(4)?).unwrap(),
-            holder: row.get(5)?,
+            holder: row
+                .get::<_, Option<_>>(5)?
+                .map(|bytes| text(UuidForm::Hyphenated, bytes)),
             store_upload: row.get(6)?,
-            receipt: row.get(7)?,
+            receipt: read_receipt(row)?,
             lease_expired: row.get::<_, i64>(8)? == 0,
-            content_type: row.get(9)?,
+            content_type: row.get::<_, Option<_>>(9)?.unwrap_or_default(),
             parts: vec![Part::default(); row.get::<_, u32>(10)? as usize],
             part_rows: 0,
         })

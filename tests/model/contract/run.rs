@@ -75,7 +75,7 @@ impl ContractModel {
                 let sql = "UPDATE upload SET lease_until = 0 WHERE idempotency_key = ?1";
                 self.gateway
                     .ledger()
-                    .execute(sql, [&upload.idempotency_key])
+                    .execute(sql, [upload.idempotency_key.as_bytes()])
                     .unwrap();
                 upload.row = self.row(upload);
                 Ok(())

@@ -15,7 +15,7 @@ use super::transaction::Transaction;
 use super::uploads::{COLUMNS, NewUpload, Upload, find_by_idempotency_key, insert, read_upload};
 use crate::hooks::Disposal;
 use upload_types::wire::UploadState;
-use upload_types::{Key, UploadId};
+use upload_types::{Key, UploadId, UuidForm};
 
 /// The uploads that matter for a begin at a chosen key.
 pub struct KeyUsage {
@@ -63,7 +63,8 @@ impl Ledger {
         let (key, token) = (key.clone(), token.to_owned());
         self.read(move |tx| {
             let sql = format!("SELECT {COLUMNS} FROM upload WHERE key = ?1 AND token = ?2");
-            tx.find(&sql, values![key.as_str(), &token], read_upload)
+            let token = UuidForm::Simple.to_bytes(&token);
+            tx.find(&sql, values![key.as_str(), &*token], read_upload)
         })
         .await
     }

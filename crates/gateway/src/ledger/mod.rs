@@ -25,6 +25,7 @@ mod parts;
 mod postgres;
 mod quota;
 mod readiness;
+mod receipts;
 mod rejection;
 mod schema;
 mod space;

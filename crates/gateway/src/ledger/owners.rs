@@ -12,7 +12,8 @@ impl Ledger {
     pub async fn owner_of(&self, id: &UploadId) -> LedgerResult<Option<String>> {
         let id = id.clone();
         self.read(move |tx| {
-            let sql = "SELECT owner FROM upload WHERE id = ?1";
+            let sql =
+                "SELECT segment FROM owner WHERE number = (SELECT owner FROM upload WHERE id = ?1)";
             tx.find(sql, values![id.as_str()], |row| row.text(0))
         })
         .await

@@ -78,13 +78,14 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     // The states are listed as in the condition of the index `open_upload_by_owner`, which contains
     // all columns of this query.
     let sql = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
-               WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";
+               WHERE owner = (SELECT number FROM owner WHERE segment = ?1) AND state IN ('pending', 'uploading', 'completing', 'aborting')";
     let read = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));
     let (open, outstanding) = tx
         .find(sql, values![owner], read)?
         .ok_or(SqlError::MissingRow)?;
     let landing = tx.find(
-        "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload WHERE owner = ?1 AND may_land_until IS NOT NULL",
+        "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
+         WHERE owner = (SELECT number FROM owner WHERE segment = ?1) AND may_land_until IS NOT NULL",
         values![owner],
         |row| row.number(0),
     )?;
@@ -117,7 +118,8 @@ pub(super) fn excess_if_size(
         return Ok(None);
     }
     let read = |row: &Row<'_>| Ok((row.text(0)?, row.number(1)?));
-    let sql = "SELECT owner, size FROM upload WHERE id = ?1";
+    let sql =
+        "SELECT segment, size FROM upload JOIN owner ON owner.number = upload.owner WHERE id = ?1";
     let (owner, counted) = tx
         .find(sql, values![id.as_str()], read)?
         .ok_or(SqlError::MissingRow)?;

@@ -13,7 +13,7 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 pub(super) use upload_sqlite::TransactionEnd;
-use upload_types::Sha256;
+use upload_types::{Sha256, UuidForm};
 
 /// The value of a parameter. Its type is known even if it is NULL.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +176,18 @@ impl Row<'_> {
             .transpose()
     }
 
+    /// A text that is stored as [`UuidForm::to_bytes`]. Returns `None` for NULL.
+    pub fn optional_uuid(&self, column: usize, form: UuidForm) -> Result<Option<String>> {
+        let bytes: Option<Vec<u8>> = self.optional(column)?;
+        let text = bytes.map(|bytes| form.from_bytes(&bytes)).transpose();
+        text.map_err(|_| damaged(column, "neither a UUID nor UTF-8"))
+    }
+
+    pub fn uuid(&self, column: usize, form: UuidForm) -> Result<String> {
+        let text = self.optional_uuid(column, form)?;
+        text.ok_or(damaged(column, "NULL"))
+    }
+
     pub fn sha256_bytes(&self, column: usize) -> Result<[u8; 32]> {
         sha256_bytes(column, self.get(column)?)
     }
@@ -262,6 +274,18 @@ impl<'a> From<&'a String> for Value<'a> {
 impl<'a> From<Option<&'a str>> for Value<'a> {
     fn from(value: Option<&'a str>) -> Self {
         Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(Some(value))
+    }
+}
+
+impl<'a> From<Option<&'a [u8]>> for Value<'a> {
+    fn from(value: Option<&'a [u8]>) -> Self {
+        Self::Bytes(value)
     }
 }
 

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::database::Ledger;
 use super::error::LedgerResult;
+use super::receipts::read_receipt;
 use super::sql::{self, Row, damaged, values};
+use super::uploads::read_content_type;
+use upload_types::RowValues;
 use upload_types::wire::{Receipt, UploadState};
 
 /// Conditions for the uploads of a listing; `None` accepts every upload.
@@ -48,10 +51,11 @@ impl Ledger {
         let (filter, after) = (filter.clone(), after.unwrap_or_default().to_owned());
         self.read(move |tx| {
             // Ids begin with the time (UUID version 7).
-            let sql = "SELECT upload.id, upload.owner, owner.subject, upload.state, upload.size, upload.name, \
-                       upload.content_type, upload.key, upload.created_at, upload.expires_at, upload.receipt \
-                       FROM upload JOIN owner ON owner.segment = upload.owner WHERE upload.id > ?1 \
-                       AND (?2 IS NULL OR upload.owner = ?2) AND (?3 IS NULL OR upload.state = ?3) \
+            let sql = "SELECT upload.id, owner.segment, owner.subject, upload.state, upload.size, upload.name, \
+                       upload.content_type, upload.key, upload.created_at, upload.expires_at, upload.receipt, \
+                       receipt_common.fields FROM upload JOIN owner ON owner.number = upload.owner \
+                       LEFT JOIN receipt_common ON receipt_common.number = upload.receipt_common WHERE upload.id > ?1 \
+                       AND (?2 IS NULL OR owner.segment = ?2) AND (?3 IS NULL OR upload.state = ?3) \
                        AND (?4 IS NULL OR upload.created_at >= ?4) ORDER BY upload.id LIMIT ?5";
             let state = filter.state.map(UploadState::name);
             let owner = filter.owner.as_deref();
@@ -75,19 +79,27 @@ impl Ledger {
 }
 
 fn read(row: &Row<'_>) -> sql::Result<ListedUpload> {
-    let receipt: Option<String> = row.optional(10)?;
-    let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
+    let (id, name, key) = (row.text(0)?, row.text(5)?, row.text(7)?);
+    let created_at = row.time(8)?;
+    let upload_id = id.parse().map_err(|_| damaged(0, "not an upload id"))?;
+    let values = RowValues {
+        id: Some(&upload_id),
+        name: &name,
+        key: Some(&key),
+        began: created_at,
+    };
+    let receipt = read_receipt(row, (11, 10), &values)?;
     Ok(ListedUpload {
-        id: row.text(0)?,
+        id,
         owner: row.text(1)?,
         subject: row.text(2)?,
         state: UploadState::from_name(&row.text(3)?).ok_or(damaged(3, "not a state"))?,
         size: row.number(4)?,
-        name: row.text(5)?,
-        content_type: row.text(6)?,
-        key: row.text(7)?,
-        created_at: row.time(8)?,
+        name,
+        content_type: read_content_type(row, 6)?,
+        key,
+        created_at,
         expires_at: row.time(9)?,
-        receipt: receipt.map_err(|_| damaged(10, "not a receipt"))?,
+        receipt,
     })
 }

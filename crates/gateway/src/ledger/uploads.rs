@@ -4,6 +4,7 @@
 //!
 //! Not here: the decision for a change (`service`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -13,6 +14,7 @@ use super::chosen_key::ChosenKey;
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::open_state::IS_OPEN;
+use super::receipts::read_receipt;
 use super::rejection::Rejection;
 use super::sql::{self, Row, damaged, values};
 use super::transaction::Transaction;
@@ -21,7 +23,7 @@ use crate::lease::{Lease, Renewed};
 use upload_types::plan::Plan;
 use upload_types::schedule::Schedule;
 use upload_types::wire::{Attributes, Limits, PartSpec, Receipt, UploadState};
-use upload_types::{ETag, Key, Sha256, UploadId};
+use upload_types::{ETag, Key, RowValues, Sha256, UploadId, UuidForm};
 
 /// The fields of an upload that are fixed when it begins.
 #[derive(Clone)]
@@ -123,11 +125,16 @@ impl Deref for Upload {
 }
 
 /// The columns that [`read_upload`] expects, in its order.
-pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
+pub(super) const COLUMNS: &str = "id, (SELECT segment FROM owner WHERE number = upload.owner), idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
     part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, \
-    chosen_key, replaces, is_replaced, double_after, attributes";
+    chosen_key, replaces, is_replaced, double_after, attributes, \
+    (SELECT fields FROM receipt_common WHERE number = upload.receipt_common)";
 /// The number of [`COLUMNS`].
-pub(super) const COLUMN_COUNT: usize = 27;
+pub(super) const COLUMN_COUNT: usize = 28;
+/// The condition for the uploads of the owner with the segment `?1`.
+const IS_OF_OWNER: &str = "owner = (SELECT number FROM owner WHERE segment = ?1)";
+/// The content type that has no text in its row.
+const USUAL_CONTENT_TYPE: &str = "application/octet-stream";
 
 impl Ledger {
     /// An upload by its id. Returns `None` if it belongs to another owner.
@@ -173,7 +180,7 @@ impl Ledger {
         let after = after.map(|upload| (upload.created_at, upload.id.clone()));
         self.read(move |tx| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND (?2 IS NULL OR state = ?2) \
+                "SELECT {COLUMNS} FROM upload WHERE {IS_OF_OWNER} AND (?2 IS NULL OR state = ?2) \
                  AND (?4 IS NULL OR created_at < ?4 OR (created_at = ?4 AND id > ?5)) \
                  ORDER BY created_at DESC, id LIMIT ?3"
             );
@@ -210,15 +217,17 @@ impl Ledger {
     ) -> LedgerResult<bool> {
         let id = id.clone();
         self.write(move |tx| {
+            let [old_holder, new_holder] =
+                [&old, &new].map(|lease| holder_bytes(lease.holder.as_deref()));
             let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6, expires_at = ?8 \
                        WHERE id = ?1 AND epoch = ?2 AND holder IS NOT DISTINCT FROM ?3 AND lease_until = ?7 \
                        AND state NOT IN ('rejected', 'aborting', 'aborted', 'expired')";
             let row = values![
                 id.as_str(),
                 old.epoch,
-                old.holder.as_deref(),
+                old_holder.as_deref(),
                 new.epoch,
-                new.holder.as_deref(),
+                new_holder.as_deref(),
                 new.until,
                 old.until,
                 expires_at
@@ -247,7 +256,7 @@ pub(super) fn find(
     owner: &str,
     id: &UploadId,
 ) -> sql::Result<Option<Upload>> {
-    let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
+    let sql = format!("SELECT {COLUMNS} FROM upload WHERE {IS_OF_OWNER} AND id = ?2");
     tx.find(&sql, values![owner, id.as_str()], read_upload)
 }
 
@@ -257,14 +266,15 @@ pub(super) fn find_by_idempotency_key(
     owner: &str,
     idempotency_key: &str,
 ) -> sql::Result<Option<Upload>> {
-    let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
-    tx.find(&sql, values![owner, idempotency_key], read_upload)
+    let sql = format!("SELECT {COLUMNS} FROM upload WHERE {IS_OF_OWNER} AND idempotency_key = ?2");
+    let idempotency_key = UuidForm::Hyphenated.to_bytes(idempotency_key);
+    tx.find(&sql, values![owner, &*idempotency_key], read_upload)
 }
 
 /// Adds `bytes`, which may be negative, to the stored bytes of the upload's owner.
 pub(super) fn add_stored_bytes(tx: &Transaction<'_>, id: &UploadId, bytes: i64) -> sql::Result<()> {
     let sql = "UPDATE owner SET stored_bytes = stored_bytes + ?2 \
-               WHERE segment = (SELECT owner FROM upload WHERE id = ?1)";
+               WHERE number = (SELECT owner FROM upload WHERE id = ?1)";
     tx.execute(sql, values![id.as_str(), bytes]).map(drop)
 }
 
@@ -299,7 +309,7 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
          part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, chosen_key, replaces, double_after, attributes, \
          epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, 1) \
+         VALUES (?1, (SELECT number FROM owner WHERE segment = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, 1) \
          ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
     let replaces = spec
@@ -307,14 +317,18 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         .as_ref()
         .and_then(|chosen| chosen.replaces.as_ref());
     let replaces = replaces.map(ETag::as_str);
+    let idempotency_key = UuidForm::Hyphenated.to_bytes(&spec.idempotency_key);
+    let token = UuidForm::Simple.to_bytes(&spec.token);
+    let holder = holder_bytes(new.holder.as_deref());
+    let content_type = Some(&*spec.content_type).filter(|text| *text != USUAL_CONTENT_TYPE);
     let row = values![
         spec.id.as_str(),
         &spec.owner,
-        &spec.idempotency_key,
+        &*idempotency_key,
         spec.request_sha256.bytes(),
         &spec.name,
         spec.plan.size(),
-        &spec.content_type,
+        content_type,
         &metadata,
         spec.plan.part_size(),
         if spec.kind == UploadKind::Streamed {
@@ -323,8 +337,8 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
             spec.plan.count()
         },
         spec.key.as_str(),
-        &spec.token,
-        new.holder.as_deref(),
+        &*token,
+        holder.as_deref(),
         new.renewed.lease_until,
         spec.created_at,
         new.renewed.expires_at,
@@ -361,6 +375,17 @@ pub(super) fn read_plan(row: &Row<'_>, size: usize, double_after: usize) -> sql:
         .map_err(|_| damaged(part_size, "not a plan"))
 }
 
+/// Reads the column `content_type`.
+pub(super) fn read_content_type(row: &Row<'_>, column: usize) -> sql::Result<String> {
+    let text: Option<String> = row.optional(column)?;
+    Ok(text.unwrap_or_else(|| USUAL_CONTENT_TYPE.to_owned()))
+}
+
+/// The value of the column `holder`.
+fn holder_bytes(holder: Option<&str>) -> Option<Cow<'_, [u8]>> {
+    holder.map(|holder| UuidForm::Hyphenated.to_bytes(holder))
+}
+
 /// Reads a row of [`COLUMNS`].
 pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
     let attributes: Option<String> = row.optional(26)?;
@@ -374,10 +399,10 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
             .parse()
             .map_err(|_| damaged(0, "not an upload id"))?,
         owner: row.text(1)?,
-        idempotency_key: row.text(2)?,
+        idempotency_key: row.uuid(2, UuidForm::Hyphenated)?,
         request_sha256: Sha256::new(row.sha256_bytes(3)?),
         name: row.text(4)?,
-        content_type: row.text(5)?,
+        content_type: read_content_type(row, 5)?,
         metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,
         attributes: attributes.unwrap_or_default(),
         kind: UploadKind::from_name(&row.text(7)?).ok_or(damaged(7, "not a kind of upload"))?,
@@ -387,11 +412,16 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
             .parse()
             .map_err(|_| damaged(10, "not a key"))?,
         chosen: ChosenKey::read(row, 22)?,
-        token: row.text(11)?,
+        token: row.uuid(11, UuidForm::Simple)?,
         created_at: row.time(12)?,
     };
-    let receipt: Option<String> = row.optional(19)?;
-    let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
+    let values = RowValues {
+        id: Some(&spec.id),
+        name: &spec.name,
+        key: Some(spec.key.as_str()),
+        began: spec.created_at,
+    };
+    let receipt = read_receipt(row, (27, 19), &values)?;
     let rejection: Option<String> = row.optional(20)?;
     let rejection = rejection
         .map(|json| serde_json::from_str(&json))
@@ -402,11 +432,11 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         state: UploadState::from_name(&row.text(14)?).ok_or(damaged(14, "not a state"))?,
         lease: Lease {
             epoch: row.number(15)?,
-            holder: row.optional(16)?,
+            holder: row.optional_uuid(16, UuidForm::Hyphenated)?,
             until: row.time(17)?,
         },
         expires_at: row.time(18)?,
-        receipt: receipt.map_err(|_| damaged(19, "not a receipt"))?,
+        receipt,
         rejection: rejection.map_err(|_| damaged(20, "not a rejection"))?,
         may_land_until: row.optional_time(21)?,
         is_replaced: row.number(24)? != 0,

@@ -51,9 +51,9 @@ impl Ledger {
             let Some(last) = owners.last().map(|owner| owner.subject.clone()) else {
                 return Ok(owners);
             };
-            let sql = "SELECT owner, state, count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
-                       WHERE owner IN (SELECT segment FROM owner WHERE subject > ?1 AND subject <= ?2) \
-                       GROUP BY owner, state";
+            let sql = "SELECT segment, state, count(*), CAST(coalesce(sum(size), 0) AS BIGINT) \
+                       FROM upload JOIN owner ON owner.number = upload.owner \
+                       WHERE subject > ?1 AND subject <= ?2 GROUP BY segment, state";
             let sums = tx.query(sql, values![&after, &last], |row| {
                 let state = UploadState::from_name(&row.text(1)?);
                 let state = state.ok_or(damaged(1, "not a state"))?;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::database::Ledger;
 use super::error::{LedgerError, LedgerResult};
 use super::key_usage::mark_replaced;
+use super::receipts::StoredReceipt;
 use super::sql::{self, Row, TransactionEnd, commit_if, values};
 use super::transaction::Transaction;
 use super::uploads::{add_stored_bytes, sql_list};
@@ -88,20 +89,18 @@ impl Ledger {
 struct Verified {
     id: UploadId,
     size: i64,
-    receipt: String,
+    receipt: Receipt,
     hooks_due: Option<Timestamp>,
 }
 
 impl Verified {
     fn new(receipt: &Receipt, hooks_due: Option<Timestamp>) -> LedgerResult<Self> {
-        let json = serde_json::to_string(receipt)
-            .map_err(|error| LedgerError::encode("a receipt", error))?;
         let id = receipt.id.clone();
         let unnamed = || serde::ser::Error::custom("it names no upload");
         Ok(Self {
             id: id.ok_or_else(|| LedgerError::encode("a receipt", unnamed()))?,
             size: i64::try_from(receipt.size).unwrap_or(i64::MAX),
-            receipt: json,
+            receipt: receipt.clone(),
             hooks_due,
         })
     }
@@ -120,27 +119,36 @@ impl Verified {
         } else {
             UploadState::Ready
         };
-        let sql = format!(
-            "UPDATE upload SET state = ?2, receipt = ?3, held_bytes = ?5, may_land_until = NULL, ended_at = NULL, \
-             cleanup_at = CASE WHEN cleanup_at IS NULL AND {IS_LISTED} THEN expires_at ELSE cleanup_at END \
-             WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({}) RETURNING key, chosen_key",
-            sql_list(from)
-        );
-        let row = values![id, to.name(), &self.receipt, epoch, self.size];
-        let read = |row: &Row<'_>| {
-            let chosen: Option<String> = row.optional(1)?;
-            Ok((row.text(0)?, chosen.is_some()))
-        };
-        let Some((key, is_chosen)) = tx.find(&sql, row, read)? else {
+        let Some(receipt) = StoredReceipt::new(tx, &self.id, &self.receipt)? else {
             return Ok(false);
         };
+        let sql = format!(
+            "UPDATE upload SET state = ?2, receipt = ?3, receipt_common = (SELECT number FROM receipt_common WHERE sha256 = ?6), held_bytes = ?5, may_land_until = NULL, ended_at = NULL, \
+             cleanup_at = CASE WHEN cleanup_at IS NULL AND {IS_LISTED} THEN expires_at ELSE cleanup_at END \
+             WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({}) RETURNING receipt_common, key, chosen_key",
+            sql_list(from)
+        );
+        let common = receipt.common_sha256.bytes();
+        let row = values![id, to.name(), &*receipt.own, epoch, self.size, common];
+        let read = |row: &Row<'_>| {
+            let common: Option<i64> = row.optional(0)?;
+            let chosen: Option<String> = row.optional(2)?;
+            Ok((common.is_some(), row.text(1)?, chosen.is_some()))
+        };
+        let Some((has_common, key, is_chosen)) = tx.find(&sql, row, read)? else {
+            return Ok(false);
+        };
+        if !has_common {
+            receipt.insert_common(tx, &self.id)?;
+        }
         if is_chosen {
             mark_replaced(tx, &key, &self.id)?;
         }
         add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {
             let sql = "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures, since) \
-                       SELECT id, owner, ?2, 0, '[]', 0, ?2 FROM upload WHERE id = ?1";
+                       SELECT id, segment, ?2, 0, '[]', 0, ?2 FROM upload \
+                       JOIN owner ON owner.number = upload.owner WHERE id = ?1";
             tx.execute(sql, values![id, due])?;
         }
         Ok(true)

@@ -5,12 +5,24 @@
 use uuid::Uuid;
 
 use super::transaction::PgTransaction;
-use crate::ledger::schema::APPLICATION_ID;
+use crate::ledger::schema::{APPLICATION_ID, UNRELEASED_VERSIONS};
 use crate::ledger::sql::{Result, SqlError, values};
 
+/// Why tables cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WrongVersion {
+    /// A newer version of the program has migrated them.
+    Newer,
+    /// A build before the first release has made them.
+    Unreleased,
+}
+
 /// Runs the migrations that the database lacks, and returns the ledger's instance id, which is
-/// chosen once. Returns `None` if a newer version of the program has migrated the tables.
-pub(super) fn migrate(tx: &PgTransaction<'_>, migrations: &[&str]) -> Result<Option<String>> {
+/// chosen once.
+pub(super) fn migrate(
+    tx: &PgTransaction<'_>,
+    migrations: &[&str],
+) -> Result<std::result::Result<String, WrongVersion>> {
     // Gateways that start at the same time migrate one after the other.
     tx.query(
         "SELECT 1 FROM pg_advisory_xact_lock(?1)",
@@ -23,8 +35,9 @@ pub(super) fn migrate(tx: &PgTransaction<'_>, migrations: &[&str]) -> Result<Opt
             row.number(0)
         })?
         .pop();
-    let Some(missing) = missing(migrations, version.unwrap_or(0)) else {
-        return Ok(None);
+    let missing = match missing(migrations, version.unwrap_or(0)) {
+        Ok(missing) => missing,
+        Err(wrong) => return Ok(Err(wrong)),
     };
     for migration in missing {
         tx.execute_batch(migration)?;
@@ -32,7 +45,7 @@ pub(super) fn migrate(tx: &PgTransaction<'_>, migrations: &[&str]) -> Result<Opt
     if version.is_none() {
         tx.execute("INSERT INTO schema_version (version) VALUES (0)", &[])?;
     }
-    let current = u64::try_from(migrations.len()).unwrap_or(u64::MAX);
+    let current = u64::try_from(UNRELEASED_VERSIONS + migrations.len()).unwrap_or(u64::MAX);
     tx.execute(
         "UPDATE schema_version SET version = ?1 WHERE version <> ?1",
         values![current],
@@ -43,14 +56,20 @@ pub(super) fn migrate(tx: &PgTransaction<'_>, migrations: &[&str]) -> Result<Opt
     let instance_id = tx
         .query("SELECT instance_id FROM instance", &[], |row| row.text(0))?
         .pop();
-    instance_id.map(Some).ok_or(SqlError::MissingRow)
+    instance_id.map(Ok).ok_or(SqlError::MissingRow)
 }
 
-/// The migrations after `version`. Returns `None` if there are fewer than `version`.
-fn missing<'a>(migrations: &'a [&'a str], version: u64) -> Option<&'a [&'a str]> {
-    usize::try_from(version)
-        .ok()
-        .and_then(|done| migrations.get(done..))
+/// The migrations after `version`, which is 0 without tables.
+fn missing<'a>(
+    migrations: &'a [&'a str],
+    version: u64,
+) -> std::result::Result<&'a [&'a str], WrongVersion> {
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    if (1..=UNRELEASED_VERSIONS).contains(&version) {
+        return Err(WrongVersion::Unreleased);
+    }
+    let done = version.saturating_sub(UNRELEASED_VERSIONS);
+    migrations.get(done..).ok_or(WrongVersion::Newer)
 }
 
 #[cfg(test)]
@@ -60,10 +79,11 @@ mod tests {
     #[test]
     fn version_beyond_the_migrations_is_recognized() {
         let all = ["1", "2"];
-        assert_eq!(missing(&all, 0), Some(&all[..]));
-        assert_eq!(missing(&all, 1), Some(&all[1..]));
-        assert_eq!(missing(&all, 2), Some(&[][..]));
-        assert_eq!(missing(&all, 3), None);
-        assert_eq!(missing(&all, u64::MAX), None);
+        assert_eq!(missing(&all, 0), Ok(&all[..]));
+        assert_eq!(missing(&all, 1), Err(WrongVersion::Unreleased));
+        assert_eq!(missing(&all, 2), Ok(&all[1..]));
+        assert_eq!(missing(&all, 3), Ok(&[][..]));
+        assert_eq!(missing(&all, 4), Err(WrongVersion::Newer));
+        assert_eq!(missing(&all, u64::MAX), Err(WrongVersion::Newer));
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::address::PostgresAddress;
 use super::connector::{CONNECT_PATIENCE, Connector};
 use super::failure::{cannot_open, is_server_unusable, is_statement_lost};
-use super::migrate::migrate;
+use super::migrate::{WrongVersion, migrate};
 use super::pooler;
 use super::session::{Failure, Session};
 use super::transaction::{Access, PgTransaction, Statements};
@@ -68,12 +68,17 @@ impl Pool {
             .write(|tx| Ok((migrate(tx, POSTGRES_MIGRATIONS)?, TransactionEnd::Commit)))
             .await
             .map_err(cannot_open)?;
-        let instance_id = instance_id.ok_or_else(|| {
-            Error::new(
+        let instance_id = instance_id.map_err(|wrong| match wrong {
+            WrongVersion::Newer => Error::new(
                 Kind::Config,
                 "a newer version of this program wrote the ledger",
             )
-            .with_hint("use that version; or name another database with --ledger")
+            .with_hint("use that version; or name another database with --ledger"),
+            WrongVersion::Unreleased => Error::new(
+                Kind::Config,
+                "a build before the first release wrote the ledger",
+            )
+            .with_hint("name another database with --ledger"),
         })?;
         Ok((pool, instance_id))
     }

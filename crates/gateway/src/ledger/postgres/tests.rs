@@ -129,6 +129,18 @@ async fn tables_of_a_newer_version_are_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_of_a_build_before_the_first_release_are_rejected() {
+    let address = new_schema().await;
+    Pool::open(&address).await.unwrap();
+    let table = format!("{}.schema_version", schema_of(&address));
+    let old = format!("UPDATE {table} SET version = 1");
+    admin().await.batch_execute(&old).await.unwrap();
+    let error = Pool::open(&address).await.err().unwrap();
+    assert_eq!(error.kind(), Kind::Config);
+    assert!(error.to_string().contains("first release"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_of_an_older_version_are_migrated() {
     // The version table exists, and no migration has run.
     let empty = new_schema().await;
@@ -156,7 +168,7 @@ async fn tables_of_an_older_version_are_migrated() {
             .write(move |tx| Ok((migrate(tx, &newer)?, TransactionEnd::Commit)))
             .await
             .unwrap();
-        assert_eq!(migrated.as_ref(), Some(&instance_id));
+        assert_eq!(migrated.as_ref(), Ok(&instance_id));
     }
     let notes = pool.read(|tx| tx.query("SELECT note FROM owner", &[], |row| row.number(0)));
     assert_eq!(notes.await.unwrap(), [7]);

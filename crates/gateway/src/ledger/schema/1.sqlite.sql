@@ -4,7 +4,8 @@
 CREATE TABLE instance (instance_id TEXT NOT NULL) STRICT;
 
 CREATE TABLE owner (
-    subject TEXT NOT NULL PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    subject TEXT NOT NULL UNIQUE,
     segment TEXT NOT NULL UNIQUE,
     -- The sum of held_bytes of its uploads, and of the ready uploads that were deleted from the ledger.
     stored_bytes INTEGER NOT NULL DEFAULT 0,
@@ -26,14 +27,25 @@ CREATE TABLE token (
     limits TEXT
 ) STRICT;
 
+-- The fields that many receipts have in common, as JSON, by its SHA-256. They depend on the store and the
+-- configuration of the gateway only, so the rows are few.
+CREATE TABLE receipt_common (
+    number INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL UNIQUE,
+    fields TEXT NOT NULL
+) STRICT;
+
+-- A million small files are a million rows: what many of them share is in another table.
 CREATE TABLE upload (
     id TEXT NOT NULL PRIMARY KEY,
-    owner TEXT NOT NULL REFERENCES owner (segment),
-    idempotency_key TEXT NOT NULL,
+    owner INTEGER NOT NULL REFERENCES owner (number),
+    -- A UUID has 16 bytes.
+    idempotency_key BLOB NOT NULL,
     request_sha256 BLOB NOT NULL,
     name TEXT NOT NULL,
     size INTEGER NOT NULL,
-    content_type TEXT NOT NULL,
+    -- NULL: application/octet-stream.
+    content_type TEXT,
     metadata TEXT NOT NULL,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT,
@@ -52,15 +64,19 @@ CREATE TABLE upload (
     replaces TEXT,
     -- 1 once the object of another upload has taken its key.
     is_replaced INTEGER NOT NULL DEFAULT 0,
-    token TEXT NOT NULL,
+    -- A UUID has 16 bytes.
+    token BLOB NOT NULL,
     store_upload TEXT,
     state TEXT NOT NULL,
     epoch INTEGER NOT NULL,
-    holder TEXT,
+    -- A UUID has 16 bytes.
+    holder BLOB,
     lease_until INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
-    receipt TEXT,
+    -- The receipt: its fields in common with others, and its own.
+    receipt_common INTEGER REFERENCES receipt_common (number),
+    receipt BLOB,
     rejection TEXT,
     -- When the sweep has to look for leftovers of this upload in the store.
     cleanup_at INTEGER,

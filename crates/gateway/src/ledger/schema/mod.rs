@@ -4,4 +4,4 @@
 
 mod migrations;
 
-pub(super) use migrations::{APPLICATION_ID, POSTGRES_MIGRATIONS, SQLITE};
+pub(super) use migrations::{APPLICATION_ID, POSTGRES_MIGRATIONS, SQLITE, UNRELEASED_VERSIONS};

@@ -10,6 +10,7 @@ mod fixture;
 mod leases;
 mod owners;
 mod parts;
+mod receipts;
 mod survey;
 mod sweep;
 mod transitions;
@@ -44,6 +45,8 @@ test_on_both! {
     uploads::concurrent_begins_create_one_upload
     uploads::upload_is_invisible_to_other_owners
     uploads::pages_of_uploads_are_complete_and_ordered
+    receipts::receipt_is_read_as_it_was_recorded
+    receipts::first_receipts_of_two_gateways_share_their_fields
     chosen_keys::one_upload_is_unfinished_at_each_chosen_key
     chosen_keys::key_is_taken_over_once_after_the_lease
     chosen_keys::verified_upload_replaces_earlier_ones_at_its_key

@@ -158,7 +158,8 @@ impl StateFixture {
         if state == UploadState::Verified {
             execute(&format!(
                 "INSERT INTO pending_hooks (upload, owner, due_at, epoch, accepted, failures, since) \
-                 SELECT id, owner, 0, {EPOCH}, '[]', 0, 0 FROM upload WHERE id = '{id}'"
+                 SELECT id, (SELECT segment FROM owner WHERE number = upload.owner), 0, {EPOCH}, '[]', 0, 0 \
+                 FROM upload WHERE id = '{id}'"
             ));
         }
     }

@@ -68,7 +68,7 @@ async fn one_of_many_concurrent_claims_is_granted(new_fixture: impl AsyncFn() ->
     let id = upload.id.as_str();
     let mut epoch = upload.epoch;
     for claimants in 2..=8_usize {
-        fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = 'earlier'");
+        fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = token");
         let claims = (0..claimants).map(|n| {
             let gateway = Arc::clone(&gateways[n % 2]);
             let (owner, id) = (fixture.owner.clone(), upload.id.clone());
@@ -114,7 +114,7 @@ async fn one_of_many_concurrent_claims_is_granted(new_fixture: impl AsyncFn() ->
 async fn calls_with_a_lost_lease_are_refused(new_fixture: impl AsyncFn() -> Fixture) {
     let fixture = new_fixture().await;
     let (upload, request) = fixture.send_parts(PART + 1).await;
-    fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = 'suspended'");
+    fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = token");
     let (service, owner, id) = (&fixture.service, &fixture.owner, upload.id.as_str());
     let claimed = service.claim(owner, id, claim(1, None)).await.unwrap();
     let sign = |epoch| SignRequest {
@@ -281,7 +281,7 @@ async fn sweep_does_not_expire_an_upload_that_is_renewed_in_time(
 async fn ledger_checks_the_epoch_again() {
     let fixture = Fixture::new().await;
     let (upload, request) = fixture.send_parts(PART + 1).await;
-    fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = 'suspended'");
+    fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = token");
     fixture
         .service
         .claim(&fixture.owner, upload.id.as_str(), claim(1, None))
