@@ -228,6 +228,12 @@ impl From<i64> for Value<'_> {
     }
 }
 
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
 /// Integers of both databases are signed. The gateway's counts stay far below the maximum.
 impl From<u64> for Value<'_> {
     fn from(value: u64) -> Self {

@@ -20,6 +20,7 @@ use super::sql::{self, Row, damaged, values};
 use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
+use upload_types::metadata::{MTIME_KEY, mtime_of_text, mtime_text};
 use upload_types::plan::Plan;
 use upload_types::schedule::Schedule;
 use upload_types::wire::{Attributes, Limits, PartSpec, Receipt, UploadState};
@@ -128,9 +129,9 @@ impl Deref for Upload {
 pub(super) const COLUMNS: &str = "id, (SELECT segment FROM owner WHERE number = upload.owner), idempotency_key, request_sha256, name, content_type, metadata, kind, size, \
     part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection, may_land_until, \
     chosen_key, replaces, is_replaced, double_after, attributes, \
-    (SELECT fields FROM receipt_common WHERE number = upload.receipt_common)";
+    (SELECT fields FROM receipt_common WHERE number = upload.receipt_common), modified_ns";
 /// The number of [`COLUMNS`].
-pub(super) const COLUMN_COUNT: usize = 28;
+pub(super) const COLUMN_COUNT: usize = 29;
 /// The condition for the uploads of the owner with the segment `?1`.
 const IS_OF_OWNER: &str = "owner = (SELECT number FROM owner WHERE segment = ?1)";
 /// The content type that has no text in its row.
@@ -291,7 +292,7 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
 /// key before, or if another upload is unfinished at its key.
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
-    let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
+    let (metadata, modified_ns) = metadata_columns(&spec.metadata)?;
     let attributes = (!spec.attributes.is_empty())
         .then(|| serde_json::to_string(&spec.attributes))
         .transpose()
@@ -308,8 +309,8 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
          part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, chosen_key, replaces, double_after, attributes, \
-         epoch) \
-         VALUES (?1, (SELECT number FROM owner WHERE segment = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, 1) \
+         modified_ns, epoch) \
+         VALUES (?1, (SELECT number FROM owner WHERE segment = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, 1) \
          ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
     let replaces = spec
@@ -329,7 +330,7 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         &spec.name,
         spec.plan.size(),
         content_type,
-        &metadata,
+        metadata.as_deref(),
         spec.plan.part_size(),
         if spec.kind == UploadKind::Streamed {
             0
@@ -348,6 +349,7 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
         replaces,
         spec.plan.schedule().double_after().unwrap_or(0),
         attributes.as_deref(),
+        modified_ns,
     ];
     let Some(upload) = tx.find(&sql, row, read_upload)? else {
         return Ok(None);
@@ -373,6 +375,43 @@ pub(super) fn read_plan(row: &Row<'_>, size: usize, double_after: usize) -> sql:
     Schedule::pinned(part_bytes, Some(double_after).filter(|parts| *parts > 0))
         .and_then(|schedule| Plan::of_stream(bytes, schedule))
         .map_err(|_| damaged(part_size, "not a plan"))
+}
+
+/// The columns `metadata` and `modified_ns`: the time of each source is another one, and takes less
+/// space as a number.
+fn metadata_columns(
+    metadata: &BTreeMap<String, String>,
+) -> sql::Result<(Option<String>, Option<i64>)> {
+    let time = metadata
+        .get(MTIME_KEY)
+        .and_then(|text| mtime_of_text(text))
+        .and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+    let others = metadata
+        .iter()
+        .filter(|(key, _)| time.is_none() || *key != MTIME_KEY);
+    let others: BTreeMap<_, _> = others.collect();
+    let json = (!others.is_empty()).then(|| serde_json::to_string(&others));
+    let json = json.transpose().map_err(|_| damaged(6, "metadata"))?;
+    Ok((json, time))
+}
+
+/// Reads the columns of [`metadata_columns`].
+fn read_metadata(
+    row: &Row<'_>,
+    (others, modified_ns): (usize, usize),
+) -> sql::Result<BTreeMap<String, String>> {
+    let json: Option<String> = row.optional(others)?;
+    let mut metadata: BTreeMap<String, String> = json
+        .map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|_| damaged(others, "not metadata"))?
+        .unwrap_or_default();
+    if let Some(nanoseconds) = row.optional::<i64>(modified_ns)? {
+        let time = Timestamp::from_nanosecond(nanoseconds.into())
+            .map_err(|_| damaged(modified_ns, "not a time"))?;
+        metadata.insert(MTIME_KEY.to_owned(), mtime_text(time));
+    }
+    Ok(metadata)
 }
 
 /// Reads the column `content_type`.
@@ -403,7 +442,7 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
         request_sha256: Sha256::new(row.sha256_bytes(3)?),
         name: row.text(4)?,
         content_type: read_content_type(row, 5)?,
-        metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,
+        metadata: read_metadata(row, (6, 28))?,
         attributes: attributes.unwrap_or_default(),
         kind: UploadKind::from_name(&row.text(7)?).ok_or(damaged(7, "not a kind of upload"))?,
         plan: read_plan(row, 8, 25)?,

@@ -13,13 +13,11 @@ use crate::lease::Renewed;
 use crate::ledger::{ChosenKey, NewUpload, UploadKind, UploadSpec};
 use crate::problem::Refusal;
 use crate::validation;
-use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
+use upload_types::metadata::{MAX_METADATA_BYTES, MTIME_KEY, metadata_bytes, mtime_text};
 use upload_types::plan::Plan;
 use upload_types::wire::{Attributes, BeginRequest, Code, IfExists, PartSpec};
 use upload_types::{Key, Sha256, UploadId};
 
-/// The metadata key of the time at which the source was modified.
-const MTIME_KEY: &str = "mtime";
 /// The metadata `upload-token`, key and value.
 const TOKEN_BYTES: usize = 12 + 32;
 
@@ -79,7 +77,7 @@ impl NewUpload {
     }
 }
 
-/// Adds `mtime` in the form of rclone, unless the metadata has that key or becomes too large.
+/// Adds `mtime`, unless the metadata has that key or becomes too large.
 fn with_mtime(
     mut metadata: BTreeMap<String, String>,
     modified: Option<Timestamp>,
@@ -87,7 +85,7 @@ fn with_mtime(
     let Some(modified) = modified.filter(|_| !metadata.contains_key(MTIME_KEY)) else {
         return metadata;
     };
-    let value = seconds(modified);
+    let value = mtime_text(modified);
     if metadata_bytes(&metadata) + MTIME_KEY.len() + value.len() + TOKEN_BYTES <= MAX_METADATA_BYTES
     {
         metadata.insert(MTIME_KEY.to_owned(), value);
@@ -100,16 +98,6 @@ pub fn without_mtime(metadata: &BTreeMap<String, String>) -> BTreeMap<String, St
     let mut metadata = metadata.clone();
     metadata.remove(MTIME_KEY);
     metadata
-}
-
-/// Seconds since 1970, with as many decimals as needed.
-fn seconds(time: Timestamp) -> String {
-    let nanoseconds = time.as_nanosecond();
-    let sign = if nanoseconds < 0 { "-" } else { "" };
-    let nanoseconds = nanoseconds.unsigned_abs();
-    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-    let text = format!("{sign}{seconds}.{rest:09}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The key that the gateway makes for an upload.
@@ -160,21 +148,6 @@ pub fn internal_error(error: &dyn std::error::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mtime_has_as_many_decimals_as_needed() {
-        for (nanoseconds, expected) in [
-            (1_700_000_000_500_000_000, "1700000000.5"),
-            (1_700_000_000_123_456_789, "1700000000.123456789"),
-            (1_700_000_000_000_000_000, "1700000000"),
-            (100_000_000_000, "100"),
-            (0, "0"),
-            (-1_500_000_000, "-1.5"),
-        ] {
-            let time = Timestamp::from_nanosecond(nanoseconds).unwrap();
-            assert_eq!(seconds(time), expected);
-        }
-    }
 
     #[test]
     fn mtime_of_the_user_is_kept_and_an_excess_is_left_out() {

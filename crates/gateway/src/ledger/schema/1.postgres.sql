@@ -47,7 +47,10 @@ CREATE TABLE upload (
     size BIGINT NOT NULL,
     -- NULL: application/octet-stream.
     content_type TEXT COLLATE "C",
-    metadata TEXT COLLATE "C" NOT NULL,
+    -- Without the time at which the source was modified, as JSON. NULL: none.
+    metadata TEXT COLLATE "C",
+    -- That time in nanoseconds, if the metadata has it.
+    modified_ns BIGINT,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT COLLATE "C",
     -- How its bytes arrive: 'declared', 'copied', 'streamed', 'multipart' or 'form_post'.

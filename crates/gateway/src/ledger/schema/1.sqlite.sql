@@ -46,7 +46,10 @@ CREATE TABLE upload (
     size INTEGER NOT NULL,
     -- NULL: application/octet-stream.
     content_type TEXT,
-    metadata TEXT NOT NULL,
+    -- Without the time at which the source was modified, as JSON. NULL: none.
+    metadata TEXT,
+    -- That time in nanoseconds, if the metadata has it.
+    modified_ns INTEGER,
     -- Chosen by the client, as JSON. NULL: none.
     attributes TEXT,
     -- How its bytes arrive: 'declared', 'copied', 'streamed', 'multipart' or 'form_post'.

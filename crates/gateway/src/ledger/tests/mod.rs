@@ -46,6 +46,7 @@ test_on_both! {
     uploads::upload_is_invisible_to_other_owners
     uploads::pages_of_uploads_are_complete_and_ordered
     receipts::receipt_is_read_as_it_was_recorded
+    receipts::metadata_is_read_as_it_was_recorded
     receipts::first_receipts_of_two_gateways_share_their_fields
     chosen_keys::one_upload_is_unfinished_at_each_chosen_key
     chosen_keys::key_is_taken_over_once_after_the_lease

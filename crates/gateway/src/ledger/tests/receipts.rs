@@ -1,5 +1,7 @@
 //! Tests of the receipts in the rows of uploads, on both databases, and of the size of a row.
 
+use std::collections::BTreeMap;
+
 use tempfile::TempDir;
 
 use super::fixture::{Fixture, number, receipt, until, with_spec};
@@ -73,6 +75,30 @@ pub async fn first_receipts_of_two_gateways_share_their_fields(fixture: Fixture)
     for upload in all {
         let found = fixture.ledger.upload(&fixture.owner, &upload.id).await;
         assert_eq!(found.unwrap().unwrap().receipt, Some(receipt(&upload)));
+    }
+}
+
+pub async fn metadata_is_read_as_it_was_recorded(fixture: Fixture) {
+    let metadata = [
+        vec![],
+        vec![("mtime", "1796053639.564223141")],
+        vec![("mtime", "-0.5"), ("mood", "good")],
+        vec![("mtime", "yesterday"), ("mood", "\u{0}")],
+        vec![("mtime", "1796053639.50")],
+        vec![("mtime", "99999999999")],
+    ];
+    for (n, pairs) in metadata.into_iter().enumerate() {
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let metadata: BTreeMap<_, _> = pairs.collect();
+        let new = with_spec(fixture.new_upload(&format!("key {n}"), 1), |spec| {
+            spec.metadata = metadata.clone();
+        });
+        let (begun, _) = fixture.ledger.begin(new).await.unwrap();
+        assert_eq!(begun.metadata, metadata);
+        let found = fixture.ledger.upload(&fixture.owner, &begun.id).await;
+        assert_eq!(found.unwrap().unwrap().metadata, metadata);
     }
 }
 
