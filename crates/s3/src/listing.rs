@@ -34,10 +34,7 @@ impl Store {
     /// A page of `ListObjectsV2`: at most 1000 objects of a folder (`uploads/owner/`), from the key
     /// `first` on. Objects with an unreadable key or `ETag` are left out.
     pub async fn list_objects(&self, folder: &str, first: &Key) -> Result<ObjectPage, Fault> {
-        let mut after = first.to_string();
-        // The page begins after this text, which precedes the key.
-        after.pop();
-        self.list_objects_after(folder, &after).await
+        self.list_objects_after(folder, &before(first)).await
     }
 
     /// Like [`Store::list_objects`], from the first key after the text `after` on. An empty text
@@ -72,5 +69,35 @@ impl Store {
             last_key,
             is_truncated: page.is_truncated,
         })
+    }
+}
+
+/// A text that precedes a key, and follows most of the keys that precede it.
+fn before(key: &Key) -> String {
+    let mut text = key.to_string();
+    // Without its last character, it precedes the key, too.
+    if let Some(last @ '!'..='~') = text.pop() {
+        text.extend(char::from_u32(u32::from(last) - 1));
+        text.push('~');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_begins_with_its_first_key() {
+        for (earlier, key) in [("img10", "img5"), ("a/b.bim", "a/b.bin"), ("a", "b")] {
+            let key: Key = key.parse().unwrap();
+            let before = before(&key);
+            assert!(before.as_str() < key.as_str(), "{before} {key}");
+            assert!(earlier < before.as_str(), "{earlier} {before}");
+        }
+        for key in ["a/ö", "a b ", "!", " ", "\u{10ffff}", "0"] {
+            let key: Key = key.parse().unwrap();
+            assert!(before(&key).as_str() < key.as_str(), "{key}");
+        }
     }
 }
