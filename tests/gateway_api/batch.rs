@@ -334,3 +334,58 @@ async fn statuses_in_a_batch_are_those_of_single_calls() {
     }
     assert!(statuses.next().is_none());
 }
+
+/// Asks which of these uploads are ready and in the store's listing.
+async fn present(gateway: &TestGateway, ids: &[&str]) -> Vec<bool> {
+    let response = gateway.post("/v1/batch", &json!({"present": ids})).await;
+    let response: BatchResponse = expect_json(response, 200).await;
+    response.present
+}
+
+#[tokio::test]
+async fn object_is_present_only_if_the_listing_has_it_as_recorded() {
+    let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Tokens).await;
+    let location = LedgerConfig::Sqlite(gateway.dir.path().join("ledger.db"));
+    let ledger = Ledger::open(&location).await.unwrap();
+    let token = async |name: &str| Some(ledger.add_token(name).await.unwrap().expose().to_owned());
+    gateway.token = token("one").await;
+    let mut uploads = Vec::new();
+    for number in 0..9 {
+        let name = format!("file-{number}");
+        let begun = batch(&gateway, vec![small_file(&name)], vec![]).await;
+        let upload = granted(begun.begin.into_iter().next().unwrap(), 201);
+        if number < 8 {
+            let complete = put_part(&gateway, &upload, name.as_bytes()).await;
+            let completed = batch(&gateway, vec![], vec![complete]).await;
+            granted(completed.complete.into_iter().next().unwrap(), 200);
+        }
+        uploads.push(upload);
+    }
+    gateway.store().delete(&uploads[2].key).await.unwrap();
+    let ids: Vec<&str> = uploads.iter().map(|upload| upload.id.as_str()).collect();
+    let asked = [
+        ids[0],
+        "0198c0de-0000-7000-8000-000000000000",
+        "..",
+        ids[8],
+        ids[2],
+        ids[1],
+        ids[4],
+        ids[5],
+        ids[6],
+        ids[0],
+    ];
+    let expected = [
+        true, false, false, false, false, true, true, true, true, true,
+    ];
+    assert_eq!(present(&gateway, &asked).await, expected);
+    gateway.token = token("two").await;
+    assert_eq!(
+        present(&gateway, &asked).await,
+        [false; 10],
+        "another owner"
+    );
+    let too_many = json!({"present": vec![ids[0]; MAX_BATCH_PRESENT + 1]});
+    let response = gateway.post("/v1/batch", &too_many).await;
+    assert_eq!(response.status(), 400);
+}

@@ -19,9 +19,9 @@ pub use upload_types::error::Kind;
 pub use upload_types::wire::{
     Attributes, BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest,
     BatchResponse, BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, CompletePart,
-    CompleteRequest, CompleteResponse, ObjectState, PROTOCOL_HEADER, PartList, PartSpec, Problem,
-    Proof, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, UploadList, UploadState,
-    UploadStatus,
+    CompleteRequest, CompleteResponse, MAX_BATCH_PRESENT, ObjectState, PROTOCOL_HEADER, PartList,
+    PartSpec, Problem, Proof, ReadUrl, Receipt, SignRequest, SignResponse, SignedPart, UploadList,
+    UploadState, UploadStatus,
 };
 pub use upload_types::{Checksum, ETag, PartNumber, Sha256, UploadId};
 

@@ -52,6 +52,18 @@ async fn every_call_about_an_upload_counts_for_its_owner() {
         .unwrap();
     assert!(refused["retry_after"].as_u64().is_some(), "{refused}");
 
+    let present = json!({"present": vec![&upload.id; 2 * BURST as usize]});
+    until("a permit for many uploads", async || {
+        let response = gateway.post("/v1/batch", &present).await;
+        let present: BatchResponse = match response.status().as_u16() {
+            429 => return None,
+            status => expect_json(response, status).await,
+        };
+        assert_eq!(present.present.len(), 2 * BURST as usize);
+        Some(())
+    })
+    .await;
+
     let path = format!("/v1/uploads/{}", upload.id);
     let spec = part_spec(2, &bodies()[1]);
     let claim = json!({"holder": "holder-a", "epoch": upload.epoch});
@@ -66,6 +78,7 @@ async fn every_call_about_an_upload_counts_for_its_owner() {
             |suffix: &str, body: &Value| at(Method::POST, &format!("{path}/{suffix}")).json(body);
         vec![
             ("status", at(Method::GET, &path)),
+            ("present", at(Method::POST, "/v1/batch").json(&present)),
             ("list", at(Method::GET, "/v1/uploads")),
             ("parts", at(Method::GET, &format!("{path}/parts"))),
             ("claim", post("claim", &claim)),

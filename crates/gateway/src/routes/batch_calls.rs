@@ -19,10 +19,10 @@ use upload_types::wire::{BatchBegin, BatchComplete, Code, MAX_BATCH_UPLOADS};
 /// The largest begin, alone or in a batch.
 pub const MAX_BEGIN_BYTES: usize = 1 << 20;
 
-/// The calls of one kind.
-pub struct BatchCalls<T>(pub Vec<BatchCall<T>>);
+/// The calls of one kind, at most `MAX`.
+pub struct BatchCalls<T, const MAX: usize = MAX_BATCH_UPLOADS>(pub Vec<BatchCall<T>>);
 
-impl<T> Default for BatchCalls<T> {
+impl<T, const MAX: usize> Default for BatchCalls<T, MAX> {
     fn default() -> Self {
         Self(Vec::new())
     }
@@ -77,26 +77,26 @@ fn parse<'de, T: Deserialize<'de>>(json: &'de str) -> BatchCall<T> {
     serde_json::from_str(json).map_err(|error| invalid_json(&error))
 }
 
-impl<'de, T: ParseCall> Deserialize<'de> for BatchCalls<T> {
+impl<'de, T: ParseCall, const MAX: usize> Deserialize<'de> for BatchCalls<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(CallsVisitor(PhantomData))
     }
 }
 
-struct CallsVisitor<T>(PhantomData<T>);
+struct CallsVisitor<T, const MAX: usize>(PhantomData<T>);
 
-impl<'de, T: ParseCall> Visitor<'de> for CallsVisitor<T> {
-    type Value = BatchCalls<T>;
+impl<'de, T: ParseCall, const MAX: usize> Visitor<'de> for CallsVisitor<T, MAX> {
+    type Value = BatchCalls<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of calls")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<BatchCalls<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut calls = Vec::new();
         while let Some(json) = list.next_element::<&RawValue>()? {
-            if calls.len() == MAX_BATCH_UPLOADS {
-                return Err(A::Error::custom(too_many_calls()));
+            if calls.len() == MAX {
+                return Err(A::Error::custom(too_many_calls(MAX)));
             }
             calls.push(T::parse_call(json.get()));
         }
@@ -104,8 +104,8 @@ impl<'de, T: ParseCall> Visitor<'de> for CallsVisitor<T> {
     }
 }
 
-pub fn too_many_calls() -> String {
-    format!("a batch has at most {MAX_BATCH_UPLOADS} uploads")
+pub fn too_many_calls(max: usize) -> String {
+    format!("a batch has at most {max} uploads")
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
         let text = list(MAX_BATCH_UPLOADS + 1) + " no JSON";
         let error = serde_json::from_str::<BatchCalls<UploadId>>(&text);
         let error = error.err().map(|error| error.to_string());
-        assert!(error.is_some_and(|text| text.contains(&too_many_calls())));
+        assert!(error.is_some_and(|text| text.contains(&too_many_calls(MAX_BATCH_UPLOADS))));
     }
 
     #[test]

@@ -18,8 +18,8 @@ use upload_types::UploadId;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BatchOutcome, BatchResponse, BeginRequest,
     BeginResponse, ClaimRequest, ClaimResponse, Code, CompletePending, CompleteRequest,
-    CompleteResponse, MAX_BATCH_UPLOADS, MAX_SIGN_PARTS, PartList, ReadUrl, SignRequest,
-    SignResponse, UploadList, UploadStatus,
+    CompleteResponse, MAX_BATCH_PRESENT, MAX_BATCH_UPLOADS, MAX_SIGN_PARTS, PartList, ReadUrl,
+    SignRequest, SignResponse, UploadList, UploadStatus,
 };
 
 /// Seconds until a client may repeat a complete with unknown outcome.
@@ -107,6 +107,7 @@ pub struct ParsedBatch {
     begin: BatchCalls<BatchBegin>,
     complete: BatchCalls<BatchComplete>,
     status: BatchCalls<UploadId>,
+    present: BatchCalls<UploadId, MAX_BATCH_PRESENT>,
 }
 
 pub async fn batch(
@@ -115,7 +116,10 @@ pub async fn batch(
 ) -> JsonResult<BatchResponse> {
     let (begins, completes, ids) = (batch.begin.0, batch.complete.0, batch.status.0);
     if begins.len() + completes.len() + ids.len() > MAX_BATCH_UPLOADS {
-        return Err(Refusal::with_detail(Code::InvalidRequest, too_many_calls()));
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            too_many_calls(MAX_BATCH_UPLOADS),
+        ));
     }
     let part_count = |call: &BatchCall<BatchBegin>| {
         let parts = call.as_ref().ok()?.request.parts.as_ref();
@@ -127,6 +131,10 @@ pub async fn batch(
             format!("a batch has at most {MAX_SIGN_PARTS} parts"),
         ));
     }
+    let present = caller
+        .service
+        .present(&caller.owner, batch.present.0)
+        .await?;
     let ((begins, completes), statuses) = join(
         caller.service.batch(&caller.owner, begins, completes),
         caller.service.statuses(&caller.owner, ids),
@@ -149,6 +157,7 @@ pub async fn batch(
         begin: begin.collect(),
         complete: complete.collect(),
         status: status.collect(),
+        present,
     }))
 }
 

@@ -16,6 +16,7 @@ use own_fields::{
 };
 
 use crate::checked_text::Invalid;
+use crate::etag::ETag;
 use crate::ids::UploadId;
 use crate::wire::{Proof, Receipt};
 
@@ -137,6 +138,26 @@ impl CompactReceipt {
             },
             own: own.into_bytes(),
         }
+    }
+
+    /// The `ETag` of a receipt with these own fields.
+    ///
+    /// # Errors
+    /// [`Invalid`] if they are not those of a receipt.
+    pub fn etag(own: &[u8]) -> Result<ETag, Invalid> {
+        let mut own = Reader::new(own);
+        let flags = own.number()?;
+        let has = |flag: u64| flags & flag != 0;
+        for text in [OTHER_ID, OTHER_NAME, OTHER_KEY, OTHER_LOCATION, VERSION] {
+            if has(text) {
+                own.text()?;
+            }
+        }
+        let numbers = if has(DOUBLE_AFTER) { 4 } else { 3 };
+        for _ in 0..numbers {
+            own.number()?;
+        }
+        own.etag(flags)?.parse()
     }
 
     /// The receipt from which this was made, with the same row.

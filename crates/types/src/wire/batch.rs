@@ -20,6 +20,11 @@ pub struct BatchRequest {
     /// Uploads of which the status is requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<UploadId>,
+    /// Ready uploads whose objects are looked for in the listing of the store: at most 4000, beside
+    /// the other calls. They cost one permit of the rate together; without it, the whole request is
+    /// refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub present: Vec<UploadId>,
 }
 
 /// Request `POST /v1/uploads` within a batch: the body, with the header `Idempotency-Key` as a
@@ -52,6 +57,11 @@ pub struct BatchResponse {
     pub complete: Vec<BatchOutcome<CompleteResponse>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<BatchOutcome<UploadStatus>>,
+    /// For each id of `present`: true if the upload is ready, and a page of the listing that was
+    /// requested for this call has its object with the recorded size and `ETag`. False if that is
+    /// not known: the caller has to ask for its status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub present: Vec<bool>,
 }
 
 /// The outcome of one call of a batch: `{"status": 201, "response": {…}}` or `{"status": 422,

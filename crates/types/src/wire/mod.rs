@@ -41,5 +41,7 @@ pub const PROTOCOL_HEADER: &str = "x-upload-protocol";
 pub const MAX_SIGN_PARTS: usize = 1000;
 /// The maximum number of uploads in one `batch`, all calls together.
 pub const MAX_BATCH_UPLOADS: usize = 256;
+/// The maximum number of uploads in `present` of one `batch`.
+pub const MAX_BATCH_PRESENT: usize = 4000;
 /// The maximum size of a JSON body that either side reads.
 pub const MAX_JSON_BYTES: usize = 4 << 20;

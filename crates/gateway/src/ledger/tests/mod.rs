@@ -48,6 +48,7 @@ test_on_both! {
     receipts::receipt_is_read_as_it_was_recorded
     receipts::metadata_is_read_as_it_was_recorded
     receipts::first_receipts_of_two_gateways_share_their_fields
+    uploads::recorded_objects_are_those_of_ready_uploads_of_the_owner
     chosen_keys::one_upload_is_unfinished_at_each_chosen_key
     chosen_keys::key_is_taken_over_once_after_the_lease
     chosen_keys::verified_upload_replaces_earlier_ones_at_its_key

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::fixture::{Fixture, PART, at, part_spec, with_spec};
+use super::fixture::{Fixture, PART, at, part_spec, receipt, until, with_spec};
 use crate::lease::Lease;
 use crate::ledger::{NewUpload, Upload};
 use upload_types::Sha256;
@@ -180,4 +180,42 @@ pub async fn pages_of_uploads_are_complete_and_ordered(fixture: Fixture) {
             .unwrap()
             .is_empty()
     );
+}
+
+pub async fn recorded_objects_are_those_of_ready_uploads_of_the_owner(fixture: Fixture) {
+    let ledger = &fixture.ledger;
+    let mut ids = Vec::new();
+    // More than one statement takes.
+    for number in 0..505 {
+        let upload = fixture.begin(&number.to_string(), 1).await;
+        ids.push(upload.id.clone());
+        let hooks = match number {
+            // Verified, and not ready.
+            1 => Some(at(30)),
+            2 => continue,
+            _ if (10..500).contains(&number) => continue,
+            _ => None,
+        };
+        let started = ledger.start_completing(&upload.id, 1, Vec::new(), until(90));
+        started.await.unwrap();
+        assert!(
+            ledger
+                .mark_verified(&receipt(&upload), hooks)
+                .await
+                .unwrap()
+        );
+    }
+    ids.push("unknown".parse().unwrap());
+    ids.push(ids[0].clone());
+    let objects = ledger.recorded_objects(&fixture.owner, &ids).await.unwrap();
+    assert_eq!(objects.len(), ids.len());
+    for (index, object) in objects.iter().enumerate() {
+        let is_ready = matches!(index, 0 | 3..=9 | 500..=504 | 506);
+        assert_eq!(object.is_some(), is_ready, "{index}");
+    }
+    let object = objects[3].as_ref().unwrap();
+    assert!(object.key.as_str().contains(ids[3].as_str()));
+    assert_eq!((object.size, object.etag.as_str()), (PART, "etag"));
+    let others = ledger.recorded_objects("other", &ids).await.unwrap();
+    assert!(others.iter().all(Option::is_none));
 }
