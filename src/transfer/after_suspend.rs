@@ -33,6 +33,7 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         self.throttle.reset_budget();
         self.waits.poll_all_again();
+        self.confirmations.ask_all_again(Instant::now());
         for mut upload in std::mem::take(&mut self.uploads) {
             let next = match upload.stage() {
                 Stage::Sending => self.move_to(&mut upload, Stage::Rejoining),

@@ -20,6 +20,7 @@ use super::backend_calls;
 use super::batcher::CallBatcher;
 use super::blocked::Blocked;
 use super::committer::{Committer, wait_until};
+use super::confirmations::Confirmations;
 use super::deadline::WaitingFor;
 use super::incoming::IncomingItems;
 use super::items::{ItemSet, Items};
@@ -113,6 +114,8 @@ pub(super) struct Engine<'a> {
     )]
     pub(super) uploads: Vec<Box<ActiveUpload>>,
     pub(super) waits: Waits,
+    /// Finished uploads whose objects are to be confirmed.
+    pub(super) confirmations: Confirmations,
     pub(super) blocked: Blocked,
     pub(super) tasks: JoinSet<TaskResult>,
     pub(super) stores: StorePinning,
@@ -186,6 +189,7 @@ impl<'a> Engine<'a> {
             incoming,
             moved: MovedSources::default(),
             waits,
+            confirmations: Confirmations::default(),
             blocked: Blocked::default(),
             options,
             uploads: Vec::new(),
@@ -219,7 +223,7 @@ impl<'a> Engine<'a> {
                 && self.pending.is_empty()
                 && self.blocked.is_empty()
                 && self.moved.is_empty();
-            return has_started && self.uploads.is_empty() && self.waits.is_empty();
+            return has_started && self.has_no_uploads();
         };
         let is_needed = |upload: &ActiveUpload| {
             upload.parts.is_sending() || upload.stage() == Stage::Completing
@@ -228,11 +232,17 @@ impl<'a> Engine<'a> {
         !is_needed || Instant::now() >= stopping.deadline
     }
 
+    /// Whether no upload is under way, waits for hooks, or is to be confirmed.
+    pub(super) fn has_no_uploads(&self) -> bool {
+        self.uploads.is_empty() && self.waits.is_empty() && self.confirmations.is_empty()
+    }
+
     /// Starts the tasks for which there is room.
     fn start_tasks(&mut self) {
         if self.stopping.is_none() {
             self.check_blocked();
             self.start_items();
+            self.start_confirmations();
             self.start_parts();
         }
         self.start_batches();
@@ -388,6 +398,7 @@ impl<'a> Engine<'a> {
         match result {
             Ok(TaskResult::Upload(row, result)) => self.on_upload_result(row, result),
             Ok(TaskResult::Status(row, status)) => self.on_status(row, status),
+            Ok(TaskResult::Present(call, result)) => self.on_present(call, result),
             Ok(TaskResult::Searched(files, found)) => self.on_searched(files, found),
             Ok(TaskResult::Batch(results)) => {
                 self.batcher.call_ended();

@@ -95,7 +95,7 @@ impl Engine<'_> {
             });
         }
         // Waiting for another process is no failure to make progress.
-        if self.uploads.is_empty() && self.waits.is_empty() {
+        if self.has_no_uploads() {
             self.last_success = now;
         }
         let wait = self.retry_delay(upload, error)?;

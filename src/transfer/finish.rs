@@ -33,7 +33,7 @@ impl Engine<'_> {
         }
     }
 
-    fn completed(&mut self, upload: VerifiedUpload) {
+    pub(super) fn completed(&mut self, upload: VerifiedUpload) {
         self.summary.completed += 1;
         self.summary.already_stored += u64::from(upload.already);
         self.committer.emit(Event::Completed {
@@ -127,7 +127,7 @@ impl Engine<'_> {
 
     /// Reports the failure of an upload that is verified. It stays verified, so there is nothing to
     /// resume.
-    fn fail_verified(&mut self, upload: VerifiedUpload, error: &Error) {
+    pub(super) fn fail_verified(&mut self, upload: VerifiedUpload, error: &Error) {
         let resumable = self.summary.resumable;
         self.failed(upload.item, Some(upload.id), upload.path, error);
         self.summary.resumable = resumable;
@@ -214,6 +214,7 @@ impl Engine<'_> {
         for upload in self.waits.take_all() {
             self.fail_verified(upload, error);
         }
+        self.fail_unconfirmed(|_| error.duplicate());
         let pending = std::mem::take(&mut self.pending).into_iter();
         let waiting = self.blocked.take_all().into_iter();
         let waiting = waiting.chain(self.moved.take_all());
@@ -254,6 +255,7 @@ impl Engine<'_> {
                 let error = error(Some(&upload.id));
                 self.fail_verified(upload, &error);
             }
+            self.fail_unconfirmed(|source| error(Some(&source.id)));
             self.fail_all(&error(None));
         }
         crash::point("transfer.ending");

@@ -19,6 +19,7 @@
 //! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
 //! | `items`, `incoming`, `set_items`, `set_progress` | items that are found while others are uploaded |
 //! | `wait_ready`, `suspend`, `after_suspend` | `--wait ready`; suspended and stopped processes |
+//! | `confirm_many`, `confirmations` | finished uploads that the backend confirms, many in one call |
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
 //! | `task`, `backend_calls`, `hashing` | the tasks |
@@ -41,6 +42,8 @@ mod blocked;
 mod committer;
 mod comparison;
 mod concurrency;
+mod confirm_many;
+mod confirmations;
 mod deadline;
 mod ended_upload;
 mod engine;

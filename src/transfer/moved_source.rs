@@ -12,14 +12,18 @@ use crate::source::{FileVersion, MovedFiles, SourceFile};
 
 /// The candidates that a `put` of this source may continue: with the same key.
 #[must_use]
-pub fn usable(candidates: &[Upload], put: &PutRequest, source: &SourceFile) -> Vec<Upload> {
+pub fn usable<'a>(
+    candidates: &'a [Upload],
+    put: &PutRequest,
+    source: &SourceFile,
+) -> Vec<&'a Upload> {
     let is_usable = |upload: &&Upload| {
         let holds_source = || holds(&upload.intent.path, source);
         let has_key = upload.intent.key == put.key;
         has_key
             && (upload.intent.path == source.path() || resume::follows(upload, put, holds_source()))
     };
-    candidates.iter().filter(is_usable).cloned().collect()
+    candidates.iter().filter(is_usable).collect()
 }
 
 /// The upload of this source under another name, which the request does not ask for, from a path

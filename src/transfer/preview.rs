@@ -55,17 +55,17 @@ pub async fn preview(
     let found = match resume::choose(&candidates, &version, put) {
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
         Choice::Completed(index) if !candidates[index].may_be_mapped && !source.has_writer() => {
-            preview.completed(&candidates[index]).await?
+            preview.completed(candidates[index]).await?
         }
         Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
-            let upload = &candidates[index];
+            let upload = candidates[index];
             if preview.is_unchanged(upload).await? {
                 preview.completed(upload).await?
             } else {
                 None
             }
         }
-        Choice::Continue(index) => preview.continued(&candidates[index]).await?,
+        Choice::Continue(index) => preview.continued(candidates[index]).await?,
     };
     let (plan, id, stored) = match found {
         Some(Found {

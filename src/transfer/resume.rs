@@ -3,6 +3,7 @@
 //!
 //! A dry run makes the same decisions (`preview`).
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use upload_types::error::{Error, Kind, Result};
@@ -38,7 +39,12 @@ pub enum Choice {
 
 /// Chooses among `candidates`, newest first.
 #[must_use]
-pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) -> Choice {
+pub fn choose(
+    candidates: &[impl Borrow<Upload>],
+    version: &FileVersion,
+    put: &PutRequest,
+) -> Choice {
+    let all = || candidates.iter().map(Borrow::borrow);
     let has_size = |upload: &Upload| upload.intent.version.size == version.size;
     let has_attributes = |upload: &Upload| put.accepts_attributes_of(&upload.intent);
     // An object of an earlier upload is at the key, too.
@@ -48,14 +54,12 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
             .is_some_and(|time| upload.created_at >= time)
     };
     let unfinished = |test: &dyn Fn(&Upload) -> bool| {
-        candidates
-            .iter()
-            .position(|upload| upload.state.is_unfinished() && test(upload))
+        all().position(|upload| upload.state.is_unfinished() && test(upload))
     };
     // A file that was moved here is preferred to the one that was here before.
     let of_this_file = unfinished(&|upload| upload.intent.version.is_same_file(version));
     if let Some(index) = of_this_file.or_else(|| unfinished(&|_| true)) {
-        let upload = &candidates[index];
+        let upload: &Upload = candidates[index].borrow();
         return match upload.state {
             _ if !has_size(upload) => Choice::Replace(index),
             _ if has_attributes(upload) => Choice::Continue(index),
@@ -64,7 +68,7 @@ pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) ->
         };
     }
     let completed = |test: &dyn Fn(&Upload) -> bool| {
-        candidates.iter().position(|upload| {
+        all().position(|upload| {
             let may_be_there = upload.state.is_finished() && has_attributes(upload);
             may_be_there && (!wants_new || is_of_this_put(upload)) && test(upload)
         })

@@ -19,7 +19,7 @@ impl Engine<'_> {
     /// Whether there is nothing to do before the next item is found. That is no failure to make
     /// progress: a list may be written slowly.
     pub(super) fn waits_for_items(&self) -> bool {
-        let is_idle = self.pending.is_empty() && self.uploads.is_empty() && self.waits.is_empty();
+        let is_idle = self.pending.is_empty() && self.has_no_uploads();
         self.incoming.is_open() && is_idle
     }
 

@@ -17,6 +17,7 @@ use super::base::{Base, choose_base};
 use super::blocked::Earlier;
 use super::committer::same_error;
 use super::comparison::check_key;
+use super::confirmations::Unconfirmed;
 use super::deadline::WaitingFor;
 use super::engine::Engine;
 use super::moved_source;
@@ -45,6 +46,8 @@ pub(super) enum Started {
     New(Box<NewUpload>),
     /// The journal has its receipt.
     Completed(Box<VerifiedUpload>),
+    /// The journal has the receipt of this version of the source.
+    Unconfirmed(Box<Unconfirmed>),
 }
 
 /// A new upload that is not recorded yet.
@@ -62,9 +65,16 @@ impl Engine<'_> {
         jobs.max(MIN_LARGE_UPLOADS).min(self.options.max_open)
     }
 
-    /// Starts items while there is room. The journal is read once for all of them, and written once
-    /// for all new uploads.
+    /// Starts items while there is room.
     pub(super) fn start_items(&mut self) {
+        // Sources that were uploaded before leave the room to others.
+        while self.confirmations.has_room() && self.start_some_items() {}
+    }
+
+    /// Starts items while there is room for their uploads. The journal is read once for all of
+    /// them, and written once for all new uploads. Returns false if there was no item, or no room.
+    fn start_some_items(&mut self) -> bool {
+        let pending = self.pending.len();
         let max_large = self.max_large_uploads();
         let max_small = MAX_SMALL_UPLOADS.min(self.options.max_open);
         let mut count = self.uploads.len();
@@ -119,9 +129,11 @@ impl Engine<'_> {
                 Started::New(upload) => new.push((item, *upload)),
                 // A record in the journal is no proof that the store still has the object.
                 Started::Completed(upload) => self.waits.add(*upload),
+                Started::Unconfirmed(source) => self.confirmations.add(*source, Instant::now()),
             }
         }
         self.start_new(new);
+        self.pending.len() < pending
     }
 
     fn start_puts(
@@ -173,7 +185,7 @@ impl Engine<'_> {
         | Choice::PossiblyCompleted(index)
         | Choice::Continue(index) = choice
         {
-            self.join_set(&put, &candidates[index]);
+            self.join_set(&put, candidates[index]);
         }
         let upload = match choice {
             Choice::New => {
@@ -181,7 +193,7 @@ impl Engine<'_> {
                 return Ok(Started::New(Box::new(NewUpload { put, source, base })));
             }
             Choice::Discard(index) => {
-                return self.with_taken(&candidates[index], |engine, upload| {
+                return self.with_taken(candidates[index], |engine, upload| {
                     if upload.state != State::Creating {
                         return engine.choose_again(item, put, source);
                     }
@@ -191,7 +203,7 @@ impl Engine<'_> {
                 });
             }
             Choice::Completed(index)
-                if self.options.sha256 && lacks_whole_sha256(&candidates[index]) =>
+                if self.options.sha256 && lacks_whole_sha256(candidates[index]) =>
             {
                 let upload = candidates[index].clone();
                 let parts = self.committer.parts(upload.row)?;
@@ -200,8 +212,12 @@ impl Engine<'_> {
             Choice::Completed(index)
                 if !candidates[index].may_be_mapped && !source.has_writer() =>
             {
-                let upload = candidates[index].clone();
-                ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
+                let upload = candidates[index];
+                let put = match self.unconfirmed(item, put, upload) {
+                    Ok(source) => return Ok(Started::Unconfirmed(source)),
+                    Err(put) => *put,
+                };
+                ActiveUpload::new(item, put, source, upload.clone(), Stage::Confirming)?
             }
             Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
                 let upload = candidates[index].clone();
@@ -211,13 +227,13 @@ impl Engine<'_> {
                 upload.with_parts(parts).with_base(base)
             }
             Choice::Replace(index) => {
-                return self.with_taken(&candidates[index], |engine, upload| {
+                return self.with_taken(candidates[index], |engine, upload| {
                     let new = NewUpload { put, source, base };
                     engine.start_replaced(item, new, upload)
                 });
             }
             Choice::Continue(index) => {
-                return self.with_taken(&candidates[index], |engine, upload| {
+                return self.with_taken(candidates[index], |engine, upload| {
                     if !upload.state.is_unfinished() {
                         return engine.choose_again(item, put, source);
                     }
@@ -443,7 +459,7 @@ impl Engine<'_> {
         let now = Instant::now();
         self.pending.extend(self.blocked.take_due(now));
         // Waiting for another process is no failure to make progress.
-        if self.uploads.is_empty() && self.waits.is_empty() {
+        if self.has_no_uploads() {
             self.last_success = now;
         }
     }

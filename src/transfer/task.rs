@@ -25,6 +25,9 @@ pub enum TaskResult {
     Batch(Vec<(i64, UploadResult)>),
     /// The status of an upload that waits for the backend's hooks.
     Status(i64, Result<Box<UploadStatus>>),
+    /// Whether the objects of finished uploads are there, with the number of the call. `None` from
+    /// a backend that does not have this call.
+    Present(u64, Result<Option<Vec<bool>>>),
     /// For each item, where its source was moved to.
     Searched(MovedFiles, Vec<(usize, Option<PathBuf>)>),
 }

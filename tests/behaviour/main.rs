@@ -38,6 +38,7 @@ mod keys_at_once;
 mod keys_of_sets;
 mod keys_on_a_real_store;
 mod kills;
+mod known_files;
 mod lease;
 mod listing;
 mod log_reader;

@@ -152,6 +152,19 @@ impl Gateway {
         })
     }
 
+    /// `POST /v1/batch`, for each upload: whether the store's listing has its object. An older
+    /// gateway ignores the request: then the result is `None`.
+    pub async fn present(&self, ids: Vec<UploadId>) -> Result<Option<Vec<bool>>> {
+        let count = ids.len();
+        let request = BatchRequest {
+            present: ids,
+            ..BatchRequest::default()
+        };
+        let response: BatchResponse = self.post("v1/batch", &request).await?;
+        crash::point("backend.batch.response");
+        Ok(Some(response.present).filter(|present| present.len() == count))
+    }
+
     /// `POST /v1/uploads/{id}/claim`
     pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
         let path = format!("v1/uploads/{id}/claim");
