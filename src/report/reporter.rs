@@ -23,6 +23,9 @@ use upload_types::sync::lock;
 /// The longest time between two updates of what depends on the time only.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The most events whose lines are written together.
+const MAX_TOGETHER: usize = 256;
+
 /// The reporter that the options choose.
 #[derive(Debug)]
 pub enum Reporter {
@@ -105,10 +108,7 @@ pub fn start(
             }
             match event {
                 Next::Event(event) => {
-                    let is_last = matches!(event, Event::Exit { .. });
-                    let output = streams.reporter.on(event, now);
-                    streams.write(&output);
-                    if is_last {
+                    if streams.report(event, &mut events, now) {
                         break;
                     }
                 }
@@ -144,6 +144,9 @@ enum Next {
 
 /// The next event, or a tick if none arrives in time. Without a clock, there are no ticks.
 fn next(events: &mut UnboundedReceiver<Event>, clock: Option<&Runtime>) -> Next {
+    if let Ok(event) = events.try_recv() {
+        return Next::Event(event);
+    }
     let event = match clock {
         Some(clock) => {
             let next = async { tokio::time::timeout(TICK_INTERVAL, events.recv()).await };
@@ -168,6 +171,41 @@ struct Streams {
 }
 
 impl Streams {
+    /// Reports an event, and those that have arrived since. Their lines for standard output are
+    /// written together. Returns true after the last event of the run.
+    fn report(
+        &mut self,
+        first: Event,
+        events: &mut UnboundedReceiver<Event>,
+        now: Instant,
+    ) -> bool {
+        let mut held = Vec::new();
+        let mut next = Some(first);
+        let mut reported = 0;
+        while let Some(event) = next {
+            let is_last = matches!(event, Event::Exit { .. });
+            let mut output = self.reporter.on(event, now);
+            held.append(&mut output.data);
+            reported += 1;
+            let ends = is_last || reported == MAX_TOGETHER;
+            // Messages follow the data of earlier events.
+            if ends || !output.messages.is_empty() {
+                output.data = std::mem::take(&mut held);
+                self.write(&output);
+            }
+            if ends {
+                return is_last;
+            }
+            next = events.try_recv().ok();
+        }
+        let rest = Output {
+            data: held,
+            ..Output::default()
+        };
+        self.write(&rest);
+        false
+    }
+
     fn write(&mut self, output: &Output) {
         if *output == Output::default() {
             return;
@@ -200,7 +238,7 @@ impl Streams {
     }
 }
 
-/// Writes and flushes, so that a reader gets each event completely and at once.
+/// Writes and flushes, so that a reader gets each line completely and at once.
 fn write_stdout(data: &str) -> io::Result<()> {
     if data.is_empty() {
         return Ok(());
