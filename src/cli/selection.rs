@@ -31,7 +31,9 @@ use upload_types::error::{Error, Kind, Result};
 /// no more files are left than that.
 const MAX_AHEAD: usize = 50_000;
 /// The most results that are requests already.
-const MAX_REQUESTS: usize = 64;
+const MAX_REQUESTS: usize = 256;
+/// The most results that become requests at once.
+const MAX_AT_ONCE: usize = 64;
 /// A set of at most this many files is reported file by file, so its size is found out first…
 const SMALL_SET: usize = 20;
 /// … unless that takes longer than this.
@@ -375,14 +377,20 @@ async fn pass_on(
             return;
         }
     }
+    let mut next = Vec::with_capacity(MAX_AT_ONCE);
     loop {
-        let next = tokio::select! {
-            next = found.recv() => next,
+        let count = tokio::select! {
+            count = found.recv_many(&mut next, MAX_AT_ONCE) => count,
             () = requests.closed() => return,
         };
-        let Some(next) = next else { return };
-        if requests.send(incoming(next)).await.is_err() {
+        if count == 0 {
             return;
+        }
+        let Ok(places) = requests.reserve_many(count).await else {
+            return;
+        };
+        for (place, found) in places.zip(next.drain(..)) {
+            place.send(incoming(found));
         }
     }
 }
