@@ -9,12 +9,15 @@ use crate::auth::Owner;
 use crate::problem::{Refusal, ledger_failed};
 use upload_types::UploadId;
 
+/// The ids for which a call takes one permit of the rate.
+const IDS_PER_PERMIT: usize = 256;
+
 impl Service {
     /// For each id, whether the owner's upload is ready, and a listing that the store has sent for
     /// this call has its object as it was recorded. False if that is not known.
     ///
     /// # Errors
-    /// `rate_limited`: all ids together cost one permit. `unavailable`.
+    /// `rate_limited`, `unavailable`.
     pub async fn present(
         &self,
         owner: &Owner,
@@ -23,7 +26,7 @@ impl Service {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.take_permits(owner, 1)?;
+        self.take_permits(owner, ids.len().div_ceil(IDS_PER_PERMIT))?;
         let mut is_present = vec![false; ids.len()];
         let (places, ids): (Vec<usize>, Vec<UploadId>) = ids
             .into_iter()

@@ -21,8 +21,8 @@ pub struct BatchRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<UploadId>,
     /// Ready uploads whose objects are looked for in the listing of the store: at most 4000, beside
-    /// the other calls. They cost one permit of the rate together; without it, the whole request is
-    /// refused.
+    /// the other calls. They cost a permit of the rate for each 256 of them; without it, the whole
+    /// request is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present: Vec<UploadId>,
 }
