@@ -97,8 +97,8 @@ impl Confirmations {
         let has_waited = |since| now.saturating_duration_since(since) >= MAX_WAIT;
         let is_full = self.waiting.len() >= MAX_BATCH_PRESENT;
         let is_due = is_full || more == More::Excluded || self.since.is_some_and(has_waited);
-        let is_late = self.not_before.is_none_or(|time| time <= now);
-        if self.waiting.is_empty() || !is_due || !is_late || self.asked.len() >= MAX_CALLS {
+        let may_call = self.not_before.is_none_or(|time| time <= now);
+        if self.waiting.is_empty() || !is_due || !may_call || self.asked.len() >= MAX_CALLS {
             return Due::Nothing;
         }
         let rest = self
