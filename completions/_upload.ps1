@@ -82,6 +82,8 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'What to wait for after the backend has verified the object')
             [CompletionResult]::new('--wait-timeout', '--wait-timeout', [CompletionResultType]::ParameterName, 'How long --wait waits before it ends with exit code 75; a duration, or never')
+            [CompletionResult]::new('-C', '-C ', [CompletionResultType]::ParameterName, 'Take the paths of files relative to this directory; keys keep them as they are written')
+            [CompletionResult]::new('--directory', '--directory', [CompletionResultType]::ParameterName, 'Take the paths of files relative to this directory; keys keep them as they are written')
             [CompletionResult]::new('--include', '--include', [CompletionResultType]::ParameterName, 'Upload only files that match this pattern; repeatable')
             [CompletionResult]::new('--exclude', '--exclude', [CompletionResultType]::ParameterName, 'Leave out files and directories that match this pattern; repeatable. See --include')
             [CompletionResult]::new('--exclude-from', '--exclude-from', [CompletionResultType]::ParameterName, 'Leave out what the patterns of this file match, one in each line; repeatable')

@@ -78,6 +78,8 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --give-up-after 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]'
             cand --wait 'What to wait for after the backend has verified the object'
             cand --wait-timeout 'How long --wait waits before it ends with exit code 75; a duration, or never'
+            cand -C 'Take the paths of files relative to this directory; keys keep them as they are written'
+            cand --directory 'Take the paths of files relative to this directory; keys keep them as they are written'
             cand --include 'Upload only files that match this pattern; repeatable'
             cand --exclude 'Leave out files and directories that match this pattern; repeatable. See --include'
             cand --exclude-from 'Leave out what the patterns of this file match, one in each line; repeatable'

@@ -91,6 +91,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to w
 none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -s C -l directory -d 'Take the paths of files relative to this directory; keys keep them as they are written' -r -f -a "(__fish_complete_directories)"
 complete -c upload -n "__fish_upload_using_subcommand put" -l include -d 'Upload only files that match this pattern; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l exclude -d 'Leave out files and directories that match this pattern; repeatable. See --include' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-from -d 'Leave out what the patterns of this file match, one in each line; repeatable' -r -F

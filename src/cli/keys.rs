@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::args::{KeyStyle, PutArgs};
 use super::backend_spec::BackendSpec;
 use super::destination::Destination;
-use crate::selection::{Selected, file_name};
-use crate::transfer::PutRequest;
+use crate::selection::{Selected, file_name, relative_to};
+use crate::transfer::{NameOrigin, PutRequest};
 use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::normalised_key;
@@ -183,19 +183,22 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
     }
 }
 
-/// Sets the key of each file.
+/// Sets the key of each file. If `directory` is given, paths begin with it, and keys have the rest.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a key that no store accepts, and for two files with the same key.
-pub fn assign(puts: &mut [PutRequest], rule: &KeyRule, spec: &BackendSpec) -> Result<()> {
+pub fn assign(
+    puts: &mut [PutRequest],
+    directory: Option<&Path>,
+    rule: &KeyRule,
+    spec: &BackendSpec,
+) -> Result<()> {
     let prefix_bytes = prefix_bytes(spec);
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
     for put in puts {
-        let name = match put.name_origin {
-            crate::transfer::NameOrigin::Requested => put.name.clone(),
-            crate::transfer::NameOrigin::Path => key_name(&put.path),
+        let Some(key) = rule.key(&relative_name(put, directory)) else {
+            continue;
         };
-        let Some(key) = rule.key(&name) else { continue };
         let path = put.path.display();
         let hint = "name another key with --key or --prefix";
         let key = checked(&key, prefix_bytes, &put.path, hint)?;
@@ -297,6 +300,18 @@ fn shortened(key: &str) -> String {
     match key.char_indices().nth(MAX_SHOWN_KEY_CHARS) {
         Some((end, _)) => format!("{}…", &key[..end]),
         None => key.to_owned(),
+    }
+}
+
+/// The path of a file in a key: its name, or its path below `directory`. A name that is asked for
+/// replaces its last name.
+fn relative_name(put: &PutRequest, directory: Option<&Path>) -> String {
+    let below = directory.and_then(|directory| relative_to(directory, &put.path).ok());
+    let path = below.unwrap_or_else(|| key_name(&put.path));
+    match (put.name_origin, path.rsplit_once('/')) {
+        (NameOrigin::Path, _) => path,
+        (NameOrigin::Requested, Some((above, _))) => format!("{above}/{}", put.name),
+        (NameOrigin::Requested, None) => put.name.clone(),
     }
 }
 

@@ -8,9 +8,9 @@
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`,
 //!   `session_events`, `session_sets`, `lookup`, `orphans`, `upload_line`, `set_line`,
 //!   `upload_table`, `status_text`, `object_verifier`
-//! - verbs: `put` (`put_stream`, `destination`, `content_types`, `keys`, `selection`,
-//!   `set_definition`), `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`,
-//!   `serve`, `completions`, `man`
+//! - verbs: `put` (`put_stream`, `destination`, `directory_flag`, `content_types`, `keys`,
+//!   `selection`, `filter_flags`, `set_definition`), `resume`, `list`, `status`, `abort`, `prune`,
+//!   `cat`, `url`, `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
@@ -26,7 +26,9 @@ mod config;
 mod config_file;
 mod content_types;
 mod destination;
+mod directory_flag;
 mod dispatch;
+mod filter_flags;
 mod hint_commands;
 mod hints;
 mod key_hints;

@@ -9,6 +9,7 @@ use super::args::{IfChanged, PutArgs, SelectionArgs};
 use super::backend_spec::BackendSpec;
 use super::content_types::guessed_type;
 use super::destination;
+use super::directory_flag::located;
 use super::hint_commands::HintCommands;
 use super::key_hints::PutFlags;
 use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags};
@@ -36,7 +37,8 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let connection = settings.connection(&flags.connection)?;
     let bucket = destination.as_ref().map(|found| found.backend.as_str());
     let target = settings.target(bucket.or(flags.backend.as_deref()), &connection)?;
-    let options = settings.put(flags, files)?;
+    let directory = flags.selection.directory.as_deref();
+    let options = settings.put(flags, located(files, directory)?)?;
     check_attributes(&target, &options)?;
     let transfer = settings.transfer(&flags.transfer)?;
     let selection = Selection::prepare(&options.paths, &flags.selection, None, Timestamp::now())?;
@@ -50,7 +52,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         Sources::Set => Vec::new(),
         Sources::Files(_) => puts(&options),
     };
-    keys::assign(&mut puts, &rule, &target.spec)?;
+    keys::assign(&mut puts, directory, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let lists = read_files(&flags.selection);
     let sources = options.paths.iter().map(PathBuf::as_path).chain(lists);
@@ -60,8 +62,8 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let is_dry_run = options.dry_run;
     let items = if let Some(selection) = selection {
         if !is_dry_run {
-            let directory = working_directory()?;
-            let definition = SetDefinition::new(&directory, &flags.selection, &rule, &options);
+            let working = working_directory()?;
+            let definition = SetDefinition::new(&working, &flags.selection, &rule, &options);
             if let Some(definition) = definition
                 && let Err(error) = session.begin_set(&target, &definition)
             {
@@ -80,6 +82,13 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
             },
             object: flags_of_options(&options),
         });
+        if directory.is_some() {
+            let set_keys = session.set_keys();
+            let keys = puts
+                .iter()
+                .filter_map(|put| Some((&put.path, put.key.as_ref()?)));
+            keys.for_each(|(path, key)| set_keys.add(path, key));
+        }
         session.announce(puts.iter().map(|put| {
             let size = put.path.metadata().map_or(0, |metadata| metadata.len());
             (put.path.as_path(), size)

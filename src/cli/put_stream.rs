@@ -62,7 +62,7 @@ pub async fn run(
     if let BackendSpec::Companion(_) = target.spec {
         return Err(transfer::stream_needs_a_gateway());
     }
-    let options = settings.put(flags, sources)?;
+    let options = settings.put(flags, sources.to_vec())?;
     let (style, count) = (options.key_style, Sources::Files(1));
     let rule = KeyRule::new(flags, destination.as_ref(), style, count, &target.spec)?;
     let run = settings.transfer(&flags.transfer)?;
@@ -70,7 +70,7 @@ pub async fn run(
     let input =
         FileIdentity::of(Path::new("/dev/stdin")).filter(|_| source == StreamSource::StandardInput);
     let mut stream = stream(source, flags, &options, &rule)?;
-    keys::assign(slice::from_mut(&mut stream.put), &rule, &target.spec)?;
+    keys::assign(slice::from_mut(&mut stream.put), None, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &run, commands.clone())?;
     let receipt = run.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, input)?;
@@ -113,6 +113,10 @@ fn source(
         let what = "a stream is uploaded alone, but other files are named";
         let hint = "put the stream with a command of its own; to upload a file named '-', pass ./-";
         return Err(Error::new(Kind::Usage, what).with_hint(hint));
+    }
+    if flags.selection.directory.is_some() {
+        let what = "-C is for files, not for a stream";
+        return Err(Error::new(Kind::Usage, what).with_hint("leave out -C"));
     }
     if let Some(flag) = flags.selection.first_filter_of_files() {
         let what = format!("{flag} is for the files below directories, not for a stream");
@@ -256,6 +260,7 @@ mod tests {
             &["a", "--expected-size", "1G"],
             &["-", "--files-from", "list"],
             &["-", "--exclude", "x"],
+            &["-", "-C", "card"],
             &["-", "--min-size", "1", "--max-size", "2"],
             &["--from-command", "-r", "--", "true"],
         ] {

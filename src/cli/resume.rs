@@ -5,6 +5,7 @@ use std::io;
 
 use super::args::ResumeArgs;
 use super::backend_spec::BackendSpec;
+use super::directory_flag::check_directory;
 use super::hint_commands::HintCommands;
 use super::lookup::{find_set, find_upload};
 use super::output;
@@ -153,6 +154,9 @@ async fn resume_set(
         keys,
         put,
     } = SetDefinition::of(set)?;
+    if let Some(directory) = &selection.directory {
+        check_directory(directory)?;
+    }
     let selection = Selection::prepare(&put.paths, &selection, Some(&directory), set.created_at)?;
     let Some(selection) = selection else {
         return Ok(());

@@ -1,8 +1,8 @@
 //! The files of `upload put -r`, `--files-from` and `--map`: found by a thread, while the engine
 //! uploads those that were found before.
 //!
-//! Not here: walks, filters and lists (`crate::selection`), and the requests for single files
-//! (`put`).
+//! Not here: walks, filters and lists (`crate::selection`), the flags of filters (`filter_flags`),
+//! and the requests for single files (`put`).
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,12 +17,14 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::args::SelectionArgs;
+use super::directory_flag::outside;
+use super::filter_flags::{filters, walk_options};
+use super::set_definition::set_name;
 use crate::event::Event;
 use crate::journal::SetProgress;
 use crate::selection::{
-    Age, Base, Case, Filters, Found, IgnoreFiles, Line, Links, PathList, PathMap, Reason, Rule,
-    Rules, SeenPaths, Selected, Separator, Unnamed, Walk, WalkOptions, file_name, relative,
-    root_name,
+    Base, Filters, Found, Line, PathList, PathMap, Reason, SeenPaths, Selected, Separator, Unnamed,
+    Walk, WalkOptions, file_name, relative, relative_to, root_name,
 };
 use crate::transfer::{IfGone, Incoming, Item, ItemSet, Items, PutRequest, SetCount, vanished};
 use upload_types::error::{Error, Kind, Result};
@@ -38,8 +40,6 @@ const MAX_AT_ONCE: usize = 64;
 const SMALL_SET: usize = 20;
 /// … unless that takes longer than this.
 const HEAD_START: Duration = Duration::from_millis(250);
-/// The paths that a message about the whole set names.
-const MAX_NAMED: usize = 3;
 
 /// The files to find.
 pub struct Selection {
@@ -53,6 +53,8 @@ pub struct Selection {
     base: Option<Base>,
     /// Relative paths in lists and maps begin here; `None` for the working directory.
     directory: Option<PathBuf>,
+    /// That of `-C`: the relative path of each file begins here.
+    above: Option<PathBuf>,
     if_gone: IfGone,
 }
 
@@ -65,8 +67,9 @@ pub struct OwnFiles {
 
 impl Selection {
     /// Reads the pattern files and opens the lists. Returns `None` if every file is named on the
-    /// command line. Ages count from `now`. Relative paths in lists begin in `directory`, or in the
-    /// working directory if that is `None`.
+    /// command line. Ages count from `now`. `paths` begin with the directory of `-C`. Relative
+    /// paths in lists begin in it or in `directory`, or in the working directory if both are
+    /// `None`.
     ///
     /// # Errors
     /// [`Kind::Usage`] if a pattern or the name of an ignore file is wrong, a pattern file cannot
@@ -117,7 +120,11 @@ impl Selection {
             list,
             map,
             base: base.transpose()?,
-            directory: directory.map(Path::to_owned),
+            directory: flags
+                .directory
+                .clone()
+                .or_else(|| directory.map(Path::to_owned)),
+            above: flags.directory.clone(),
             if_gone: if flags.ignore_vanished {
                 IfGone::Skip
             } else {
@@ -195,8 +202,8 @@ impl Selection {
         let mut seen = SeenPaths::default();
         for path in std::mem::take(&mut self.paths) {
             if seen.is_new(&place(&path)) {
-                let name = path.file_name().map_or_else(String::new, file_name);
-                self.find_named(path, name, None, output)?;
+                let (name, root) = self.names(&path);
+                self.find_named(path, name, root, None, output)?;
             }
         }
         if let Some(list) = self.list.take() {
@@ -214,22 +221,31 @@ impl Selection {
         Some(())
     }
 
-    /// Finds a file that is named, or the files below a directory that is.
+    /// The relative path of a file that the command line names, or that of a directory, with which
+    /// the paths of the files in it begin.
+    fn names(&self, path: &Path) -> (String, Option<String>) {
+        if let Some(above) = &self.above {
+            let relative = relative_to(above, path).unwrap_or_default();
+            return (relative.clone(), Some(relative));
+        }
+        let name = path.file_name().map_or_else(String::new, file_name);
+        (name, root_name(path))
+    }
+
+    /// Finds a file that is named, or the files below a directory that is. `root` precedes their
+    /// relative paths.
     fn find_named(
         &mut self,
         path: PathBuf,
         relative: String,
+        root: Option<String>,
         line: Option<&str>,
         output: &FindOutput,
     ) -> Option<()> {
         let metadata = fs::metadata(&path);
         let is_directory = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
         if is_directory && self.recursive {
-            let name = match line {
-                Some(_) => Some(relative),
-                None => root_name(&path),
-            };
-            let walk = Walk::new(&path, name, &self.walk, &mut self.filters);
+            let walk = Walk::new(&path, root, &self.walk, &mut self.filters);
             for found in walk {
                 output.send(found)?;
             }
@@ -275,9 +291,18 @@ impl Selection {
         let place = format!("line {number} of the list {list}");
         let relative = relative(&path, self.base.as_ref());
         let path = self.listed(&path);
+        let relative = match relative {
+            Err(Unnamed::Empty) => Ok(String::new()),
+            relative => relative,
+        };
         match relative {
-            Ok(relative) => self.find_named(path, relative, Some(&place), output),
-            Err(Unnamed::Empty) => self.find_named(path, String::new(), Some(&place), output),
+            Ok(relative) => {
+                let root = Some(relative.clone());
+                self.find_named(path, relative, root, Some(&place), output)
+            }
+            Err(_) if self.above.is_some() => {
+                output.fail(path.clone(), at_line(Some(&place), outside(&path)))
+            }
             Err(reason) => {
                 let error = unnamed(&path, reason);
                 output.fail(path, at_line(Some(&place), error))
@@ -435,42 +460,6 @@ fn incoming_of(
     }
 }
 
-/// The directories and lists of a set, for messages.
-pub fn set_name(paths: &[PathBuf], list: Option<&Path>, map: Option<&Path>) -> String {
-    let shown = |path: &Path| match path.to_str() {
-        Some("-") => "standard input".to_owned(),
-        _ => path.display().to_string(),
-    };
-    let mut names: Vec<String> = paths
-        .iter()
-        .take(MAX_NAMED)
-        .map(|path| shown(path))
-        .collect();
-    if paths.len() > MAX_NAMED {
-        names.push("…".to_owned());
-    }
-    names.extend(list.map(|list| format!("the list {}", shown(list))));
-    names.extend(map.map(|map| format!("the map {}", shown(map))));
-    names.join(", ")
-}
-
-fn walk_options(flags: &SelectionArgs) -> WalkOptions {
-    WalkOptions {
-        links: if flags.follow_symlinks {
-            Links::Follow
-        } else {
-            Links::Skip
-        },
-        one_file_system: flags.one_file_system,
-        ignore_files: IgnoreFiles {
-            names: flags.ignore_file.clone(),
-            git: flags.gitignore,
-            case: case(flags),
-        },
-        ..WalkOptions::default()
-    }
-}
-
 /// # Errors
 /// [`Kind::NoSource`] if it was deleted.
 pub fn working_directory() -> Result<PathBuf> {
@@ -514,51 +503,6 @@ fn absolute(path: &Path) -> Option<PathBuf> {
         let rest = path.strip_prefix(above).ok()?;
         Some(above.canonicalize().ok()?.join(rest))
     })
-}
-
-fn case(flags: &SelectionArgs) -> Case {
-    if flags.ignore_case {
-        Case::Insensitive
-    } else {
-        Case::Sensitive
-    }
-}
-
-fn filters(flags: &SelectionArgs, now: Timestamp) -> Result<Filters> {
-    let case = case(flags);
-    let of_flag = |flag: &'static str, patterns: &[String]| -> Result<Vec<Rule>> {
-        let rules = patterns
-            .iter()
-            .map(|text| Rule::from_flag(flag, text, case));
-        rules.collect()
-    };
-    let include = of_flag("--include", &flags.include)?;
-    let mut exclude = of_flag("--exclude", &flags.exclude)?;
-    for file in &flags.exclude_from {
-        let unreadable = |error: io::Error| {
-            let what = format!("could not read the patterns in {}", file.display());
-            Error::new(Kind::Usage, what)
-                .with_source(error)
-                .with_hint("name a readable file of UTF-8 text with --exclude-from FILE")
-        };
-        let text = fs::read_to_string(file).map_err(unreadable)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        exclude.extend(Rule::from_file(file, text, case)?);
-    }
-    let newer = flags
-        .newer_than
-        .map(|since| Age::NewerThan(since.time(now).as_nanosecond()));
-    let older = flags
-        .older_than
-        .map(|since| Age::OlderThan(since.time(now).as_nanosecond()));
-    let mut filters = Filters::new(Rules::new(include)?, Rules::new(exclude)?);
-    (filters.min_size, filters.max_size) = (flags.min_size, flags.max_size);
-    filters.ages = newer.into_iter().chain(older).collect();
-    if flags.exclude_junk {
-        filters.without_junk()
-    } else {
-        Ok(filters)
-    }
 }
 
 /// The error for a path that was named and is not there.

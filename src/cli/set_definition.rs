@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::args::SelectionArgs;
 use super::keys::KeyRule;
-use super::selection::set_name;
 use super::settings::PutOptions;
 use crate::journal::{FileSet, S3Service, SetIntent};
 use upload_types::error::{Error, Kind, Result};
 
-/// All paths are absolute, except those in lists and maps.
+/// The paths that a message about the whole set names.
+const MAX_NAMED: usize = 3;
+
+/// All paths are absolute, except those in lists and maps. Those of `put` begin with the directory
+/// of `-C`, if the selection has one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetDefinition {
@@ -28,11 +31,11 @@ pub struct SetDefinition {
 }
 
 impl SetDefinition {
-    /// The definition of a set that is named in `directory`. Returns `None` if its list is a
-    /// stream, which cannot be read again.
+    /// The definition of a set that is named in the directory `working`. Returns `None` if its list
+    /// is a stream, which cannot be read again.
     #[must_use]
     pub fn new(
-        directory: &Path,
+        working: &Path,
         selection: &SelectionArgs,
         keys: &KeyRule,
         put: &PutOptions,
@@ -46,15 +49,17 @@ impl SetDefinition {
             &mut selection.files_from,
             &mut selection.map,
             &mut selection.base,
+            &mut selection.directory,
         ];
         let optional = optional.into_iter().flatten();
         let paths = put.paths.iter_mut().chain(&mut selection.exclude_from);
         // A join keeps `DIR/.`, which has a meaning.
         paths
             .chain(optional)
-            .for_each(|path| *path = directory.join(&path));
+            .for_each(|path| *path = working.join(&path));
+        let directory = selection.directory.as_deref().unwrap_or(working).to_owned();
         Some(Self {
-            directory: directory.to_owned(),
+            directory,
             selection,
             keys: keys.clone(),
             put,
@@ -130,6 +135,25 @@ fn without_last_slashes(path: &Path) -> PathBuf {
     let slashes = bytes.iter().rev().take_while(|byte| **byte == b'/').count();
     let end = (bytes.len() - slashes).max(1);
     PathBuf::from(OsStr::from_bytes(&bytes[..end]))
+}
+
+/// The directories and lists of a set, for messages.
+pub fn set_name(paths: &[PathBuf], list: Option<&Path>, map: Option<&Path>) -> String {
+    let shown = |path: &Path| match path.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => path.display().to_string(),
+    };
+    let mut names: Vec<String> = paths
+        .iter()
+        .take(MAX_NAMED)
+        .map(|path| shown(path))
+        .collect();
+    if paths.len() > MAX_NAMED {
+        names.push("…".to_owned());
+    }
+    names.extend(list.map(|list| format!("the list {}", shown(list))));
+    names.extend(map.map(|map| format!("the map {}", shown(map))));
+    names.join(", ")
 }
 
 /// Whether a list can be read only once.
@@ -265,6 +289,20 @@ mod tests {
         assert_ne!(from("/data", &["/"], &["-r"]), one);
         let list = "--files-from=/list";
         assert_ne!(from("/data", &[], &[list]), from("/home", &[], &[list]));
+    }
+
+    #[test]
+    fn directory_of_a_set_is_kept_and_part_of_its_identity() {
+        let below = defined(&["-r", "-C", "card"], false).unwrap();
+        assert_eq!(below.directory, Path::new("/data/card"));
+        let row = intent(&below);
+        let read = SetDefinition::of(&set_of(row.clone())).unwrap();
+        let directory = read.selection.directory.as_deref();
+        assert_eq!(directory, Some(Path::new("/data/card")));
+        assert_eq!(intent(&read).identity, row.identity);
+        let without = intent(&defined(&["-r"], false).unwrap());
+        assert_ne!(row.identity, without.identity);
+        assert!(!without.definition.contains(r#""directory":null"#));
     }
 
     #[test]

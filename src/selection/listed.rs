@@ -78,6 +78,15 @@ pub fn relative(path: &Path, base: Option<&Base>) -> Result<String, Unnamed> {
     Ok(names::relative_path(names))
 }
 
+/// The relative path of a path that begins with `directory`, as [`relative`] returns it.
+///
+/// # Errors
+/// It has none.
+pub fn relative_to(directory: &Path, path: &Path) -> Result<String, Unnamed> {
+    let below = path.strip_prefix(directory);
+    relative(below.map_err(|_| Unnamed::OutsideBase)?, None)
+}
+
 /// An absolute path without `.` and `..`.
 fn cleaned(path: &Path) -> PathBuf {
     let mut cleaned = PathBuf::new();
@@ -145,6 +154,22 @@ mod tests {
         ] {
             let found = relative(Path::new(path), Some(&base));
             assert_eq!(found, expected.map(str::to_owned), "{path}");
+        }
+    }
+
+    #[test]
+    fn relative_path_is_as_written_below_a_directory() {
+        for (directory, path, expected) in [
+            ("card", "card/a/b", Ok("a/b")),
+            ("card/", "card/./a/.", Ok("a")),
+            ("../card", "../card/a", Ok("a")),
+            ("/card", "/card/.", Err(Unnamed::Empty)),
+            (".", "./a", Ok("a")),
+            ("card", "card/a/../b", Err(Unnamed::NeedsBase)),
+            ("card", "/a", Err(Unnamed::OutsideBase)),
+        ] {
+            let found = relative_to(Path::new(directory), Path::new(path));
+            assert_eq!(found, expected.map(str::to_owned), "{directory} {path}");
         }
     }
 

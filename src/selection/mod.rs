@@ -28,7 +28,7 @@ mod walk;
 pub use filters::{Age, Filters, Rule, Rules};
 pub use found::{Attributes, Found, Reason, Selected};
 pub use ignore_files::IgnoreFiles;
-pub use listed::{Base, SeenPaths, Unnamed, relative};
+pub use listed::{Base, SeenPaths, Unnamed, relative, relative_to};
 pub use names::{file_name, root_name};
 pub use path_list::{Line, PathList, Separator};
 pub use path_map::PathMap;

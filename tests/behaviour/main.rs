@@ -11,6 +11,7 @@ mod aws_endpoints;
 mod aws_rotation;
 mod backend_faults;
 mod backend_reasons;
+mod below_directory;
 mod client_keys;
 mod companion;
 mod completions;

@@ -26,6 +26,21 @@ pub struct SelectionArgs {
     /// the summary counts them. Sending begins while directories are read.
     #[arg(short, long)]
     pub recursive: bool,
+    /// Take the paths of files relative to this directory; keys keep them as they are written
+    ///
+    /// As tar -C DIR: with -C card, DCIM/1.jpg is the file card/DCIM/1.jpg, and its key ends with
+    /// DCIM/1.jpg. With -r, the path . uploads everything in card. The paths in --files-from and
+    /// --map begin there too. A path that is absolute or contains .. is an error. The files that
+    /// other flags name, such as the list itself, are relative to the working directory.
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        conflicts_with = "base"
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
     /// Upload only files that match this pattern; repeatable
     ///
     /// The language is that of .gitignore: *, ?, ** and sets in brackets. A pattern without a slash
@@ -87,9 +102,9 @@ pub struct SelectionArgs {
     /// Upload the files in this list, one in each line; - reads standard input
     ///
     /// Paths are verbatim: no patterns, no comments, no trimming. They are relative to the working
-    /// directory. A path that is absolute or contains .. needs --base. Directories need -r. Sending
-    /// begins before the list ends. A path that is not there is reported with its line number; the
-    /// others are sent.
+    /// directory, or to that of -C. A path that is absolute or contains .. needs --base.
+    /// Directories need -r. Sending begins before the list ends. A path that is not there is
+    /// reported with its line number; the others are sent.
     #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     pub files_from: Option<PathBuf>,
     /// The paths of --files-from are separated by NUL

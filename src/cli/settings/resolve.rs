@@ -219,12 +219,13 @@ impl Settings {
         })
     }
 
-    /// The settings of `put` alone. `files` are the paths without a destination.
+    /// The settings of `put` alone. `files` are the paths without a destination, below the
+    /// directory of `-C`.
     ///
     /// # Errors
     /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong value in the
     /// configuration file.
-    pub fn put(&self, flags: &PutArgs, files: &[PathBuf]) -> Result<PutOptions> {
+    pub fn put(&self, flags: &PutArgs, files: Vec<PathBuf>) -> Result<PutOptions> {
         let has_several = files.len() > 1 && !flags.stream.from_command;
         if flags.name.is_some() && (has_several || flags.selection.is_set()) {
             let what = "--name is for a single file, but several are given";
@@ -248,7 +249,7 @@ impl Settings {
             ));
         }
         Ok(PutOptions {
-            paths: files.to_vec(),
+            paths: files,
             name: flags.name.clone(),
             part_size: self
                 .part_size_setting(flags.part_size)?

@@ -324,7 +324,7 @@ fn conflicting_flags_of_put_are_usage_errors() {
             panic!("put")
         };
         let settings = Settings::load(&global, empty()).unwrap();
-        settings.put(&flags, &flags.paths)
+        settings.put(&flags, flags.paths.clone())
     };
     assert_eq!(
         put(&["a", "b", "--name", "n"]).unwrap_err().kind(),
