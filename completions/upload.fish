@@ -121,7 +121,9 @@ plain\t'A line at most every 10 seconds'
 none\t'No progress: results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l no-normalize -d 'Keep the bytes of names in keys, instead of normalising them (NFC)'
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
+complete -c upload -n "__fish_upload_using_subcommand put" -l trust-journal -d 'Take the word of the journal for files that it has as uploaded, and do not ask the store'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
 complete -c upload -n "__fish_upload_using_subcommand put" -l from-command -d 'Upload the standard output of a command; its words follow `--`'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-empty -d 'Complete a stream even if it has no bytes; otherwise its exit code is 65'

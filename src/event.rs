@@ -155,6 +155,9 @@ pub enum Event {
         resumed_bytes: u64,
         /// The object exists already.
         already_stored: bool,
+        /// Only the journal says so: the store was not asked.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        from_journal: bool,
         /// The key that this command chooses, below the prefix of the backend. Null if the backend
         /// makes it.
         key: Option<String>,
@@ -299,6 +302,9 @@ pub enum Event {
         path: String,
         /// The object existed before this command ran.
         already_stored: bool,
+        /// Only the journal says so: the store was not asked.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        from_journal: bool,
         receipt: Box<Receipt>,
     },
     /// `--if-exists skip`: an object is at the key of the source, which was left out.
@@ -333,6 +339,8 @@ pub enum Event {
         completed: u64,
         /// Sources whose object existed before this command ran.
         already_stored: u64,
+        /// Those of `already_stored` about which the store was not asked.
+        from_journal: u64,
         failed: u64,
         /// Bytes of parts that this run sent and the store acknowledged.
         bytes_sent: u64,
@@ -375,6 +383,8 @@ pub enum Phase {
 pub enum Forecast {
     WouldSend,
     AlreadyStored,
+    /// As `AlreadyStored`, but the store was not asked.
+    InJournal,
 }
 
 impl Event {
@@ -401,9 +411,10 @@ impl Event {
             parts: plan.count(),
             resumed_bytes: match stored {
                 Stored::Bytes(bytes) => bytes,
-                Stored::Object => plan.size(),
+                Stored::Object | Stored::InJournal => plan.size(),
             },
-            already_stored: stored == Stored::Object,
+            already_stored: !matches!(stored, Stored::Bytes(_)),
+            from_journal: stored == Stored::InJournal,
             key: None,
             stream: false,
             forecast: None,
@@ -441,6 +452,7 @@ impl Event {
             parts: 0,
             resumed_bytes: 0,
             already_stored: false,
+            from_journal: false,
             key: None,
             stream: true,
             forecast: None,
@@ -496,6 +508,7 @@ impl Event {
             uploads: 0,
             completed: 0,
             already_stored: 0,
+            from_journal: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,
@@ -515,6 +528,8 @@ pub enum Stored {
     Bytes(u64),
     /// The object.
     Object,
+    /// The object, according to the journal: the store is not asked.
+    InJournal,
 }
 
 /// An event as one line of NDJSON, without its newline.

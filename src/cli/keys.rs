@@ -15,7 +15,7 @@ use crate::selection::{Selected, file_name, relative_to};
 use crate::transfer::{NameOrigin, PutRequest};
 use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::normalised_key;
+use upload_types::{KeyForm, normalised_key, usable_key};
 
 /// The longest part of a wrong key that an error shows.
 const MAX_SHOWN_KEY_CHARS: usize = 80;
@@ -66,6 +66,7 @@ impl KeyRule {
     ) -> Result<Self> {
         let usage = |what: &str| Error::new(Kind::Usage, what);
         check_companion(flags, spec)?;
+        check_form(flags, spec)?;
         if flags.key.is_some() && !sources.is_single() {
             let hint = "to put several files, name the prefix of their keys: --prefix PREFIX";
             return Err(usage("--key is for a single file, but several are given").with_hint(hint));
@@ -170,6 +171,7 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
         (flags.prefix.is_some(), "--prefix"),
         (flags.key_style == Some(KeyStyle::Name), "--key-style name"),
         (flags.if_exists.is_some(), "--if-exists"),
+        (flags.no_normalize, "--no-normalize"),
     ];
     match (spec, chosen.into_iter().find(|(is_given, _)| *is_given)) {
         (BackendSpec::Companion(_), Some((_, flag))) => {
@@ -183,6 +185,17 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
     }
 }
 
+/// A gateway normalises keys, because it compares them with patterns.
+fn check_form(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
+    if !flags.no_normalize || !matches!(spec, BackendSpec::Url(_)) {
+        return Ok(());
+    }
+    let what =
+        "could not use --no-normalize: a gateway normalises the keys that its clients choose";
+    Err(Error::new(Kind::Config, what)
+        .with_hint("leave out --no-normalize, or upload to the bucket directly with s3://BUCKET"))
+}
+
 /// Sets the key of each file. If `directory` is given, paths begin with it, and keys have the rest.
 ///
 /// # Errors
@@ -190,6 +203,7 @@ fn check_companion(flags: &PutArgs, spec: &BackendSpec) -> Result<()> {
 pub fn assign(
     puts: &mut [PutRequest],
     directory: Option<&Path>,
+    form: KeyForm,
     rule: &KeyRule,
     spec: &BackendSpec,
 ) -> Result<()> {
@@ -201,7 +215,7 @@ pub fn assign(
         };
         let path = put.path.display();
         let hint = "name another key with --key or --prefix";
-        let key = checked(&key, prefix_bytes, &put.path, hint)?;
+        let key = checked(&key, form, prefix_bytes, &put.path, hint)?;
         if let Some(other) = seen.insert(key.clone(), put.path.clone()) {
             let what = format!("{} and {path} have the same key `{key}`", other.display());
             let hint = "put them in separate commands, with --key or with different --prefix";
@@ -215,6 +229,7 @@ pub fn assign(
 /// The keys of the files of directories, lists or a map, which are found one after the other.
 pub struct SetKeys {
     rule: KeyRule,
+    form: KeyForm,
     /// The length of that of the backend, with which a key begins in its bucket.
     prefix_bytes: usize,
     /// A Companion makes the keys.
@@ -224,9 +239,10 @@ pub struct SetKeys {
 }
 
 impl SetKeys {
-    pub fn new(rule: KeyRule, spec: &BackendSpec) -> Self {
+    pub fn new(rule: KeyRule, form: KeyForm, spec: &BackendSpec) -> Self {
         Self {
             rule,
+            form,
             prefix_bytes: prefix_bytes(spec),
             is_companion: matches!(spec, BackendSpec::Companion(_)),
             seen: HashSet::new(),
@@ -267,7 +283,7 @@ impl SetKeys {
         let Some(key) = mapped.or_else(|| self.rule.key(&file.relative)) else {
             return Ok(None);
         };
-        let key = checked(&key, self.prefix_bytes, &file.path, hint)?;
+        let key = checked(&key, self.form, self.prefix_bytes, &file.path, hint)?;
         let digest = Sha256::of(key.as_bytes());
         let mut start = [0; 16];
         start.copy_from_slice(&digest.bytes()[..16]);
@@ -287,8 +303,14 @@ fn prefix_bytes(spec: &BackendSpec) -> usize {
     }
 }
 
-fn checked(key: &str, prefix_bytes: usize, path: &Path, hint: &str) -> Result<String> {
-    normalised_key(key, prefix_bytes).map_err(|reason| {
+fn checked(
+    key: &str,
+    form: KeyForm,
+    prefix_bytes: usize,
+    path: &Path,
+    hint: &str,
+) -> Result<String> {
+    usable_key(key, prefix_bytes, form).map_err(|reason| {
         let (shown, path) = (shortened(key), path.display());
         let what = format!("could not use the key `{shown}` for {path}: {reason}");
         Error::new(Kind::Usage, what).with_hint(hint)
@@ -322,7 +344,16 @@ fn key_name(path: &Path) -> String {
 
 /// The flags of `put` that choose this key for a file.
 pub fn flags_of_key(key: &str) -> Vec<String> {
-    ["--key", key].map(str::to_owned).to_vec()
+    let mut words = ["--key", key].map(str::to_owned).to_vec();
+    if normalised_key(key, 0).as_deref() != Ok(key) {
+        words.extend(flag_of_form(KeyForm::AsGiven));
+    }
+    words
+}
+
+/// The flag of `put` that keeps keys in this form.
+pub fn flag_of_form(form: KeyForm) -> Option<String> {
+    (form == KeyForm::AsGiven).then(|| "--no-normalize".to_owned())
 }
 
 /// The flags of `put` that choose this key of a file at this backend; none if `put` chooses it
@@ -333,7 +364,7 @@ pub fn key_flags(backend: &str, path: &Path, key: Option<&str>) -> Vec<String> {
         Some(key) if is_bucket && normalised_key(&key_name(path), 0).as_deref() == Ok(key) => {
             return Vec::new();
         }
-        Some(key) => ["--key", key],
+        Some(key) => return flags_of_key(key),
         None if is_bucket => ["--key-style", "uuid"],
         None => return Vec::new(),
     };

@@ -12,7 +12,7 @@ use super::destination;
 use super::directory_flag::located;
 use super::hint_commands::HintCommands;
 use super::key_hints::PutFlags;
-use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, key_flags};
+use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, flag_of_form, key_flags};
 use super::object_flags::flags_of_options;
 use super::parse;
 use super::receipt_file::FileIdentity;
@@ -52,7 +52,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         Sources::Set => Vec::new(),
         Sources::Files(_) => puts(&options),
     };
-    keys::assign(&mut puts, directory, &rule, &target.spec)?;
+    keys::assign(&mut puts, directory, options.key_form, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let lists = read_files(&flags.selection);
     let sources = options.paths.iter().map(PathBuf::as_path).chain(lists);
@@ -78,7 +78,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         session.repeat_flags(PutFlags {
             key: match puts.as_slice() {
                 [put] => key_flags(&target.name(), &put.path, put.key.as_deref()),
-                _ => rule.flags(&target.spec),
+                _ => shared_key_flags(&rule, &options, &target),
             },
             object: flags_of_options(&options),
         });
@@ -115,11 +115,11 @@ pub(super) fn set_items(
     let own = own_files(session.journal(), target, transfer);
     let selection = selection.without(&own);
     session.repeat_flags(PutFlags {
-        key: rule.flags(&target.spec),
+        key: shared_key_flags(&rule, &options, target),
         object: flags_of_options(&options),
     });
     session.set_destination(rule.destination(&target.name()));
-    let mut keys = SetKeys::new(rule, &target.spec);
+    let mut keys = SetKeys::new(rule, options.key_form, &target.spec);
     let set_keys = session.set_keys();
     let (mut recorded, mut file_set, mut begun_since) = (None, None, None);
     if let Some(set) = session.current_set() {
@@ -134,6 +134,13 @@ pub(super) fn set_items(
         }
         Ok(put)
     })
+}
+
+/// The flags of `put` that choose the keys of several files in the same way.
+fn shared_key_flags(rule: &KeyRule, options: &PutOptions, target: &Target) -> Vec<String> {
+    let mut flags = rule.flags(&target.spec);
+    flags.extend(flag_of_form(options.key_form));
+    flags
 }
 
 /// A Companion signs no attributes. The gateway of another backend checks them when an upload
@@ -284,6 +291,7 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
         attributes: options.attributes.clone(),
         part_size: options.part_size,
         force: options.force,
+        trust_journal: options.trust_journal,
         on_change: match options.if_changed {
             IfChanged::Fail => OnChange::Fail,
             IfChanged::Restart => OnChange::Restart,

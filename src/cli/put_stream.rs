@@ -15,7 +15,7 @@ use super::content_types::guessed_type;
 use super::destination;
 use super::hint_commands::HintCommands;
 use super::key_hints::PutFlags;
-use super::keys::{self, KeyRule, Sources};
+use super::keys::{self, KeyRule, Sources, flag_of_form};
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings};
@@ -70,13 +70,17 @@ pub async fn run(
     let input =
         FileIdentity::of(Path::new("/dev/stdin")).filter(|_| source == StreamSource::StandardInput);
     let mut stream = stream(source, flags, &options, &rule)?;
-    keys::assign(slice::from_mut(&mut stream.put), None, &rule, &target.spec)?;
+    let puts = slice::from_mut(&mut stream.put);
+    keys::assign(puts, None, options.key_form, &rule, &target.spec)?;
     let mut session = Session::open(settings, settings.report(), &run, commands.clone())?;
     let receipt = run.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, input)?;
     let size = stream.expected_size.unwrap_or(0);
     session.repeat_flags(PutFlags {
-        key: rule.flags(&target.spec),
+        key: {
+            let flags = rule.flags(&target.spec).into_iter();
+            flags.chain(flag_of_form(options.key_form)).collect()
+        },
         object: Vec::new(),
     });
     session.announce([(Path::new(STREAM_PATH), size)]);
@@ -117,6 +121,10 @@ fn source(
     if flags.selection.directory.is_some() {
         let what = "-C is for files, not for a stream";
         return Err(Error::new(Kind::Usage, what).with_hint("leave out -C"));
+    }
+    if flags.trust_journal {
+        let what = "--trust-journal is for files, not for a stream";
+        return Err(Error::new(Kind::Usage, what).with_hint("leave out --trust-journal"));
     }
     if let Some(flag) = flags.selection.first_filter_of_files() {
         let what = format!("{flag} is for the files below directories, not for a stream");
@@ -177,6 +185,7 @@ fn stream(
         part_size: options.part_size,
         // The bytes of a stream are unknown before it is read.
         force: true,
+        trust_journal: false,
         key: None,
         // A stream cannot be compared before it is sent.
         if_exists: match options.if_exists {
@@ -261,6 +270,7 @@ mod tests {
             &["-", "--files-from", "list"],
             &["-", "--exclude", "x"],
             &["-", "-C", "card"],
+            &["-", "--trust-journal"],
             &["-", "--min-size", "1", "--max-size", "2"],
             &["--from-command", "-r", "--", "true"],
         ] {

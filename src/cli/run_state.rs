@@ -25,6 +25,7 @@ struct State {
     skipped: BTreeMap<&'static str, u64>,
     completed: u64,
     already_stored: u64,
+    from_journal: u64,
     /// Sources that were left out because an object is at their key.
     kept: u64,
     bytes_sent: u64,
@@ -82,10 +83,12 @@ impl RunState {
             Event::Completed {
                 item,
                 already_stored,
+                from_journal,
                 ..
             } => {
                 state.completed += 1;
                 state.already_stored += u64::from(*already_stored);
+                state.from_journal += u64::from(*from_journal);
                 state.end(*item);
             }
             Event::Kept { item, reason, .. } => {
@@ -153,6 +156,7 @@ impl RunState {
             uploads: ended + unfinished,
             completed: state.completed,
             already_stored: state.already_stored,
+            from_journal: state.from_journal,
             failed: ended + unfinished - state.completed - state.kept,
             bytes_sent: state.bytes_sent,
             bytes_skipped: state.bytes_skipped,

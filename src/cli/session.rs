@@ -408,6 +408,7 @@ impl Session {
         self.found(summary.found);
         self.summary.completed += summary.completed;
         self.summary.already_stored += summary.already_stored;
+        self.summary.from_journal += summary.from_journal;
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
@@ -507,6 +508,7 @@ impl Session {
         let Summary {
             completed,
             already_stored,
+            from_journal,
             failures,
             bytes_sent,
             bytes_skipped,
@@ -522,6 +524,7 @@ impl Session {
             uploads,
             completed,
             already_stored,
+            from_journal,
             failed,
             bytes_sent,
             bytes_skipped,

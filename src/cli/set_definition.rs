@@ -13,6 +13,7 @@ use super::args::SelectionArgs;
 use super::keys::KeyRule;
 use super::settings::PutOptions;
 use crate::journal::{FileSet, S3Service, SetIntent};
+use upload_types::KeyForm;
 use upload_types::error::{Error, Kind, Result};
 
 /// The paths that a message about the whole set names.
@@ -79,11 +80,15 @@ impl SetDefinition {
             &self.selection,
             &self.keys,
         );
+        let identity = match self.put.key_form {
+            KeyForm::Normalised => serde_json::to_string(&identity),
+            KeyForm::AsGiven => serde_json::to_string(&(identity, KeyForm::AsGiven)),
+        };
         Some(SetIntent {
             backend,
             s3_service,
             name: self.name(),
-            identity: serde_json::to_string(&identity).ok()?,
+            identity: identity.ok()?,
             definition: serde_json::to_string(self).ok()?,
         })
     }
@@ -190,6 +195,8 @@ mod tests {
             if_exists: IfExists::Skip,
             if_changed: crate::cli::args::IfChanged::Fail,
             force,
+            key_form: KeyForm::Normalised,
+            trust_journal: false,
             dry_run: false,
         };
         let keys = KeyRule::Named {
@@ -271,6 +278,12 @@ mod tests {
         assert_ne!(intent(&one).definition, intent(&other).definition);
         let filtered = defined(&["-r", "--exclude=a"], false).unwrap();
         assert_ne!(intent(&one).identity, intent(&filtered).identity);
+        let mut as_given = one.clone();
+        as_given.put.key_form = KeyForm::AsGiven;
+        assert_ne!(intent(&one).identity, intent(&as_given).identity);
+        let read = SetDefinition::of(&set_of(intent(&as_given))).unwrap();
+        assert_eq!(read.put, as_given.put);
+        assert!(!intent(&one).definition.contains("key_form"));
         other.keys = KeyRule::Made;
         assert_ne!(intent(&one).identity, intent(&other).identity);
     }

@@ -67,6 +67,8 @@ pub enum End {
     Uploaded,
     /// The upload was complete before this run.
     AlreadyStored,
+    /// It was complete according to the journal, and the store was not asked.
+    InJournal,
     /// It was left out, because an object is at its key.
     Kept,
     Failed,

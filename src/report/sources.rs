@@ -242,6 +242,7 @@ impl Sources {
                 path,
                 receipt,
                 already_stored,
+                from_journal,
                 ..
             } => {
                 let unproven = receipt.unproven.iter();
@@ -255,7 +256,11 @@ impl Sources {
                 source.end = Some(End::Uploaded);
                 if *already_stored {
                     source.resumed = receipt.size;
-                    source.end = Some(End::AlreadyStored);
+                    source.end = Some(if *from_journal {
+                        End::InJournal
+                    } else {
+                        End::AlreadyStored
+                    });
                 }
                 source.confirm(receipt.size, now);
             }
@@ -333,7 +338,13 @@ impl Sources {
 
     /// The number of sources that have not ended, or were interrupted.
     pub fn not_ended(&self) -> usize {
-        let ends = [End::Uploaded, End::AlreadyStored, End::Kept, End::Failed];
+        let ends = [
+            End::Uploaded,
+            End::AlreadyStored,
+            End::InJournal,
+            End::Kept,
+            End::Failed,
+        ];
         let ended: usize = ends.map(|end| self.ended(end)).into_iter().sum();
         self.count().saturating_sub(ended)
     }
@@ -419,12 +430,15 @@ struct Counted {
     sum: SourceState,
     uploaded: usize,
     already_stored: usize,
+    in_journal: usize,
     kept: usize,
     failed: usize,
     would_send: usize,
     bytes_to_send: u64,
     /// Of a dry run.
     stored_before: usize,
+    /// Of a dry run.
+    in_journal_before: usize,
     resumed_of_uploaded: u64,
 }
 
@@ -438,6 +452,7 @@ impl Counted {
                 self.resumed_of_uploaded = self.resumed_of_uploaded.saturating_add(source.resumed);
             }
             (Some(End::AlreadyStored), _) => self.already_stored += 1,
+            (Some(End::InJournal), _) => self.in_journal += 1,
             (Some(End::Kept), _) => self.kept += 1,
             (Some(End::Failed | End::Interrupted), _) => self.failed += 1,
             (None, Some(Forecast::WouldSend)) => {
@@ -445,20 +460,23 @@ impl Counted {
                 self.bytes_to_send = self.bytes_to_send.saturating_add(source.left_at_start());
             }
             (None, Some(Forecast::AlreadyStored)) => self.stored_before += 1,
+            (None, Some(Forecast::InJournal)) => self.in_journal_before += 1,
             (None, None) => {}
         }
         true
     }
 
     fn count(&self) -> usize {
-        let ended = self.uploaded + self.already_stored + self.kept + self.failed;
-        ended + self.would_send + self.stored_before
+        let stored = self.uploaded + self.already_stored + self.in_journal;
+        let forecast = self.would_send + self.stored_before + self.in_journal_before;
+        stored + self.kept + self.failed + forecast
     }
 
     fn ended(&self, end: End) -> usize {
         match end {
             End::Uploaded => self.uploaded,
             End::AlreadyStored => self.already_stored,
+            End::InJournal => self.in_journal,
             End::Kept => self.kept,
             End::Failed => self.failed,
             End::Interrupted => 0,
@@ -469,6 +487,7 @@ impl Counted {
         match forecast {
             Forecast::WouldSend => (self.would_send, self.bytes_to_send),
             Forecast::AlreadyStored => (self.stored_before, 0),
+            Forecast::InJournal => (self.in_journal_before, 0),
         }
     }
 }

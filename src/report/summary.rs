@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::source_state::{End, SourceState};
 use super::sources::Sources;
 use super::text::{duration, escape, files, number, rate, size};
-use super::wording::{KEPT, parts, skipped_reasons};
+use super::wording::{BY_JOURNAL, KEPT, parts, skipped_reasons};
 use crate::event::{Event, Forecast};
 
 /// A duration below this is not shown, because it would read `0s`.
@@ -91,6 +91,9 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
         End::AlreadyStored if exit.bytes_sent == 0 => {
             Some(format!("{name} is already uploaded; nothing was sent"))
         }
+        End::InJournal => Some(format!(
+            "{name} is already uploaded {BY_JOURNAL}; the store was not asked"
+        )),
         End::Uploaded | End::AlreadyStored => {
             let mut text = format!(
                 "uploaded {name}: {} in {}, {}",
@@ -118,7 +121,8 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
 }
 
 fn several(exit: &Exit<'_>, sources: &Sources) -> String {
-    let already = sources.ended(End::AlreadyStored);
+    let by_journal = sources.ended(End::InJournal);
+    let already = sources.ended(End::AlreadyStored) + by_journal;
     let uploaded = exit.completed.saturating_sub(already);
     let kept = sources.ended(End::Kept);
     let all = exit.completed + exit.failed + kept;
@@ -131,7 +135,13 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
             format!("uploaded {uploaded} of {all} files; {already} are already uploaded")
         }
     };
-    // Writing to a string cannot fail.
+    if by_journal > 0 {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "; {by_journal} of these {BY_JOURNAL}: the store was not asked"
+        );
+    }
     let _ = match kept {
         0 => Ok(()),
         1 => write!(text, "; 1 was left out: an object is at its key"),
@@ -155,7 +165,12 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
 
 /// The sources of directories and lists: `1,204 files: 14 uploaded, 1,190 already there`.
 fn set(exit: &Exit<'_>, sources: &Sources) -> String {
-    let already = sources.ended(End::AlreadyStored);
+    let (asked, by_journal) = (
+        sources.ended(End::AlreadyStored),
+        sources.ended(End::InJournal),
+    );
+    let already = asked + by_journal;
+    let of_journal = format!("already uploaded {BY_JOURNAL} (the store was not asked)");
     let kept = sources.ended(End::Kept);
     let left_out = match kept {
         1 => "left out because an object is at its key",
@@ -163,7 +178,8 @@ fn set(exit: &Exit<'_>, sources: &Sources) -> String {
     };
     let counts = [
         (exit.completed.saturating_sub(already), "uploaded"),
-        (already, "already there"),
+        (asked, "already there"),
+        (by_journal, of_journal.as_str()),
         (kept, left_out),
         (exit.failed, "failed"),
     ];
@@ -256,10 +272,12 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
             format!("stopped: {count} of {all} unfinished{stored}")
         }
     };
+    let of_journal = format!("already uploaded {BY_JOURNAL} (the store was not asked)");
     // Writing to a string cannot fail.
     let counts = [
         (sources.ended(End::Uploaded), "uploaded"),
         (sources.ended(End::AlreadyStored), "already uploaded"),
+        (sources.ended(End::InJournal), of_journal.as_str()),
         (sources.ended(End::Kept), "left out"),
         (sources.ended(End::Failed), "failed"),
     ];
@@ -298,6 +316,18 @@ fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
         1 => write!(text, "; 1 file is already uploaded"),
         stored => write!(text, "; {} files are already uploaded", number(stored)),
     };
+    let (by_journal, _) = sources.forecast(Forecast::InJournal);
+    let _ = match by_journal {
+        0 => Ok(()),
+        1 => write!(text, "; 1 file is already uploaded {BY_JOURNAL}"),
+        _ => {
+            let count = number(by_journal);
+            write!(text, "; {count} files are already uploaded {BY_JOURNAL}")
+        }
+    };
+    if by_journal > 0 {
+        text.push_str(", and the store was not asked");
+    }
     add_skipped(&mut text, sources);
     if exit.failed > 0 {
         let _ = write!(text, "; {} failed", exit.failed);

@@ -42,6 +42,7 @@ fn plan(item: usize, path: &str, resumed_bytes: u64) -> Event {
         parts: 256,
         resumed_bytes,
         already_stored: false,
+        from_journal: false,
         key: None,
         stream: false,
         forecast: None,
@@ -70,6 +71,7 @@ fn completed(item: usize) -> Event {
         upload,
         path: String::new(),
         already_stored: false,
+        from_journal: false,
         receipt: Box::new(receipt),
     }
 }
@@ -81,6 +83,7 @@ fn already_completed(item: usize) -> Event {
         upload,
         path: String::new(),
         already_stored: true,
+        from_journal: false,
         receipt: Box::new(receipt),
     }
 }
@@ -131,6 +134,7 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         uploads,
         completed,
         already_stored: 0,
+        from_journal: 0,
         failed,
         bytes_sent,
         bytes_skipped,

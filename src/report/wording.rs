@@ -22,6 +22,8 @@ const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
 /// Columns that a name keeps on the narrowest screen.
 const MIN_NAME_COLUMNS: usize = 12;
 
+/// Follows a statement for which the store was not asked.
+pub const BY_JOURNAL: &str = "according to the journal";
 /// Follows the name of a source that was left out.
 pub const KEPT: &str = " was left out: an object is at its key";
 
@@ -161,6 +163,7 @@ pub fn outcome(
     let whole = size(source.size);
     let (before, after) = match source.end? {
         End::AlreadyStored => ("", format!(" is already uploaded, {whole}")),
+        End::InJournal => ("", format!(" is already uploaded {BY_JOURNAL}, {whole}")),
         End::Uploaded if source.resumed > 0 => {
             let resumed = size(source.resumed);
             ("uploaded ", format!(", {whole}, resumed {resumed}"))
@@ -360,6 +363,7 @@ fn preview(source: &SourceState, forecast: Forecast) -> String {
             format!("a stream of about {whole}, which was not read")
         }
         Forecast::AlreadyStored => format!("{name}{whole}, already uploaded"),
+        Forecast::InJournal => format!("{name}{whole}, already uploaded {BY_JOURNAL}"),
         Forecast::WouldSend if source.resumed > 0 => format!(
             "{name}{whole} in {}, {} already stored",
             parts(source.parts),

@@ -273,6 +273,7 @@ impl Engine<'_> {
             upload: receipt.id.clone(),
             path: upload.path(),
             already_stored: true,
+            from_journal: false,
             receipt,
         });
     }

@@ -23,24 +23,43 @@ use crate::journal::Record;
 const UNREADABLE_HINT: &str =
     "check the disk or the network file system of the file; then run `upload resume ID`";
 
+/// The origin of the knowledge that an object is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KnownFrom {
+    Store,
+    Journal,
+}
+
 impl Engine<'_> {
     /// An upload is verified: it is completed, or waits for the backend's hooks.
     pub(super) fn verified(&mut self, upload: VerifiedUpload) {
         if self.waits.is_used() {
             self.waits.add(upload);
         } else {
-            self.completed(upload);
+            self.completed(upload, KnownFrom::Store);
         }
     }
 
-    pub(super) fn completed(&mut self, upload: VerifiedUpload) {
+    /// An upload is completed according to the journal, and the store is not asked.
+    pub(super) fn completed_by_journal(&mut self, mut upload: VerifiedUpload) {
+        self.summary.bytes_skipped += upload.receipt.size;
+        if let Some(plan) = upload.plan.take() {
+            self.committer.emit(plan);
+        }
+        self.completed(upload, KnownFrom::Journal);
+    }
+
+    fn completed(&mut self, upload: VerifiedUpload, known_from: KnownFrom) {
+        let from_journal = known_from == KnownFrom::Journal;
         self.summary.completed += 1;
         self.summary.already_stored += u64::from(upload.already);
+        self.summary.from_journal += u64::from(from_journal);
         self.committer.emit(Event::Completed {
             item: upload.item,
             upload: Some(upload.id),
             path: upload.path,
             already_stored: upload.already,
+            from_journal,
             receipt: upload.receipt,
         });
     }
@@ -72,7 +91,7 @@ impl Engine<'_> {
                     let (row, receipt) = (waiting.upload.row, waiting.upload.receipt.clone());
                     self.committer.record(Record::Completed { row, receipt });
                 }
-                self.completed(waiting.upload);
+                self.completed(waiting.upload, KnownFrom::Store);
             }
             Presence::There => {
                 self.last_success = now;

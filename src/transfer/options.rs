@@ -68,8 +68,8 @@ pub struct PutRequest {
     pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
     pub attributes: Box<Attributes>,
-    /// The key of the object below the prefix of the backend, normalised. `None` lets the backend
-    /// make it.
+    /// The key of the object below the prefix of the backend, checked. `None` lets the backend make
+    /// it.
     pub key: Option<String>,
     /// What to do about an object at `key`.
     pub if_exists: IfExists,
@@ -77,6 +77,8 @@ pub struct PutRequest {
     pub part_size: Option<u64>,
     /// Make a new object even if this version of the source is already stored.
     pub force: bool,
+    /// Do not ask the store about a source that the journal has as uploaded.
+    pub trust_journal: bool,
     pub on_change: OnChange,
     pub if_gone: IfGone,
     /// The row of its set in the journal.
@@ -186,6 +188,8 @@ pub struct Summary {
     pub completed: u64,
     /// The completed ones whose object existed before the run.
     pub already_stored: u64,
+    /// Those of `already_stored` about which the store was not asked.
+    pub from_journal: u64,
     /// The exit code of each failure.
     pub failures: Vec<u8>,
     /// Bytes of parts that were sent and acknowledged.

@@ -55,7 +55,16 @@ pub async fn preview(
     let found = match resume::choose(&candidates, &version, put) {
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
         Choice::Completed(index) if !candidates[index].may_be_mapped && !source.has_writer() => {
-            preview.completed(candidates[index]).await?
+            let upload = candidates[index];
+            if put.trust_journal && !info.hooks && upload.receipt.is_some() {
+                Some(Found {
+                    plan: plan(upload)?,
+                    upload,
+                    stored: Stored::InJournal,
+                })
+            } else {
+                preview.completed(upload).await?
+            }
         }
         Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
             let upload = candidates[index];
@@ -81,6 +90,7 @@ pub async fn preview(
     };
     let forecast = match stored {
         Stored::Object => Forecast::AlreadyStored,
+        Stored::InJournal => Forecast::InJournal,
         Stored::Bytes(_) => Forecast::WouldSend,
     };
     let event = Event::plan(item, id, &put.path, &plan, stored);

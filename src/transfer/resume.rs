@@ -344,6 +344,7 @@ mod tests {
             if_exists: IfExists::Same,
             part_size: None,
             force: false,
+            trust_journal: false,
             on_change: OnChange::Fail,
             if_gone: IfGone::Fail,
             file_set: None,
@@ -364,6 +365,7 @@ mod tests {
         ];
         let forced = PutRequest {
             force: true,
+            trust_journal: false,
             ..put()
         };
         let choose_of = |uploads: &[Upload], version| choose(uploads, version, &put());

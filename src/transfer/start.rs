@@ -46,6 +46,8 @@ pub(super) enum Started {
     New(Box<NewUpload>),
     /// The journal has its receipt.
     Completed(Box<VerifiedUpload>),
+    /// The journal has its receipt, and the store is not asked.
+    Trusted(Box<VerifiedUpload>),
     /// The journal has the receipt of this version of the source.
     Unconfirmed(Box<Unconfirmed>),
 }
@@ -122,7 +124,7 @@ impl Engine<'_> {
         }
         self.start_search();
         crash::point("transfer.start.opened");
-        let mut new = Vec::new();
+        let (mut new, mut has_ended) = (Vec::new(), false);
         for (item, one) in started {
             match one {
                 Started::Upload(upload) => self.launch(upload),
@@ -130,6 +132,7 @@ impl Engine<'_> {
                 // A record in the journal is no proof that the store still has the object.
                 Started::Completed(upload) => self.waits.add(*upload),
                 Started::Unconfirmed(source) => self.confirmations.add(*source, Instant::now()),
+                Started::Trusted(upload) => self.completed_by_journal(*upload),
             }
         }
         self.start_new(new);
@@ -213,6 +216,9 @@ impl Engine<'_> {
                 if !candidates[index].may_be_mapped && !source.has_writer() =>
             {
                 let upload = candidates[index];
+                if let Some(upload) = self.trusted(item, &put, upload) {
+                    return Ok(Started::Trusted(Box::new(upload)));
+                }
                 let put = match self.unconfirmed(item, put, upload) {
                     Ok(source) => return Ok(Started::Unconfirmed(source)),
                     Err(put) => *put,
@@ -258,6 +264,16 @@ impl Engine<'_> {
         };
         let parts = self.committer.parts(upload.row)?;
         Ok(Base::new(upload, &parts))
+    }
+
+    /// A completed upload about which the store is not asked. Returns `None` if it is asked: the
+    /// journal does not know whether hooks have accepted the object.
+    fn trusted(&self, item: usize, put: &PutRequest, upload: &Upload) -> Option<VerifiedUpload> {
+        let waits_for_hooks = self.info.hooks && self.waits.is_used();
+        if !put.trust_journal || waits_for_hooks {
+            return None;
+        }
+        VerifiedUpload::recorded(item, &put.path, upload, Stored::InJournal)
     }
 
     /// Records that an upload of an earlier command belongs to the set of this one.

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use upload_types::error::Result;
-use upload_types::plan::Plan;
 
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
 use super::backend_calls::restore_state;
@@ -15,7 +14,7 @@ use super::resume;
 use super::start::Started;
 use super::wait_ready::VerifiedUpload;
 use super::whole_file::lacks_whole_sha256;
-use crate::event::{Event, Stored};
+use crate::event::Stored;
 use crate::journal::Upload;
 
 impl Engine<'_> {
@@ -97,6 +96,7 @@ fn request_of(upload: &Upload) -> PutRequest {
         if_exists: intent.if_exists.unwrap_or_default(),
         part_size: Some(intent.part_size),
         force: false,
+        trust_journal: false,
         on_change: OnChange::Fail,
         if_gone: IfGone::Fail,
         file_set: intent.file_set,
@@ -106,21 +106,6 @@ fn request_of(upload: &Upload) -> PutRequest {
 
 /// Returns `None` if the journal has no receipt of the upload.
 fn completed(item: usize, upload: &Upload) -> Option<Started> {
-    let plan = Event::plan(
-        item,
-        upload.id.clone(),
-        &upload.intent.path,
-        &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
-        Stored::Object,
-    );
-    let verified = VerifiedUpload {
-        item,
-        row: upload.row,
-        path: upload.intent.path.display().to_string(),
-        id: upload.id.clone()?,
-        receipt: Box::new(upload.receipt.clone()?),
-        already: true,
-        plan: Some(plan.with_key(upload.intent.key.clone())),
-    };
+    let verified = VerifiedUpload::recorded(item, &upload.intent.path, upload, Stored::Object)?;
     Some(Started::Completed(Box::new(verified)))
 }

@@ -3,15 +3,18 @@
 //!
 //! Not here: what a status means for the run (`finish`).
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use upload_types::UploadId;
 use upload_types::backoff::Backoff;
+use upload_types::plan::Plan;
 use upload_types::wire::Receipt;
 
 use super::options::WaitFor;
 use super::retry::Failures;
-use crate::event::{Event, EventSource};
+use crate::event::{Event, EventSource, Stored};
+use crate::journal::Upload;
 
 /// The interval between two polls of an upload.
 const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
@@ -33,6 +36,24 @@ pub struct VerifiedUpload {
 }
 
 impl VerifiedUpload {
+    /// An upload that the journal has as completed, of the source at `path`. Returns `None` if the
+    /// journal has no receipt of it.
+    #[must_use]
+    pub fn recorded(item: usize, path: &Path, upload: &Upload, stored: Stored) -> Option<Self> {
+        let intent = &upload.intent;
+        let plan = Plan::pinned(intent.version.size, intent.part_size).ok()?;
+        let plan = Event::plan(item, upload.id.clone(), path, &plan, stored);
+        Some(Self {
+            item,
+            row: upload.row,
+            path: path.display().to_string(),
+            id: upload.id.clone()?,
+            receipt: Box::new(upload.receipt.clone()?),
+            already: true,
+            plan: Some(plan.with_key(intent.key.clone())),
+        })
+    }
+
     /// The source, for events.
     #[must_use]
     pub fn event_source(&self) -> EventSource {

@@ -57,6 +57,8 @@ pub enum Event {
         parts: u32,
         resumed_bytes: u64,
         already_stored: bool,
+        #[serde(default)]
+        from_journal: bool,
         #[serde(deserialize_with = "nullable")]
         key: Option<String>,
         /// Missing if it is false.
@@ -166,6 +168,8 @@ pub enum Event {
         upload: String,
         path: String,
         already_stored: bool,
+        #[serde(default)]
+        from_journal: bool,
         receipt: Receipt,
     },
     Failed {
@@ -185,6 +189,7 @@ pub enum Event {
         uploads: u64,
         completed: u64,
         already_stored: u64,
+        from_journal: u64,
         failed: u64,
         bytes_sent: u64,
         bytes_skipped: u64,

@@ -6,7 +6,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use unicode_normalization::UnicodeNormalization as _;
 
-use upload_types::{Invalid, Key, normalised_key};
+use upload_types::{Invalid, Key, KeyForm};
 
 /// The folder of the keys that gateways make, those of probes included.
 pub const MADE_KEYS_FOLDER: &str = "uploads";
@@ -23,6 +23,18 @@ pub enum ClientKeys {
     All,
 }
 
+impl ClientKeys {
+    /// The form of the keys. Patterns are matched with normalised keys. A client with the
+    /// credentials of the store decides itself.
+    #[must_use]
+    pub fn form(self) -> KeyForm {
+        match self {
+            Self::None | Self::ByPattern => KeyForm::Normalised,
+            Self::All => KeyForm::AsGiven,
+        }
+    }
+}
+
 /// How to write a pattern.
 pub const PATTERN_HINT: &str = "write a glob of keys without a slash at its beginning, such as app/** or builds/*/x.tar.gz; \
      [a-z] is possible, [!a-z], [^a-z] and [[:alpha:]] are not";
@@ -36,13 +48,19 @@ pub enum KeyError {
     Reserved,
 }
 
-/// The normal form (NFC) of a key that a client asks for, if it is valid and in none of the
-/// `reserved` folders. `prefix_bytes` is the length of the prefix of the gateway with its slash.
+/// A key that a client asks for, in this form, if it is valid and in none of the `reserved`
+/// folders. `prefix_bytes` is the length of the prefix of the gateway with its slash.
 ///
 /// # Errors
 /// [`KeyError`].
-pub fn usable_key(key: &str, prefix_bytes: usize, reserved: &[&str]) -> Result<Key, KeyError> {
-    let key = normalised_key(key, prefix_bytes).map_err(|Invalid(form)| KeyError::Invalid(form))?;
+pub fn usable_key(
+    key: &str,
+    prefix_bytes: usize,
+    form: KeyForm,
+    reserved: &[&str],
+) -> Result<Key, KeyError> {
+    let key = upload_types::usable_key(key, prefix_bytes, form);
+    let key = key.map_err(|Invalid(reason)| KeyError::Invalid(reason))?;
     let is_below = |folder: &&str| {
         let rest = key.strip_prefix(*folder);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -92,7 +110,8 @@ mod tests {
     use super::*;
 
     fn normalised(key: &str) -> Result<String, KeyError> {
-        usable_key(key, 5, &[MADE_KEYS_FOLDER, "quarantine"]).map(|key| key.to_string())
+        let reserved = [MADE_KEYS_FOLDER, "quarantine"];
+        usable_key(key, 5, KeyForm::Normalised, &reserved).map(|key| key.to_string())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Pure. Not here: which keys an owner may choose. The gateway decides it.
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 use crate::checked_text::Invalid;
@@ -9,14 +10,39 @@ use crate::checked_text::Invalid;
 /// The longest key that S3 accepts, in bytes ("Naming Amazon S3 objects" in its user guide).
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// The normalised form of a key that a client chooses below the prefix of a gateway: NFC (UAX #15),
-/// so that a name that macOS has decomposed is the same key everywhere. `prefix_bytes` is the
+/// The form in which a key that a client chooses is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyForm {
+    /// NFC (UAX #15): a name that macOS has decomposed is the same key everywhere.
+    #[default]
+    Normalised,
+    /// The bytes of the name.
+    AsGiven,
+}
+
+impl KeyForm {
+    #[must_use]
+    pub fn is_normalised(&self) -> bool {
+        *self == Self::Normalised
+    }
+}
+
+/// [`usable_key`] in the form [`KeyForm::Normalised`].
+///
+/// # Errors
+/// As [`usable_key`].
+pub fn normalised_key(text: &str, prefix_bytes: usize) -> Result<String, Invalid> {
+    usable_key(text, prefix_bytes, KeyForm::Normalised)
+}
+
+/// A key that a client chooses below the prefix of a gateway, in this form. `prefix_bytes` is the
 /// length of that prefix with its slash.
 ///
 /// # Errors
-/// The form that a key must have.
-pub fn normalised_key(text: &str, prefix_bytes: usize) -> Result<String, Invalid> {
-    let key: String = if is_nfc(text) {
+/// What a key must be like.
+pub fn usable_key(text: &str, prefix_bytes: usize, form: KeyForm) -> Result<String, Invalid> {
+    let key: String = if form == KeyForm::AsGiven || is_nfc(text) {
         text.to_owned()
     } else {
         text.nfc().collect()
@@ -57,6 +83,15 @@ mod tests {
         ] {
             assert_eq!(normalised_key(text, 0).as_deref(), Ok(key));
         }
+    }
+
+    #[test]
+    fn key_as_given_is_kept_and_checked() {
+        let key = |text| usable_key(text, 0, KeyForm::AsGiven);
+        assert_eq!(key("u\u{308}").as_deref(), Ok("u\u{308}"));
+        assert!(key("/u\u{308}").is_err());
+        assert!(key("a\n").is_err());
+        assert!(key(&"u\u{308}".repeat(512)).is_err());
     }
 
     #[test]

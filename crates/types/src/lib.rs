@@ -47,7 +47,7 @@ pub mod sync;
 pub mod wire;
 
 pub use checked_text::Invalid;
-pub use chosen_key::{MAX_KEY_BYTES, normalised_key};
+pub use chosen_key::{KeyForm, MAX_KEY_BYTES, normalised_key, usable_key};
 pub use compact_receipt::{CommonFields, CompactReceipt, RowValues};
 pub use compact_text::UuidForm;
 pub use digest::{Checksum, Md5, Sha256};

@@ -129,6 +129,7 @@ pub fn journal(bytes: &[u8]) {
             key: Some("a/b".into()),
             if_exists: IfExists::Same,
             part_size: None,
+            trust_journal: false,
             force: false,
             on_change: transfer::OnChange::Fail,
             if_gone: transfer::IfGone::Fail,

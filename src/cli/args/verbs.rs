@@ -130,6 +130,7 @@ Examples:
     upload man --dir ~/.local/share/man/man1";
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(after_help = PUT_EXAMPLES)]
 pub struct PutArgs {
     /// The files to upload, and with -r the directories; - for standard input; the last argument
@@ -158,9 +159,9 @@ pub struct PutArgs {
     ///
     /// Below the prefix of the backend. 1 to 1024 bytes of UTF-8 with that prefix, without a slash
     /// at its start, without empty, `.` or `..` segments, and without control characters; it is
-    /// normalised (NFC). A bucket and embedded accept every key except those under `uploads/`; a
-    /// gateway accepts the keys that its operator permits to the token; a Companion makes the keys
-    /// itself.
+    /// normalised (NFC) without --no-normalize. A bucket and embedded accept every key except those
+    /// below `uploads/probe/` and the client's own `uploads/SEGMENT/`; a gateway accepts the keys
+    /// that its operator permits to the token; a Companion makes the keys itself.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["prefix", "key_style"])]
     pub key: Option<String>,
     /// Put each object at this prefix, a slash, and the name of its file
@@ -171,6 +172,13 @@ pub struct PutArgs {
     /// The key without --key and --prefix [default: name for s3://, otherwise uuid]
     #[arg(long, value_name = "STYLE")]
     pub key_style: Option<KeyStyle>,
+    /// Keep the bytes of names in keys, instead of normalising them (NFC)
+    ///
+    /// For s3:// and embedded. A gateway compares keys with patterns, and always normalises them:
+    /// the flag is an error there. In names, control characters and bytes that are not UTF-8 are
+    /// replaced nevertheless.
+    #[arg(long)]
+    pub no_normalize: bool,
     /// What to do if there is an object at the key already [default: same]
     ///
     /// For keys that this command chooses. If the store checks conditions of writes, no other
@@ -204,6 +212,14 @@ pub struct PutArgs {
     /// Without --if-exists, it also replaces an object that is at the key.
     #[arg(long)]
     pub force: bool,
+    /// Take the word of the journal for files that it has as uploaded, and do not ask the store
+    ///
+    /// For a file whose size and times are those of its upload. An object that was removed from the
+    /// store since is not missed. Summary and events say that the store was not asked. A receipt
+    /// would claim a proof, so --receipt is an error. A backend with hooks is asked nevertheless,
+    /// unless --wait none is given. `upload resume` always asks.
+    #[arg(long, conflicts_with_all = ["receipt", "receipt_append", "force"])]
+    pub trust_journal: bool,
     /// Show what would be sent (files, keys, parts, bytes, and what is already stored), and send
     /// nothing
     ///

@@ -3,6 +3,9 @@
 use super::line_doc::{FieldDoc as F, FieldDoc, LineDoc};
 use super::set_lines::{ABORTED_SET, SELECTED, SET, SKIPPED, UNMATCHED};
 
+const FROM_JOURNAL: &str = "true if only the journal says so, because the store was not asked \
+                            (--trust-journal); otherwise absent";
+
 /// The events of `put` and `resume`.
 pub const EVENTS: &[LineDoc] = &[
     SELECTED,
@@ -45,6 +48,7 @@ pub const EVENTS: &[LineDoc] = &[
                 "boolean",
                 "true if the object exists already and nothing will be sent",
             ),
+            F("from_journal", "boolean", FROM_JOURNAL),
             F(
                 "key",
                 "string|null",
@@ -219,6 +223,7 @@ pub const EVENTS: &[LineDoc] = &[
                 "boolean",
                 "true if the object existed before this command",
             ),
+            F("from_journal", "boolean", FROM_JOURNAL),
             F("receipt", "object", "receipt, see below"),
         ],
     },
@@ -249,6 +254,11 @@ pub const EVENTS: &[LineDoc] = &[
                 "already_stored",
                 "integer",
                 "number of these whose object existed before this command",
+            ),
+            F(
+                "from_journal",
+                "integer",
+                "number of these about which the store was not asked, with --trust-journal",
             ),
             F("failed", "integer", "number of failed sources"),
             F(

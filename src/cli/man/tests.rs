@@ -110,6 +110,7 @@ fn events_of_progress() -> Vec<Event> {
             parts: 0,
             resumed_bytes: 0,
             already_stored: false,
+            from_journal: true,
             key: None,
             stream: true,
             forecast: None,
@@ -211,6 +212,7 @@ fn events_of_the_end() -> Vec<Event> {
             upload: Some(id()),
             path: path.clone(),
             already_stored: false,
+            from_journal: true,
             receipt: Box::new(receipt.clone()),
         },
         Event::Kept {
@@ -234,6 +236,7 @@ fn events_of_the_end() -> Vec<Event> {
             uploads: 0,
             completed: 0,
             already_stored: 0,
+            from_journal: 0,
             failed: 0,
             bytes_sent: 0,
             bytes_skipped: 0,

@@ -19,6 +19,7 @@ use crate::cli::receipt_target::{ReceiptMode, ReceiptTarget};
 use crate::report;
 use crate::transfer::WaitFor;
 use upload_net::{Network, Roots};
+use upload_types::KeyForm;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::wire::IfExists;
@@ -266,6 +267,12 @@ impl Settings {
             },
             if_changed: flags.if_changed,
             force: flags.force,
+            key_form: if flags.no_normalize {
+                KeyForm::AsGiven
+            } else {
+                KeyForm::Normalised
+            },
+            trust_journal: flags.trust_journal,
             dry_run: flags.dry_run,
         })
     }

@@ -15,9 +15,9 @@ use crate::cli::backend_spec::PlainHttp;
 use crate::cli::receipt_target::ReceiptTarget;
 use crate::journal::S3Service;
 use crate::transfer::WaitFor;
-use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Attributes, IfExists};
+use upload_types::{KeyForm, Token};
 
 /// How to reach a backend and its store.
 #[derive(Debug, Clone)]
@@ -209,6 +209,11 @@ pub struct PutOptions {
     pub if_exists: IfExists,
     pub if_changed: IfChanged,
     pub force: bool,
+    #[serde(default, skip_serializing_if = "KeyForm::is_normalised")]
+    pub key_form: KeyForm,
+    /// Of this command alone: `upload resume` asks the store.
+    #[serde(skip)]
+    pub trust_journal: bool,
     #[serde(skip)]
     pub dry_run: bool,
 }

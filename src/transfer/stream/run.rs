@@ -248,6 +248,7 @@ impl<'a> StreamRun<'a> {
             upload: receipt.id.clone(),
             path: STREAM_PATH.to_owned(),
             already_stored: false,
+            from_journal: false,
             receipt,
         });
         if let Err(error) = self.commit_now() {

@@ -52,6 +52,7 @@ impl Case {
             if_exists: IfExists::Same,
             part_size: Some(PART),
             force: false,
+            trust_journal: false,
             on_change,
             if_gone: IfGone::Fail,
             file_set: None,

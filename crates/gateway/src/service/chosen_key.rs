@@ -98,7 +98,8 @@ impl Service {
             ClientKeys::All => reserved.extend(own_folders.iter().map(String::as_str)),
             ClientKeys::None | ClientKeys::ByPattern => reserved.push(MADE_KEYS_FOLDER),
         }
-        let key = key_patterns::usable_key(key, prefix_bytes, &reserved);
+        let form = config.client_keys.form();
+        let key = key_patterns::usable_key(key, prefix_bytes, form, &reserved);
         let key = key.map_err(|error| match error {
             KeyError::Invalid(reason) => Refusal::with_detail(Code::KeyInvalid, reason),
             KeyError::Reserved => not_allowed(&format!(
