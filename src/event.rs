@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use upload_types::error::Error;
 use upload_types::plan::Plan;
-
+use upload_types::stream_waits::StreamWaits;
 use upload_types::wire::{ExistingObject, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
@@ -184,6 +184,9 @@ pub enum Event {
         size: u64,
         /// Bytes written to the network per second, recently.
         rate: u64,
+        /// Of a stream.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        waits: Option<StreamWaits>,
         #[serde(skip)]
         phase: Phase,
     },

@@ -349,6 +349,7 @@ mod tests {
             confirmed,
             size: 1000,
             rate: 0,
+            waits: None,
             phase,
         }
     }

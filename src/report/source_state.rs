@@ -8,6 +8,7 @@ use super::pace::Pace;
 use super::text::{STREAM_NAME, safe};
 use crate::event::{Event, Forecast, Phase};
 use upload_types::UploadId;
+use upload_types::stream_waits::StreamWaits;
 
 /// One source of the run.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub struct SourceState {
     pub has_sent: bool,
     /// Recent bytes per second.
     pub rate: u64,
+    /// Of a stream.
+    pub waits: Option<StreamWaits>,
     pub phase: Phase,
     pub pace: Pace,
     /// The result of a dry run.

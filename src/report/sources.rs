@@ -187,12 +187,14 @@ impl Sources {
                 confirmed,
                 size,
                 rate,
+                waits,
                 phase,
                 ..
             } => {
                 let source = self.entry(*item);
                 (source.hashed, source.sent) = (*hashed, *sent);
                 (source.size, source.rate, source.phase) = (*size, *rate, *phase);
+                source.waits = *waits;
                 source.upload.clone_from(upload);
                 source.has_sent |= *sent > source.resumed;
                 source.confirm(*confirmed, now);

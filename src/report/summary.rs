@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::source_state::{End, SourceState};
 use super::sources::Sources;
 use super::text::{duration, escape, files, number, rate, size};
-use super::wording::{BY_JOURNAL, KEPT, parts, skipped_reasons};
+use super::wording::{BY_JOURNAL, KEPT, parts, skipped_reasons, waits};
 use crate::event::{Event, Forecast};
 
 /// A duration below this is not shown, because it would read `0s`.
@@ -105,6 +105,9 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
             if source.resumed > 0 {
                 // Writing to a string cannot fail.
                 let _ = write!(text, "; resumed: {} were stored", size(source.resumed));
+            }
+            if let Some(waits) = waits(source) {
+                let _ = write!(text, "; {waits}");
             }
             Some(text)
         }
@@ -353,6 +356,9 @@ fn sent(bytes: u64, time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use upload_types::stream_waits::StreamWaits;
+
+    use super::super::wording::{Motion, motion};
     use super::*;
 
     #[test]
@@ -362,5 +368,39 @@ mod tests {
         assert_eq!(sent_in(400), "sent 6.0 MiB in 0.4s");
         assert_eq!(sent_in(2000), "sent 6.0 MiB in 2s (3.0 MiB/s)");
         assert_eq!(sent(0, Duration::from_secs(9)), "nothing was sent");
+    }
+
+    #[test]
+    fn summary_of_a_stream_has_its_waits_after_a_second() {
+        let exit = Exit {
+            completed: 1,
+            failed: 0,
+            bytes_sent: 6 << 20,
+            is_resumable: false,
+            resume_command: "",
+            elapsed: Duration::ZERO,
+        };
+        let line = |seconds| {
+            let source = SourceState {
+                name: "dump".to_owned(),
+                end: Some(End::Uploaded),
+                waits: Some(StreamWaits {
+                    producer_waits_percent: 3,
+                    waits_for_producer_percent: 90,
+                    total: Duration::from_secs(seconds),
+                }),
+                ..SourceState::default()
+            };
+            let text = motion(&source, Motion::Moving, Instant::now());
+            (single(&exit, &source).unwrap(), text)
+        };
+        let (summary, motion) = line(10);
+        let waits = "sent 6.0 MiB; the producer waited 3% of the time for the upload, and the \
+                     upload 90% for the producer";
+        assert!(summary.ends_with(waits), "{summary}");
+        assert_eq!(motion, "producer waits 3%");
+        let (summary, motion) = line(0);
+        assert!(summary.ends_with("sent 6.0 MiB"), "{summary}");
+        assert_eq!(motion, "");
     }
 }

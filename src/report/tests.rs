@@ -60,6 +60,7 @@ fn progress(item: usize, confirmed: u64) -> Event {
         confirmed,
         size: 2 * GIB,
         rate: 64 << 20,
+        waits: None,
         phase: Phase::Sending,
     }
 }

@@ -13,6 +13,7 @@ use super::source_state::{End, Scope, SourceState};
 use super::sources::Sources;
 use super::text::{duration, escape, files, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
+use upload_types::stream_waits::StreamWaits;
 use upload_types::wire::Receipt;
 
 const WAITING: &str = "waiting for the backend's checks";
@@ -26,6 +27,9 @@ const MIN_NAME_COLUMNS: usize = 12;
 pub const BY_JOURNAL: &str = "according to the journal";
 /// Follows the name of a source that was left out.
 pub const KEPT: &str = " was left out: an object is at its key";
+
+/// The waits of a stream are shown after this time.
+const MIN_WAITS_DURATION: Duration = Duration::from_secs(1);
 
 /// Whether bytes are moving. While they are not, a rate and a time left mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +69,29 @@ pub fn motion(source: &SourceState, motion: Motion, now: Instant) -> String {
     if source.resumed > 0 {
         facts.push(format!("resumed {}", size(source.resumed)));
     }
+    if let Some(waits) = source.waits.filter(is_meaningful) {
+        let percent = waits.producer_waits_percent;
+        facts.push(format!("producer waits {percent}%"));
+    }
     facts.join(", ")
+}
+
+/// The share of a shorter time says nothing.
+fn is_meaningful(waits: &StreamWaits) -> bool {
+    waits.total >= MIN_WAITS_DURATION
+}
+
+/// How long the producer of a stream and this program have waited for each other.
+pub fn waits(source: &SourceState) -> Option<String> {
+    let waits = source.waits.filter(is_meaningful)?;
+    let (producer, own) = (
+        waits.producer_waits_percent,
+        waits.waits_for_producer_percent,
+    );
+    Some(format!(
+        "the producer waited {producer}% of the time for the upload, and the upload {own}% for the \
+         producer"
+    ))
 }
 
 /// The rate of one source of several, or its work, in a few columns. The time left of a source that

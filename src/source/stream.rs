@@ -6,9 +6,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use md5::Md5 as Md5Hasher;
@@ -20,6 +20,8 @@ use super::part_memory::{PartBuffer, PartMemory};
 use super::spool::{Spool, SpooledPart};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::schedule::Schedule;
+use upload_types::stream_waits::{Doing, StreamClock};
+use upload_types::sync::lock;
 use upload_types::wire::Limits;
 use upload_types::{Md5, PartNumber, Sha256};
 
@@ -81,6 +83,8 @@ pub struct StreamReading {
     pub md5: WithMd5,
     /// Counts the bytes that were read.
     pub read: Arc<AtomicU64>,
+    /// Measures the waits.
+    pub clock: Arc<Mutex<StreamClock>>,
 }
 
 /// Standard input as a file, without a buffer.
@@ -106,7 +110,9 @@ pub fn start_reading(
     std::thread::spawn(move || {
         // Fails only after the receiver was dropped.
         let send = |item| sender.send(item).is_ok();
-        match reading.read_all(input, |part| send(Ok(StreamItem::Part(part)))) {
+        let result = reading.read_all(input, |part| send(Ok(StreamItem::Part(part))));
+        reading.turn(Doing::Nothing);
+        match result {
             Ok(Some(end)) => send(Ok(StreamItem::End(end))),
             Ok(None) => false,
             Err(error) => send(Err(error)),
@@ -152,7 +158,7 @@ impl StreamReading {
             if len == 0 {
                 // Only the next byte shows whether the stream ends here.
                 let mut next = [0];
-                return match read(&mut input, &mut next)? {
+                return match self.read(&mut input, &mut next)? {
                     0 => Ok(Some(end(size, whole))),
                     _ => Err(too_large(capacity)),
                 };
@@ -189,10 +195,12 @@ impl StreamReading {
         len: usize,
         whole: &mut Sha256Hasher,
     ) -> Result<Option<(PartBytes, Digests)>> {
+        self.turn(Doing::WaitingForRoom);
         let buffer = match &self.spool {
             None => self.memory.take(len),
             Some(_) => self.memory.take_now(len),
         };
+        self.turn(Doing::Hashing);
         let mut hashers = PartHashers::new(self.md5);
         if let Some(mut buffer) = buffer {
             self.fill(input, &mut buffer, &mut hashers, whole)?;
@@ -207,18 +215,30 @@ impl StreamReading {
         let mut left = len;
         while left > 0 {
             let room = left.min(READ_BYTES);
-            let read = read(input, &mut piece[..room])?;
+            let read = self.read(input, &mut piece[..room])?;
             if read == 0 {
                 break;
             }
             let bytes = &piece[..read];
             hashers.update(bytes);
             whole.update(bytes);
+            self.turn(Doing::WaitingForRoom);
             part.write(bytes)?;
             left -= read;
             self.read.fetch_add(read as u64, Ordering::Relaxed);
         }
         Ok(Some((PartBytes::Spooled(part), hashers.digests())))
+    }
+
+    fn read(&self, input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+        self.turn(Doing::Reading);
+        let len = read(input, buffer);
+        self.turn(Doing::Hashing);
+        len
+    }
+
+    fn turn(&self, doing: Doing) {
+        lock(&self.clock).turn(doing, Instant::now());
     }
 
     /// Reads until the buffer is full or the stream ends.
@@ -234,7 +254,7 @@ impl StreamReading {
             if room.is_empty() {
                 return Ok(());
             }
-            let len = read(input, room)?;
+            let len = self.read(input, room)?;
             if len == 0 {
                 return Ok(());
             }
@@ -321,6 +341,7 @@ mod tests {
             spool: None,
             md5: WithMd5::No,
             read: Arc::default(),
+            clock: Arc::new(Mutex::new(StreamClock::new(Instant::now()))),
         };
         let mut parts = Vec::new();
         let end = reading.read_all(input, |part| {
@@ -379,6 +400,7 @@ mod tests {
             spool: Some(Spool::create(directory.path()).unwrap()),
             md5: WithMd5::Yes,
             read: Arc::default(),
+            clock: Arc::new(Mutex::new(StreamClock::new(Instant::now()))),
         };
         let bytes: Vec<u8> = (0..=250).cycle().take(450_000).collect();
         let mut parts = Vec::new();

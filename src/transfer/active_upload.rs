@@ -396,6 +396,7 @@ impl ActiveUpload {
             confirmed: self.confirmed_bytes,
             size,
             rate: self.rate.update(now, sent),
+            waits: None,
             phase: self.phase(),
         }
     }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{PipeWriter, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -648,4 +649,47 @@ fn stream_of_512_mib_uses_at_most_96_mib() {
     world.assert_holds_only(&zeros);
     assert!(most > MIB, "the peak was not measured");
     assert!(most <= 96 * MIB, "peak: {} MiB", most / MIB);
+}
+
+/// The last shares of the time for which the producer has waited, and for which the program has.
+fn waits(running: &Running) -> Option<(u64, u64)> {
+    let lines = running.stdout();
+    let mut lines = lines.lines().rev();
+    lines.find_map(|line| {
+        let event: Value = serde_json::from_str(line).ok()?;
+        let producer = event["producer_waits_percent"].as_u64()?;
+        Some((producer, event["waits_for_producer_percent"].as_u64()?))
+    })
+}
+
+#[test]
+fn progress_says_whether_the_producer_or_the_network_is_slower() {
+    let world = World::new();
+    let put = || {
+        let put = ["put", "-", "--name", "dump", "--json", "--buffer", "10MiB"];
+        let (reader, writer) = std::io::pipe().unwrap();
+        let put = world.upload(&put).args(["--part-size", "5MiB"]);
+        (put.stdin_from(File::from(OwnedFd::from(reader))), writer)
+    };
+    // The producer writes nothing.
+    let (command, writer) = put();
+    let mut running = command.spawn();
+    running.wait_for("an idle upload", |running| {
+        let (producer, own) = waits(running)?;
+        (producer == 0 && own >= 95).then_some(())
+    });
+    drop(writer);
+    running.wait().exits(65);
+    // The store accepts nothing.
+    let (command, mut writer) = put();
+    world.part_proxy().block_after(MIB);
+    let mut running = command.spawn();
+    let producer = thread::spawn(move || writer.write_all(&vec![7; 30 << 20]));
+    running.wait_for("a producer that waits", |running| {
+        let (producer, own) = waits(running)?;
+        (producer >= 50 && own < 50).then_some(())
+    });
+    world.part_proxy().unblock();
+    running.wait().succeeds();
+    producer.join().unwrap().unwrap();
 }

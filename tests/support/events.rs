@@ -76,6 +76,10 @@ pub enum Event {
         confirmed: u64,
         size: u64,
         rate: u64,
+        #[serde(default)]
+        producer_waits_percent: Option<u8>,
+        #[serde(default)]
+        waits_for_producer_percent: Option<u8>,
     },
     Part {
         v: Version,

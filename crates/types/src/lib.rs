@@ -13,6 +13,7 @@
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
 //! | [`fair_share`] | a limited resource that several owners share |
+//! | [`stream_waits`] | how long the producer of a stream and its reader wait for each other |
 //! | [`sync`] | locks that are not poisoned |
 //! | [`crash`] | points at which tests kill the process |
 //!
@@ -43,6 +44,7 @@ pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;
 mod secrets;
+pub mod stream_waits;
 pub mod sync;
 pub mod wire;
 

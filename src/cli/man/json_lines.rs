@@ -2,6 +2,7 @@
 
 use super::line_doc::{FieldDoc as F, FieldDoc, LineDoc};
 use super::set_lines::{ABORTED_SET, SELECTED, SET, SKIPPED, UNMATCHED};
+use super::stream_lines::{COMPARING, PRODUCER_WAITS, WAITS_FOR_PRODUCER};
 
 const FROM_JOURNAL: &str = "true if only the journal says so, because the store was not asked \
                             (--trust-journal); otherwise absent";
@@ -81,6 +82,8 @@ pub const EVENTS: &[LineDoc] = &[
                 "integer",
                 "recent bytes per second handed to the network",
             ),
+            PRODUCER_WAITS,
+            WAITS_FOR_PRODUCER,
         ],
     },
     LineDoc {
@@ -142,16 +145,7 @@ pub const EVENTS: &[LineDoc] = &[
             F("message", "string", "what changed"),
         ],
     },
-    LineDoc {
-        kind: "comparing",
-        meaning: "A stream is read again after an interruption. Its parts are compared with those in the store, and sent from the first one that differs.",
-        fields: &[
-            F("source", "integer", "number of the source, from 0"),
-            F("upload", "string", "upload id"),
-            F("path", "string", "-"),
-            F("parts", "integer", "number of parts that the store has"),
-        ],
-    },
+    COMPARING,
     LineDoc {
         kind: "blocked",
         meaning: "Another process uploads the source, or another unfinished upload has its key. This command waits for it, at most for --give-up-after.",

@@ -8,6 +8,7 @@ mod pages;
 mod roff;
 mod run;
 mod set_lines;
+mod stream_lines;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Every event, every verb and every exit code is in the man pages.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use super::line_doc::FieldDoc;
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
 use crate::event::{Event, OtherSources, Phase, to_json_line};
+use upload_types::stream_waits::StreamWaits;
 use upload_types::wire::{Proof, Receipt};
 use upload_types::{Checksum, PartNumber, Sha256};
 
@@ -124,6 +126,11 @@ fn events_of_progress() -> Vec<Event> {
             confirmed: 0,
             size: 0,
             rate: 0,
+            waits: Some(StreamWaits {
+                producer_waits_percent: 0,
+                waits_for_producer_percent: 0,
+                total: Duration::ZERO,
+            }),
             phase: Phase::Sending,
         },
         Event::Part {

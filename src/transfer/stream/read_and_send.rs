@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::schedule::Schedule;
+use upload_types::sync::lock;
 use upload_types::wire::{ClaimRequest, PartSpec};
 use upload_types::{ETag, PartNumber};
 
@@ -294,6 +295,7 @@ impl StreamRun<'_> {
     pub(super) fn report_progress(&mut self, sending: u64, phase: Phase) {
         let read = self.read.load(Ordering::Relaxed).max(self.confirmed);
         let sent = (self.confirmed + sending).min(read);
+        let now = Instant::now();
         self.committer.emit(Event::Progress {
             item: self.options.first_item,
             upload: self.id(),
@@ -302,7 +304,8 @@ impl StreamRun<'_> {
             sent,
             confirmed: self.confirmed,
             size: self.expected_size.unwrap_or(0).max(read),
-            rate: self.rate.update(Instant::now(), sent),
+            rate: self.rate.update(now, sent),
+            waits: lock(&self.clock).waits(now),
             phase,
         });
     }

@@ -1,13 +1,14 @@
 //! One run that uploads a stream: its state, its end, and what is recorded and reported.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::sync::watch;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::schedule::Schedule;
+use upload_types::stream_waits::StreamClock;
 use upload_types::wire::{BackendInfo, ExistingObject, IfExists, Proof, Receipt, StoredPart};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
@@ -80,6 +81,8 @@ pub(super) struct StreamRun<'a> {
     pub(super) done: BTreeMap<PartNumber, (Sha256, ETag)>,
     /// Bytes of the stream that were read.
     pub(super) read: Arc<AtomicU64>,
+    /// The waits of its producer and of this program.
+    pub(super) clock: Arc<Mutex<StreamClock>>,
     pub(super) confirmed: u64,
     pub(super) rate: Rate,
     /// The backend is completing the upload of an earlier run, with the parts that it has.
@@ -125,6 +128,7 @@ impl<'a> StreamRun<'a> {
             stored: BTreeMap::new(),
             done: BTreeMap::new(),
             read: Arc::default(),
+            clock: Arc::new(Mutex::new(StreamClock::new(now))),
             confirmed: 0,
             rate: Rate::new(now, 0),
             is_completing: false,
@@ -157,6 +161,7 @@ impl<'a> StreamRun<'a> {
             spool: stream.spool,
             md5: self.with_md5(),
             read: Arc::clone(&self.read),
+            clock: Arc::clone(&self.clock),
         };
         let items = match stream.input {
             StreamInput::Pipe(file) => start_reading(file, reading),
