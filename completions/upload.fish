@@ -64,7 +64,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l if-exists -d 'What
 fail\t'Exit with code 77'
 overwrite\t'Replace it'
 skip\t'Leave the file out, and exit with code 0'
-update\t'Compare it with the file: replace it if its content, or a named attribute, differs'"
+update\t'Compare it with the file: replace it if its content, or a named attribute, differs, or if it cannot be compared'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: from the extension of the name, else application/octet-stream]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable. Keys become lower case, as in S3' -r
@@ -373,7 +373,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l if-exists -d 'A
 fail\t'Exit with code 77'
 overwrite\t'Replace it'
 skip\t'Leave the file out, and exit with code 0'
-update\t'Compare it with the file: replace it if its content, or a named attribute, differs'"
+update\t'Compare it with the file: replace it if its content, or a named attribute, differs, or if it cannot be compared'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for put [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l limit-rate -d 'As for put [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put [default: never at a terminal, otherwise 15m]' -r

@@ -69,12 +69,12 @@ impl fmt::Debug for EventSender {
     }
 }
 
-/// The sources of a run beside those of one set.
+/// The sources of a run that are not in its current set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OtherSources {
     pub files: u64,
     pub bytes: u64,
-    /// Some were not found yet.
+    /// The search for some of them has not ended.
     pub is_incomplete: bool,
 }
 

@@ -43,7 +43,7 @@
 //! | [`event`] | the reports of the engine; the lines of `--json` |
 //! | [`selection`] | the files of directories and lists, and filters |
 //! | [`source`] | local files, read by position; streams, read once |
-//! | [`journal`] | the uploads that were begun and their stored parts, in SQLite |
+//! | [`journal`] | the uploads that were begun, their stored parts, and the sets of their files, in SQLite |
 //! | [`backend`] | calls to a gateway or a Companion, PUTs to the store |
 //! | [`transfer`] | the engine: one loop that starts tasks and records their results |
 //! | [`report`] | progress bars, plain lines, JSON |
@@ -62,8 +62,8 @@
 //! upload is `verified` until each has accepted it, and the command waits for that.
 //!
 //! A stream (a pipe, or the output of a command) is read once by `transfer::stream`: its parts are
-//! kept in memory until the store has acknowledged them, and its size is known at its end. The same
-//! pipeline continues it, by name.
+//! kept in memory, or in the spool, until the store has acknowledged them, and its size is known at
+//! its end. The same pipeline continues it, by name.
 //!
 //! # Invariants
 //!

@@ -64,13 +64,26 @@ pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands)
     let is_empty =
         sets.is_empty() && uploads.is_empty() && orphans.is_none_or(|orphans| orphans.is_empty());
     if is_empty && !settings.json() && !settings.quiet() {
-        output::eprint_line(if flags.all {
-            "the journal has no uploads"
-        } else {
-            "no unfinished uploads"
-        });
+        output::eprint_line(&nothing_listed(flags));
     }
     Ok(())
+}
+
+/// The message of an empty list.
+fn nothing_listed(flags: &ListArgs) -> String {
+    let names: Vec<String> = flags
+        .sets
+        .iter()
+        .map(|set| safe(&set.to_string_lossy()))
+        .collect();
+    match (names.join(", "), flags.all) {
+        (names, true) if names.is_empty() => "the journal has no uploads".to_owned(),
+        (names, false) if names.is_empty() => "no unfinished uploads".to_owned(),
+        (names, true) => format!("the journal has no uploads of {names}"),
+        (names, false) => {
+            format!("no unfinished uploads of {names}; add --all to list the finished ones")
+        }
+    }
 }
 
 /// The sets and the uploads to list, oldest first.

@@ -56,7 +56,7 @@ pub fn find_set(
     let path = Path::new(id_or_source);
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let canonical = path.canonicalize().ok();
-    // A file may have an upload of its own.
+    // The upload of a file precedes a set that names it.
     if canonical.as_ref().is_some_and(|path| path.is_file())
         && !journal
             .by_path(canonical.as_deref().unwrap_or(path))?

@@ -3,7 +3,7 @@
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
 //! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`,
-//!   `key_hints`, `object_flags`, `signals`, `rate_signals`, `run_state`, `receipt_file`,
+//!   `put_flags`, `object_flags`, `signals`, `rate_signals`, `run_state`, `receipt_file`,
 //!   `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`,
 //!   `session_events`, `session_sets`, `lookup`, `orphans`, `upload_line`, `set_line`,
@@ -31,7 +31,6 @@ mod dispatch;
 mod filter_flags;
 mod hint_commands;
 mod hints;
-mod key_hints;
 mod keys;
 mod list;
 #[cfg(feature = "gateway")]
@@ -48,6 +47,7 @@ mod parse;
 mod permissions;
 mod prune;
 mod put;
+mod put_flags;
 mod put_stream;
 mod query_limit;
 mod rate_signals;

@@ -105,7 +105,11 @@ impl SetDefinition {
             );
             Error::new(Kind::Other, what)
                 .with_source(error)
-                .with_hint("run the command that began it again")
+                .with_hint(format!(
+                    "continue it with that version, or run its command again and end this set with \
+                     `upload abort {}`",
+                    set.id
+                ))
         })
     }
 
@@ -117,8 +121,11 @@ impl SetDefinition {
     }
 
     /// Whether a path that `is_this` recognizes names it: one of its directories, lists and maps,
-    /// or its only file.
+    /// that of `-C`, or its only file.
     pub fn is_named(&self, is_this: impl Fn(&Path) -> bool) -> bool {
+        if self.selection.directory.as_deref().is_some_and(&is_this) {
+            return true;
+        }
         let lists = self.selection.files_from.iter().chain(&self.selection.map);
         let is_only = self.sources().count() == 1;
         let mut paths = self.put.paths.iter();
@@ -313,6 +320,7 @@ mod tests {
         let directory = read.selection.directory.as_deref();
         assert_eq!(directory, Some(Path::new("/data/card")));
         assert_eq!(intent(&read).identity, row.identity);
+        assert!(below.is_named(|path| path == Path::new("/data/card")));
         let without = intent(&defined(&["-r"], false).unwrap());
         assert_ne!(row.identity, without.identity);
         assert!(!without.definition.contains(r#""directory":null"#));

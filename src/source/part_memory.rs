@@ -1,5 +1,5 @@
-//! The memory for the parts of a stream that are not stored yet. Its limit is what makes the
-//! producer of the stream wait.
+//! The memory for the parts of a stream that are not stored yet. While it is full, the producer of
+//! the stream waits.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -78,7 +78,7 @@ impl PartMemory {
         }
     }
 
-    /// Whether the run has ended.
+    /// Whether [`PartMemory::close`] was called.
     pub fn is_closed(&self) -> bool {
         lock(&self.0.state).is_closed
     }

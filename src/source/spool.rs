@@ -2,7 +2,8 @@
 //! producer of the stream does not wait for the network.
 //!
 //! It is one file without a name, so nothing of it stays after the end of the process. The space of
-//! a part is given back when the part is stored.
+//! a part is freed when the part is stored. A file system that cannot free it frees the whole file
+//! when no part is left in it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -20,7 +21,7 @@ use upload_types::sync::lock;
 
 use super::file::SourceFile;
 
-/// How long to wait for space on a full disk, if it will be given back.
+/// How long to wait for space on a full disk, if parts will free some.
 const FULL_DISK_WAIT: Duration = Duration::from_millis(200);
 
 /// Clones share the file.
@@ -82,13 +83,13 @@ impl Spool {
         }
     }
 
-    /// Whether parts beside one are in the file: their space will be given back.
+    /// Whether the file has more than one part. The others will free their space.
     fn has_others(&self) -> bool {
         lock(&self.0.state).parts > 1
     }
 }
 
-/// A part in the spool. Its space is given back when it is dropped.
+/// A part in the spool. A drop frees its space.
 #[derive(Debug)]
 pub struct SpooledPart {
     spool: Spool,
@@ -97,10 +98,11 @@ pub struct SpooledPart {
 
 impl SpooledPart {
     /// Adds bytes at the end of the part. While the disk is full, waits for space that other parts
-    /// give back.
+    /// free.
     ///
     /// # Errors
-    /// [`Kind::Io`] if they cannot be written.
+    /// [`Kind::Io`] if the disk is full and no other part is in the file, or for another failure of
+    /// the disk.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let end = self.range.start.saturating_add(self.range.len);
         loop {
@@ -112,8 +114,13 @@ impl SpooledPart {
                 Err(error) => {
                     let directory = self.spool.0.directory.display();
                     let what = format!("could not write the spool in {directory}");
-                    let hint = "free disk space, or name another directory with --spool DIR; then \
-                                run the whole pipeline again";
+                    let hint = if is_full(&error) {
+                        "free disk space, or name another directory with --spool DIR; then run \
+                         the whole pipeline again"
+                    } else {
+                        "check the disk, or name another directory with --spool DIR; then run the \
+                         whole pipeline again"
+                    };
                     return Err(Error::new(Kind::Io, what)
                         .with_source(error)
                         .with_hint(hint));
@@ -141,7 +148,7 @@ impl Drop for SpooledPart {
     fn drop(&mut self) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if self.range.len > 0 {
-            // Not every file system can: then the space is given back later.
+            // Not every file system can.
             let _ = fallocate(
                 &self.spool.0.handle,
                 flags,

@@ -44,7 +44,7 @@ pub enum PartBytes {
 }
 
 impl PartBytes {
-    /// Their number.
+    /// The number of bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         match self {

@@ -4,7 +4,7 @@
 //! The journal and the event stream are private to this type: no event can be reported before its
 //! record is written.
 //!
-//! Not here: what is recorded (`transitions`, `part_transitions`).
+//! Not here: the choice of records (`transitions`, `part_transitions`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -185,7 +185,7 @@ impl<'a> Committer<'a> {
     /// items that were to be reported as completed.
     pub fn undo(&mut self) -> Vec<Undone> {
         self.records.clear();
-        // It has counted what is not recorded.
+        // It has counted files that the journal does not have.
         self.tally = None;
         let mut undone = Vec::new();
         for event in std::mem::take(&mut self.events) {

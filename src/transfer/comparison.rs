@@ -44,8 +44,8 @@ pub struct Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CutOrigin {
     Reported,
-    /// The object has as many parts as an upload of this source would have, or as parts of the size
-    /// of its first one.
+    /// The number of parts of the object agrees with this cut, which is that of an upload of the
+    /// source, or has parts of the size of the first part of the object.
     Guessed,
 }
 
@@ -54,7 +54,7 @@ enum CutOrigin {
 pub enum Verdict {
     Same,
     Other,
-    /// It was not cut as was guessed, or its content differs.
+    /// The guess of its cut was wrong, or its content differs.
     Unknown,
 }
 

@@ -11,6 +11,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Result};
 use upload_types::plan::Plan;
 
+use super::finish::KnownFrom;
 use super::confirmations::{Due, More, Unconfirmed};
 use super::engine::Engine;
 use super::options::{Item, PutRequest};
@@ -144,7 +145,7 @@ impl Engine<'_> {
         self.summary.bytes_skipped += plan.size();
         let event = Event::plan(item, Some(id.clone()), &put.path, &plan, Stored::Object);
         self.committer.emit(event.with_key(put.key));
-        self.completed(VerifiedUpload {
+        let upload = VerifiedUpload {
             item,
             row,
             path: put.path.display().to_string(),
@@ -152,7 +153,8 @@ impl Engine<'_> {
             receipt,
             already: true,
             plan: None,
-        });
+        };
+        self.completed(upload, KnownFrom::Store);
     }
 
     /// Fails the sources that wait. Their uploads stay finished, so there is nothing to resume.

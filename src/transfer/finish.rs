@@ -25,7 +25,7 @@ const UNREADABLE_HINT: &str =
 
 /// The origin of the knowledge that an object is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KnownFrom {
+pub(super) enum KnownFrom {
     Store,
     Journal,
 }
@@ -49,7 +49,7 @@ impl Engine<'_> {
         self.completed(upload, KnownFrom::Journal);
     }
 
-    fn completed(&mut self, upload: VerifiedUpload, known_from: KnownFrom) {
+    pub(super) fn completed(&mut self, upload: VerifiedUpload, known_from: KnownFrom) {
         let from_journal = known_from == KnownFrom::Journal;
         self.summary.completed += 1;
         self.summary.already_stored += u64::from(upload.already);

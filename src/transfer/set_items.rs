@@ -94,5 +94,5 @@ impl Engine<'_> {
 pub fn vanished(path: &str) -> Error {
     let what = format!("{path} vanished: it was deleted after it was found");
     Error::new(Kind::NoSource, what)
-        .with_hint("add --ignore-vanished if files may be deleted during the run")
+        .with_hint("if files may be deleted during the run, put them with --ignore-vanished")
 }

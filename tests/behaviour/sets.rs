@@ -708,3 +708,40 @@ fn resume_of_several_sets_reports_each() {
     assert_eq!(found, expected);
     assert_eq!(uploads_of(&output), FILES as u64 + 1201);
 }
+
+#[test]
+fn list_of_a_finished_set_says_how_to_list_its_uploads() {
+    let world = World::new();
+    card_with(&world, 2);
+    world.upload(&["put", "-r", "card"]).run().succeeds();
+    let list = |args: &[&str]| {
+        let list = [&["list", "card"], args].concat();
+        world.sandbox.upload(list).run().succeeds()
+    };
+    let output = list(&[]);
+    assert_eq!(output.stdout(), "");
+    let message = "no unfinished uploads of card; add --all to list the finished ones";
+    assert!(output.stderr().contains(message), "{output}");
+    assert_eq!(list(&["--all"]).lines().len(), 3);
+}
+
+#[test]
+fn set_of_another_version_is_ended_as_its_hint_says() {
+    let world = World::new();
+    card(&world);
+    put_and_kill_early(&world, &["put", "-r", "--json", "card"]);
+    let journal = rusqlite::Connection::open(world.sandbox.journal()).unwrap();
+    let change = r#"UPDATE file_set SET definition = '{"later":1,' || substr(definition, 2)"#;
+    assert_eq!(journal.execute(change, []).unwrap(), 1);
+    drop(journal);
+    let output = world.resume().run().exits(1);
+    assert!(output.stderr().contains("another version"), "{output}");
+    let mut commands = output.stderr().split('`');
+    let abort = commands.find(|text| text.starts_with("upload abort"));
+    let words = shlex::split(abort.expect("a command")).unwrap();
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    world.upload(&words).run().succeeds();
+    assert_eq!(sets(&world, &[]), Vec::<Value>::new());
+    world.upload(&["put", "-r", "card"]).run().succeeds();
+    world.store().assert_no_open_uploads();
+}

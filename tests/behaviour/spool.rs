@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::thread;
 
-use crate::support::command::Command;
+use serde_json::Value;
+
+use crate::support::command::{Command, Running};
 use crate::support::events::{Event, events};
 use crate::support::proxy::{Fault, Requests};
 use crate::support::world::World;
@@ -92,7 +94,13 @@ fn killed_process_leaves_nothing_in_the_spool_and_the_pipeline_continues() {
     fs::create_dir(&spool).unwrap();
     let args = ["--spool", spool.to_str().unwrap()];
     let put = || put_stream(&world, &args).stdin_from(pipe_of(&file));
-    world.run_until_blocked(put(), 3 * PART).kill9();
+    world.part_proxy().block_after(3 * PART);
+    let mut running = put().spawn();
+    // Memory has two parts, and the store at most three.
+    running.wait_for("parts in the spool", |running| {
+        (bytes_read(running) > 6 * PART).then_some(())
+    });
+    running.kill9();
     world.proxy.unblock();
     assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
     put().run().succeeds();
@@ -112,7 +120,15 @@ fn spool_that_cannot_be_written_ends_the_command_before_it_reads() {
     assert_eq!(world.proxy.traffic().count("PUT"), 0);
 }
 
-/// A pipe that `cat` fills.
+/// The bytes of the stream that were read, by the last progress.
+fn bytes_read(running: &Running) -> u64 {
+    let lines = running.stdout();
+    let mut lines = lines.lines().rev();
+    let read = lines.find_map(|line| serde_json::from_str::<Value>(line).ok()?["hashed"].as_u64());
+    read.unwrap_or(0)
+}
+
+/// A pipe that a thread fills.
 fn pipe_of(file: &std::path::Path) -> File {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let bytes = fs::read(file).unwrap();

@@ -27,7 +27,7 @@ pub struct StreamArgs {
     /// The memory for parts of a stream that are not stored yet [default: 48MiB]
     ///
     /// While it is full, the producer of the stream waits. It holds two parts in any case: parts
-    /// have 8MiB at first, 64MiB after 56GiB, and 512MiB after 504GiB.
+    /// have 8MiB at first, 64MiB after 55GiB, and 512MiB after 492GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub buffer: Option<u64>,
     /// Keep parts for which there is no memory in a file in this directory
@@ -35,7 +35,8 @@ pub struct StreamArgs {
     /// The producer of the stream then never waits for the network, also during an outage (see
     /// --give-up-after). The file takes the space of the parts that are not stored yet, and has no
     /// name: nothing of it stays after the end of the program. While the disk is full, the producer
-    /// waits.
+    /// waits until parts in the file are stored; if there are none, the exit code is 74. Not every
+    /// file system frees the space of single parts: the others free all of it when no part is left.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub spool: Option<PathBuf>,
 }

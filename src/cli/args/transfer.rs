@@ -31,7 +31,7 @@ pub struct TransferArgs {
     ///
     /// The first receipt replaces the content of an existing file. Without a receipt, no file is
     /// created or changed. With -r, --files-from or --map, a last line sums up the set, if every
-    /// file is stored.
+    /// file was found, none failed, and this run wrote a receipt.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub receipt: Option<PathBuf>,
     /// As --receipt, but append to an existing file

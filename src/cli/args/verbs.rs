@@ -48,6 +48,8 @@ Examples:
     upload put -r site/. s3://media/web/ --if-exists update
   Upload a directory, and later what is new or changed in it:
     upload put -r card --exclude-junk --backend s3://media/in
+  Upload everything in a directory, without its name in the keys:
+    upload put -r -C card . s3://media/2026-11-29/
   Upload the files that a list names, one in each line:
     upload put --files-from list.txt
   Upload the output of a pipe:
@@ -285,7 +287,8 @@ pub enum IfExists {
     Overwrite,
     /// Leave the file out, and exit with code 0
     Skip,
-    /// Compare it with the file: replace it if its content, or a named attribute, differs
+    /// Compare it with the file: replace it if its content, or a named attribute, differs, or if it
+    /// cannot be compared
     Update,
 }
 

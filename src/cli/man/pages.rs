@@ -155,7 +155,7 @@ fn events() -> String {
     text.extend(EVENTS.iter().map(roff::line_doc));
     text.push_str(".SS Receipt\nThe receipt in \\fBcompleted\\fR, and each line of the file of \\fB\\-\\-receipt\\fR, which also has the \\fBpath\\fR of the source.\n");
     text.push_str(&roff::field_table(RECEIPT));
-    text.push_str(".SS Set\nThe last line of the file of \\fB\\-\\-receipt\\fR, if the sources are those of directories or lists, all of them were found, and none failed.\n");
+    text.push_str(".SS Set\nThe last line of the file of \\fB\\-\\-receipt\\fR, if the sources are those of directories or lists, all of them were found, none failed, and the run wrote a receipt.\n");
     text.push_str(&roff::field_table(SET_RECEIPT));
     text
 }
