@@ -954,7 +954,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-r -C -x -0 -q -v -h --backend --name --key --prefix --key-style --no-normalize --if-exists --part-size --content-type --meta --cache-control --content-disposition --content-encoding --content-language --storage-class --tag --sse --if-changed --force --trust-journal --dry-run --from-command --expected-size --allow-empty --buffer --spool --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --recursive --directory --include --exclude --exclude-from --gitignore --ignore-file --max-size --min-size --newer-than --older-than --ignore-case --exclude-junk --follow-symlinks --one-file-system --ignore-vanished --files-from --null --base --map --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-r -C -x -0 -q -v -h --backend --name --key --prefix --key-style --no-normalize --if-exists --part-size --content-type --meta --cache-control --content-disposition --content-encoding --content-language --expires --acl --storage-class --tag --sse --if-changed --force --trust-journal --dry-run --from-command --expected-size --allow-empty --buffer --spool --jobs --limit-rate --receipt --receipt-append --sha256 --give-up-after --wait --wait-timeout --recursive --directory --include --exclude --exclude-from --gitignore --ignore-file --max-size --min-size --newer-than --older-than --ignore-case --exclude-junk --follow-symlinks --one-file-system --ignore-vanished --files-from --null --base --map --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1009,6 +1009,14 @@ _upload() {
                     return 0
                     ;;
                 --content-language)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --acl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1632,7 +1640,7 @@ _upload() {
                     return 0
                     ;;
                 --allow-attribute)
-                    COMPREPLY=($(compgen -W "cache-control content-disposition content-encoding content-language sse storage-class tag all" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "acl cache-control content-disposition content-encoding content-language expires sse storage-class tag all" -- "${cur}"))
                     return 0
                     ;;
                 --max-size)
@@ -2040,7 +2048,7 @@ _upload() {
                     return 0
                     ;;
                 --allow-attribute)
-                    COMPREPLY=($(compgen -W "cache-control content-disposition content-encoding content-language sse storage-class tag all" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "acl cache-control content-disposition content-encoding content-language expires sse storage-class tag all" -- "${cur}"))
                     return 0
                     ;;
                 --max-size)
@@ -2324,7 +2332,7 @@ _upload() {
                     return 0
                     ;;
                 --allow-attribute)
-                    COMPREPLY=($(compgen -W "cache-control content-disposition content-encoding content-language sse storage-class tag all" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "acl cache-control content-disposition content-encoding content-language expires sse storage-class tag all" -- "${cur}"))
                     return 0
                     ;;
                 --max-size)
@@ -3242,7 +3250,7 @@ _upload() {
     esac
 }
 
-_upload_free_flags="--allow-origin --allow-type --backend --buffer --cache-control --cdn --companion --content-disposition --content-encoding --content-language --content-type --drain --events --exclude --expected-size --expires --give-up-after --header --hook --hook-arg --hook-timeout --ignore-file --include --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --key --keys --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --min-size --name --newer-than --older-than --on-reject --owner --part-size --prefix --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --storage-class --store --store-host --sweep-every --tag --upload-ttl --url-ttl --wait-timeout"
+_upload_free_flags="--acl --allow-origin --allow-type --backend --buffer --cache-control --cdn --companion --content-disposition --content-encoding --content-language --content-type --drain --events --exclude --expected-size --expires --give-up-after --header --hook --hook-arg --hook-timeout --ignore-file --include --jobs --jwt-audience --jwt-claim --jwt-issuer --jwt-jwks --jwt-owner-claim --keep-ended --key --keys --lease --ledger --limit-rate --limits --listen --max-size --meta --metrics-listen --min-size --name --newer-than --older-than --on-reject --owner --part-size --prefix --profile --proxy --public-url --quota --rate --required-header --s3-endpoint --s3-public-endpoint --s3-region --since --sse --stall-after --state --storage-class --store --store-host --sweep-every --tag --upload-ttl --url-ttl --wait-timeout"
 _upload_path_flags="--base --ca-cert --config --dir --directory --events-secret-file --exclude-from --files-from --hook-secret-file --journal --map --receipt --receipt-append --spool --store-credentials --token-file"
 _upload_choice_flags="--allow-attribute --auth --color --if-changed --if-exists --jwt-algorithm --key-style --log-format --progress --store-checksum --store-probe --subjects --wait"
 

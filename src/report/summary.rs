@@ -375,6 +375,7 @@ mod tests {
         let exit = Exit {
             completed: 1,
             failed: 0,
+            bytes_copied: 0,
             bytes_sent: 6 << 20,
             is_resumable: false,
             resume_command: "",

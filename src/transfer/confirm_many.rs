@@ -7,13 +7,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use upload_types::crash;
 use upload_types::error::{Error, Result};
 use upload_types::plan::Plan;
 
-use super::finish::KnownFrom;
 use super::confirmations::{Due, More, Unconfirmed};
 use super::engine::Engine;
+use super::finish::KnownFrom;
 use super::options::{Item, PutRequest};
 use super::retry::{self, Attempt, Verdict};
 use super::task::TaskResult;
@@ -81,7 +80,6 @@ impl Engine<'_> {
         let sources = self.confirmations.take(call);
         match result {
             Ok(Some(present)) if present.len() == sources.len() => {
-                crash::point("transfer.confirmed");
                 self.last_success = Instant::now();
                 self.confirmations.succeeded();
                 let (confirmed, others): (Vec<_>, Vec<_>) = sources

@@ -184,6 +184,7 @@ mod tests {
             if_exists: IfExists::Same,
             part_size: None,
             force: false,
+            trust_journal: false,
             on_change: OnChange::Fail,
             if_gone: IfGone::Fail,
             file_set: None,

@@ -124,7 +124,7 @@ impl Engine<'_> {
         }
         self.start_search();
         crash::point("transfer.start.opened");
-        let (mut new, mut has_ended) = (Vec::new(), false);
+        let mut new = Vec::new();
         for (item, one) in started {
             match one {
                 Started::Upload(upload) => self.launch(upload),

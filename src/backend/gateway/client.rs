@@ -161,7 +161,6 @@ impl Gateway {
             ..BatchRequest::default()
         };
         let response: BatchResponse = self.post("v1/batch", &request).await?;
-        crash::point("backend.batch.response");
         Ok(Some(response.present).filter(|present| present.len() == count))
     }
 

@@ -1,5 +1,6 @@
 //! `upload man`: a man page for each verb, from the same definition as the help.
 
+mod event_lines;
 mod gateway_lines;
 mod json_lines;
 mod line_doc;

@@ -6,8 +6,9 @@ use std::io;
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 
+use super::event_lines::EVENTS;
 use super::gateway_lines::gateway_lines_of;
-use super::json_lines::{EVENTS, RECEIPT, lines_of};
+use super::json_lines::{RECEIPT, lines_of};
 use super::owner_lines::owner_lines_of;
 use super::roff;
 use super::set_lines::SET_RECEIPT;

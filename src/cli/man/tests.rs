@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json_lines::{EVENTS, RECEIPT};
+use super::event_lines::EVENTS;
+use super::json_lines::RECEIPT;
 use super::line_doc::FieldDoc;
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
