@@ -8,7 +8,7 @@
 //! | uploading, completing | `Completed`: the backend has verified the object | completed |
 //! | completed | `Completed`: the receipt has got the SHA-256 of the whole file | completed |
 //! | uploading, completing, completed, rejected | `Rejected`: a hook has rejected it | rejected |
-//! | every state except abandoned | `Abandoned`: aborted, expired, lost, or replaced | abandoned |
+//! | every state | `Abandoned`: aborted, expired, lost, or replaced, perhaps by two processes | abandoned |
 //!
 //! Not here: the state of an upload at the gateway, [`upload_types::wire::UploadState`]; the stage
 //! of the engine, `transfer::Stage`.
@@ -79,7 +79,8 @@ impl State {
             Self::Completing => self == Self::Uploading,
             Self::Completed => matches!(self, Self::Uploading | Self::Completing | Self::Completed),
             Self::Rejected => !matches!(self, Self::Creating | Self::Abandoned),
-            Self::Abandoned => self != Self::Abandoned,
+            // Two processes may find that the object of a finished upload is gone.
+            Self::Abandoned => true,
         }
     }
 }

@@ -190,6 +190,31 @@ fn upload_is_driven_by_one_process_at_a_time() {
     ours.take(&upload).unwrap();
 }
 
+/// Both have found that the object of the upload is gone.
+#[test]
+fn finished_upload_is_replaced_by_one_of_two_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut ours = Journal::open(&path).unwrap();
+    let mut theirs = Journal::open(&path).unwrap();
+    let row = create_upload(&mut ours).row;
+    let (id, receipt) = ("id".parse().unwrap(), Box::new(receipt()));
+    let begun = Record::Begun {
+        row,
+        id,
+        part_size: 10,
+        backend_state: None,
+    };
+    ours.record(&[begun, Record::Completed { row, receipt }])
+        .unwrap();
+    let abandoned = [Record::Abandoned { row }];
+    let new = ours.intend(&abandoned, vec![intent()]).unwrap().remove(0);
+    assert_ne!(new.unwrap().row, row);
+    let new = theirs.intend(&abandoned, vec![intent()]).unwrap().remove(0);
+    assert!(new.is_none(), "another process has begun an upload");
+    assert_eq!(ours.all().unwrap().len(), 2);
+}
+
 /// The process may still drive other uploads of its command line.
 #[test]
 fn ended_upload_is_not_busy_while_its_process_runs() {
@@ -490,7 +515,7 @@ fn state_changes_are_those_of_the_table() {
         (Completing, vec![Completed, Rejected, Abandoned]),
         (Completed, vec![Completed, Rejected, Abandoned]),
         (Rejected, vec![Rejected, Abandoned]),
-        (Abandoned, vec![]),
+        (Abandoned, vec![Abandoned]),
     ];
     // Each record is named by the state that it leads to.
     let records_to_reach = |state| match state {
