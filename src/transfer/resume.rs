@@ -129,6 +129,15 @@ pub fn continuation(status: UploadStatus) -> Continuation {
         UploadState::Pending | UploadState::Uploading | UploadState::Completing => {
             Continuation::Parts
         }
+        // It was verified without this client, and its object has disappeared since.
+        UploadState::Verified | UploadState::Ready
+            if matches!(
+                status.object,
+                Some(ObjectState::Missing | ObjectState::Replaced)
+            ) =>
+        {
+            Continuation::Ended(terminal_error(&status))
+        }
         UploadState::Verified | UploadState::Ready => {
             let what = "the backend has verified the upload but has no receipt yet";
             let pending = || Continuation::Ended(Error::new(Kind::Temporary, what));

@@ -159,6 +159,24 @@ fn second_machine_sends_nothing_if_the_content_is_the_same() {
     }
 }
 
+/// The gateway has verified the object, but the process was killed before it recorded that.
+#[test]
+fn object_that_disappears_while_the_client_is_dead_is_uploaded_again() {
+    for size in [3000, 2 * PART] {
+        let bucket = Bucket::new();
+        let sandbox = Sandbox::new();
+        let file = sandbox.file("app.tar.gz", size);
+        let killed = put(&bucket, &sandbox, &file, &[]);
+        let killed = killed.env("UPLOAD_CRASH", "transfer.verified:1").run();
+        assert_eq!(killed.code(), None, "{killed}");
+        bucket.store.assert_holds_only(&file);
+        bucket.store.delete(KEY);
+        put(&bucket, &sandbox, &file, &[]).run().succeeds();
+        bucket.store.assert_holds_only(&file);
+        bucket.store.assert_no_open_uploads();
+    }
+}
+
 #[test]
 fn other_content_at_the_key_exits_with_77_and_stays() {
     for (size, other_size) in [(3000, 3000), (3000, 3001), (2 * PART, 2 * PART)] {
