@@ -13,6 +13,10 @@ pub enum Call {
     Abort,
     Head,
     Delete,
+    /// The sizes of the parts of an object.
+    Attributes,
+    /// The copy of a part from an object.
+    Copy,
     Put,
     /// The calls from here on are those of the client to the gateway.
     Info,
@@ -23,6 +27,25 @@ pub enum Call {
     Parts,
     CompleteRequest,
     AbortRequest,
+}
+
+impl Call {
+    /// Returns false for the calls of the client to the gateway.
+    pub fn goes_to_store(self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Find
+                | Self::List
+                | Self::Complete
+                | Self::Abort
+                | Self::Head
+                | Self::Delete
+                | Self::Attributes
+                | Self::Copy
+                | Self::Put
+        )
+    }
 }
 
 /// How a call fails.
@@ -52,6 +75,24 @@ pub enum FaultKind {
     KillAfter,
     /// The call succeeds, and the source is changed meanwhile.
     EditSource(Edit),
+    /// The call succeeds, and another program changes the object at a key before.
+    OtherProgram(OtherWrite),
+}
+
+/// An action of another program at a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherWrite {
+    /// Puts an object of another size.
+    Put,
+    /// Puts an object with other content, of the size of the source.
+    PutOfSameSize,
+    /// Puts the content of the source, as a whole.
+    PutSame,
+    /// Uploads the content of the source, in parts.
+    UploadSame,
+    /// Puts the content of the source, and the store has no checksum of it.
+    PutSameWithoutChecksum,
+    Delete,
 }
 
 /// A change of a source.
@@ -63,6 +104,8 @@ pub enum Edit {
     Overwrite,
     /// Other bytes in the first and the last part only.
     FirstAndLast,
+    /// Other bytes in the first part only.
+    First,
     Append,
     Truncate,
 }

@@ -1,6 +1,7 @@
 //! The gateway over the bucket in memory, in a process that can be killed; a plain HTTP client; and
 //! the rows of its ledger.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use reqwest::Method;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde_json::Value;
 use tempfile::TempDir;
+use upload_s3::{Profile, Settings, Store};
 use upload_types::wire::UploadState;
 use upload_types::{CompactReceipt, RowValues, UuidForm};
 
@@ -31,6 +33,16 @@ pub struct TestGateway {
     pub dir: TempDir,
     /// Tokens of the owner of the uploads and of another owner.
     pub tokens: [String; 2],
+    keys: Keys,
+}
+
+/// How the gateway makes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// It makes all keys, and has not probed the store.
+    Made,
+    /// Its clients choose the keys. It knows from a probe that the store has every capability.
+    Chosen,
 }
 
 /// Status and body of a response; `None` if no response arrived.
@@ -73,24 +85,63 @@ pub struct LedgerRow {
     pub part_rows: usize,
 }
 
+const REGION: &str = "us-east-1";
+/// The access key of the gateway, and its secret.
+const ACCESS_KEY: &str = "model";
+
+/// The key of the bucket's profile in the ledger.
+async fn profile_key(bucket: &Bucket) -> String {
+    let settings = Settings {
+        bucket: NAME.into(),
+        prefix: String::new(),
+        endpoint: Some(bucket.url().parse().unwrap()),
+        public_endpoint: None,
+        region: Some(REGION.into()),
+        path_style: true,
+        keys: Some((ACCESS_KEY.into(), ACCESS_KEY.into())),
+        create_headers: BTreeMap::new(),
+        embedded: false,
+        cdn: None,
+        network: upload_net::Network::default(),
+        observer: upload_s3::unobserved,
+    };
+    Store::new(settings).unwrap().profile_key().await.unwrap()
+}
+
 fn ledger_of(dir: &TempDir) -> PathBuf {
     dir.path().join("ledger.db")
 }
 
 impl TestGateway {
     pub fn start(bucket: &Bucket, auth: &str) -> Self {
+        Self::start_in(scratch(), bucket, auth, Keys::Made)
+    }
+
+    /// Starts a gateway whose clients choose the keys, over a store that was probed before.
+    pub async fn start_with_chosen_keys(bucket: &Bucket) -> Self {
         let dir = scratch();
+        // The first token creates the ledger.
+        Self::tokens(&Sandbox::new(), &dir, Keys::Chosen);
+        let profile = serde_json::to_string(&Profile::embedded()).unwrap();
+        let ledger = Connection::open(ledger_of(&dir)).unwrap();
+        let sql = "INSERT INTO store_profile (store, profile, probed_at) VALUES (?1, ?2, ?3)";
+        let now = jiff::Timestamp::now().as_millisecond();
+        ledger
+            .execute(sql, (profile_key(bucket).await, profile, now))
+            .unwrap();
+        drop(ledger);
+        Self::start_in(dir, bucket, "tokens", Keys::Chosen)
+    }
+
+    fn start_in(dir: TempDir, bucket: &Bucket, auth: &str, keys: Keys) -> Self {
         let ledger = format!("sqlite:{}", ledger_of(&dir).display());
         let sandbox = Sandbox::new();
         let (store, endpoint) = (format!("s3://{NAME}"), bucket.url());
-        let proof = [
-            "--s3-region",
-            "us-east-1",
-            "--store-probe",
-            "off",
-            "--store-checksum",
-            "sha256",
-        ];
+        let proof = ["--s3-region", REGION, "--store-checksum", "sha256"];
+        let keys_args: &[&str] = match keys {
+            Keys::Made => &["--store-probe", "off"],
+            Keys::Chosen => &["--client-keys"],
+        };
         // Sweeps would change states between the steps.
         let args = [
             &[
@@ -103,12 +154,13 @@ impl TestGateway {
             ][..],
             &store_args(&store, &endpoint),
             &proof,
+            keys_args,
         ]
         .concat();
-        let tokens = Self::tokens(&sandbox, &dir);
+        let tokens = Self::tokens(&sandbox, &dir, keys);
         let envs = [
-            ("AWS_ACCESS_KEY_ID", "model"),
-            ("AWS_SECRET_ACCESS_KEY", "model"),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
         ];
         let gateway = Gateway::start_in(sandbox, &args, &envs);
         let client = reqwest::Client::builder()
@@ -121,16 +173,19 @@ impl TestGateway {
             client,
             dir,
             tokens,
+            keys,
         }
     }
 
-    fn tokens(sandbox: &Sandbox, dir: &TempDir) -> [String; 2] {
+    fn tokens(sandbox: &Sandbox, dir: &TempDir, keys: Keys) -> [String; 2] {
         let ledger = format!("sqlite:{}", ledger_of(dir).display());
+        let patterns: &[&str] = match keys {
+            Keys::Made => &[],
+            Keys::Chosen => &["--keys", "**"],
+        };
         ["alice", "bob"].map(|name| {
-            let output = sandbox
-                .upload(["serve", "token", "add", name, "--ledger", &ledger])
-                .run()
-                .succeeds();
+            let add = sandbox.upload(["serve", "token", "add", name, "--ledger", &ledger]);
+            let output = add.args(patterns).run().succeeds();
             output.line().to_owned()
         })
     }
@@ -154,7 +209,7 @@ impl TestGateway {
             path.push(suffix);
             std::fs::remove_file(path).ok();
         }
-        self.tokens = Self::tokens(self.gateway.sandbox(), &self.dir);
+        self.tokens = Self::tokens(self.gateway.sandbox(), &self.dir, self.keys);
         self.gateway.restart();
     }
 

@@ -1,6 +1,8 @@
 //! A proxy between client and gateway that loses calls or responses, or delivers calls twice.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, to_bytes};
@@ -8,9 +10,11 @@ use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
-use crate::bucket::{Bucket, Disconnected};
+use crate::bucket::{Bucket, Disconnected, RunningRequest};
 use crate::faults::{Call, FaultKind, Faults};
 
 #[derive(Clone)]
@@ -19,7 +23,21 @@ pub struct LossyProxy {
     bucket: Bucket,
     target: Arc<Mutex<String>>,
     faults: Arc<Mutex<Faults>>,
+    /// The begins at chosen keys, by their idempotency key.
+    begins: Arc<Mutex<BTreeMap<String, BeginAtKey>>>,
+    /// Notified when a begin finds an unfinished upload at its key.
+    pub key_in_use: Arc<Notify>,
+    running: Arc<AtomicUsize>,
     client: reqwest::Client,
+}
+
+/// A begin at a chosen key.
+#[derive(Debug, Clone, Default)]
+pub struct BeginAtKey {
+    /// What to do about an object at the key.
+    pub if_exists: String,
+    /// The `ETag`s of the objects that were at the key when it arrived and when it ended.
+    pub seen: BTreeSet<String>,
 }
 
 impl LossyProxy {
@@ -36,6 +54,9 @@ impl LossyProxy {
             bucket: bucket.clone(),
             target: Arc::default(),
             faults: Arc::default(),
+            begins: Arc::default(),
+            key_in_use: Arc::default(),
+            running: Arc::default(),
             client,
         };
         let server = proxy.clone();
@@ -65,7 +86,37 @@ impl LossyProxy {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns true if no request is without its response.
+    pub fn is_idle(&self) -> bool {
+        self.running.load(Ordering::SeqCst) == 0
+    }
+
+    /// The begin with this idempotency key.
+    pub fn begin(&self, idempotency_key: &str) -> Option<BeginAtKey> {
+        self.begins.lock().unwrap().get(idempotency_key).cloned()
+    }
+
+    /// Notes the object that is now at the key of a begin.
+    fn note_begin(&self, headers: &HeaderMap, body: &[u8]) {
+        let Ok(request) = serde_json::from_slice::<Value>(body) else {
+            return;
+        };
+        let idempotency_key = headers
+            .get("idempotency-key")
+            .and_then(|key| key.to_str().ok());
+        let (Some(key), Some(idempotency_key)) = (request["key"].as_str(), idempotency_key) else {
+            return;
+        };
+        let object = self.bucket.contents().objects.get(key).cloned();
+        let mut begins = self.begins.lock().unwrap();
+        let begin = begins.entry(idempotency_key.to_owned()).or_default();
+        let rule = request["if_exists"].as_str().unwrap_or("same");
+        rule.clone_into(&mut begin.if_exists);
+        begin.seen.extend(object.map(|object| object.etag));
+    }
+
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Disconnected> {
+        let _running = RunningRequest::count(&self.running);
         let (parts, body) = request.into_parts();
         let body = to_bytes(Body::new(body), 8 << 20)
             .await
@@ -75,7 +126,8 @@ impl LossyProxy {
             .path_and_query()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let kind = self.faults().next(call_of(&parts.method, &path));
+        let call = call_of(&parts.method, &path);
+        let kind = self.faults().next(call);
         match kind {
             Some(FaultKind::Disconnected) => return Err(Disconnected),
             Some(FaultKind::Unavailable) => {
@@ -83,7 +135,11 @@ impl LossyProxy {
             }
             Some(FaultKind::KillBefore) => return self.kill_client().await,
             Some(FaultKind::EditSource(edit)) => self.bucket.edit_source(edit),
+            Some(FaultKind::OtherProgram(write)) => self.bucket.write_as_other_program(write),
             _ => {}
+        }
+        if call == Call::Begin {
+            self.note_begin(&parts.headers, &body);
         }
         let mut upstream_response = self
             .forward(&parts.method, &path, &parts.headers, &body)
@@ -92,6 +148,9 @@ impl LossyProxy {
             upstream_response = self
                 .forward(&parts.method, &path, &parts.headers, &body)
                 .await;
+        }
+        if call == Call::Begin {
+            self.note_begin(&parts.headers, &body);
         }
         match kind {
             Some(FaultKind::DoneButDisconnected) => Err(Disconnected),
@@ -124,15 +183,26 @@ impl LossyProxy {
             .headers(headers)
             .body(body.clone());
         let upstream_response = request.send().await.map_err(|_| Disconnected)?;
-        let mut response = Response::builder().status(upstream_response.status());
-        for (name, value) in upstream_response
-            .headers()
+        let (status, headers) = (
+            upstream_response.status(),
+            upstream_response.headers().clone(),
+        );
+        let body = upstream_response.bytes().await.map_err(|_| Disconnected)?;
+        let problem: Option<Value> = serde_json::from_slice(&body).ok();
+        let is_key_in_use = problem.is_some_and(|problem| problem["code"] == "key_in_use");
+        if is_key_in_use {
+            self.key_in_use.notify_one();
+        }
+        // The client would wait for as long as the lease lives.
+        let is_left_out =
+            |name: &str| name == "transfer-encoding" || (is_key_in_use && name == "retry-after");
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers
             .iter()
-            .filter(|(name, _)| *name != "transfer-encoding")
+            .filter(|(name, _)| !is_left_out(name.as_str()))
         {
             response = response.header(name, value);
         }
-        let body = upstream_response.bytes().await.map_err(|_| Disconnected)?;
         Ok(response.body(Body::from(body)).unwrap())
     }
 }

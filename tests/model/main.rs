@@ -14,8 +14,10 @@ mod contract;
 mod expectations;
 mod faults;
 mod gateway;
+mod keys;
 mod lossy_proxy;
 mod operations;
+mod process;
 mod source;
 mod upload_model;
 

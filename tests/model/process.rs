@@ -16,10 +16,20 @@ use crate::bucket::Bucket;
 
 /// The outcome of a process.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub enum Outcome {
     Killed,
-    /// A receipt or the kind of the failure for each item.
-    Done(Vec<Result<Receipt, &'static str>>),
+    /// The end of each item.
+    Done(Vec<Ended>),
+}
+
+/// The end of an item.
+#[derive(Debug, Clone)]
+pub enum Ended {
+    Completed(Box<Receipt>),
+    /// Left out, because an object is at its key.
+    Kept,
+    /// With the kind of the error.
+    Failed(&'static str),
 }
 
 /// Seeds the random numbers of this thread so that the next ones are small and waits are short.
@@ -35,24 +45,20 @@ fn shorten_random_waits() {
 }
 
 /// The addresses and the token that a process needs.
-pub(super) struct Process {
-    pub(super) bucket: Bucket,
-    pub(super) proxy: SocketAddr,
-    pub(super) token: String,
+pub struct Process {
+    pub bucket: Bucket,
+    pub proxy: SocketAddr,
+    pub token: String,
 }
 
 impl Process {
-    pub(super) fn backend(&self) -> Backend {
+    pub fn backend(&self) -> Backend {
         let url = format!("http://{}", self.proxy).parse().unwrap();
         Backend::gateway(&url, Some(Token::new(self.token.clone())), Http::default()).unwrap()
     }
 
     /// Runs one process until it ends or is killed.
-    pub(super) async fn run(
-        &self,
-        journal: &Path,
-        items: impl FnOnce(&Journal) -> Vec<Item>,
-    ) -> Outcome {
+    pub async fn run(&self, journal: &Path, items: impl FnOnce(&Journal) -> Vec<Item>) -> Outcome {
         shorten_random_waits();
         let (mut journal, (sink, mut events)) =
             (Journal::open(journal).unwrap(), EventSender::channel());
@@ -101,8 +107,9 @@ impl Process {
         let mut outcomes = Vec::new();
         while let Ok(event) = events.try_recv() {
             match event {
-                Event::Completed { receipt, .. } => outcomes.push(Ok(*receipt)),
-                Event::Failed { kind, .. } => outcomes.push(Err(kind)),
+                Event::Completed { receipt, .. } => outcomes.push(Ended::Completed(receipt)),
+                Event::Kept { .. } => outcomes.push(Ended::Kept),
+                Event::Failed { kind, .. } => outcomes.push(Ended::Failed(kind)),
                 _ => {}
             }
         }

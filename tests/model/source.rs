@@ -38,12 +38,17 @@ impl Source {
         let size = match edit {
             Edit::Append => size + 1,
             Edit::Truncate => size.saturating_sub(1),
-            Edit::Touch | Edit::Overwrite | Edit::FirstAndLast => size,
+            Edit::Touch | Edit::Overwrite | Edit::FirstAndLast | Edit::First => size,
         };
         if edit != Edit::Touch {
             file.set_len(size).unwrap();
             for start in (0..size).step_by(usize::try_from(PART).unwrap()) {
-                if edit == Edit::FirstAndLast && start > 0 && start + PART < size {
+                let is_kept = match edit {
+                    Edit::FirstAndLast => start > 0 && start + PART < size,
+                    Edit::First => start > 0,
+                    _ => false,
+                };
+                if is_kept {
                     continue;
                 }
                 let bytes = self.serial.to_le_bytes();

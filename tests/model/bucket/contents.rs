@@ -12,10 +12,11 @@ use http::HeaderMap;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::objects::composite;
 use crate::faults::{Call, FaultKind, Faults};
 use crate::support::PART;
 
-const TOKEN: &str = "x-amz-meta-upload-token";
+pub(super) const TOKEN: &str = "x-amz-meta-upload-token";
 
 /// SHA-256 and length of each part of an object, in order.
 pub type Content = Vec<([u8; 32], u64)>;
@@ -25,7 +26,17 @@ pub struct Object {
     pub token: Option<String>,
     pub content: Content,
     pub etag: String,
+    /// Empty if the store has none.
     pub checksum: String,
+    pub content_type: Option<String>,
+}
+
+/// An object that the gateway or a client has removed from its key.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    pub object: Object,
+    /// The object that has taken its place.
+    pub successor: Option<Object>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +50,7 @@ pub struct Part {
 pub struct Multipart {
     pub key: String,
     pub token: Option<String>,
+    pub content_type: Option<String>,
     pub parts: BTreeMap<u32, Part>,
 }
 
@@ -48,12 +60,13 @@ pub struct Contents {
     pub open: BTreeMap<String, Multipart>,
     /// Every object that was created, also those that were deleted or replaced.
     pub created_objects: Vec<(String, Object)>,
+    pub removed_objects: Vec<Removed>,
     pub faults: Faults,
     /// Bytes of parts since the count was restarted.
     pub bytes: u64,
     /// The part requests and their status, for the messages of failures.
     pub put_log: Vec<String>,
-    serial: u64,
+    pub(super) serial: u64,
 }
 
 /// The digest and length of a body.
@@ -69,7 +82,7 @@ pub(super) struct S3Response {
 }
 
 impl S3Response {
-    fn ok(body: String) -> Self {
+    pub(super) fn ok(body: String) -> Self {
         Self {
             status: 200,
             headers: vec![("content-type", "application/xml".into())],
@@ -138,6 +151,7 @@ impl Contents {
                     Multipart {
                         key: key.into(),
                         token: header(TOKEN),
+                        content_type: header("content-type"),
                         parts: BTreeMap::new(),
                     },
                 );
@@ -175,30 +189,10 @@ impl Contents {
                     ..S3Response::ok(String::new())
                 }
             }
-            Call::Delete => {
-                self.objects.remove(key);
-                S3Response {
-                    status: 204,
-                    ..S3Response::ok(String::new())
-                }
-            }
-            Call::Head => match self.objects.get(key) {
-                None => error(404, "NoSuchKey"),
-                Some(object) => {
-                    let size: u64 = object.content.iter().map(|(_, size)| size).sum();
-                    let mut headers = vec![
-                        ("content-length", size.to_string()),
-                        ("etag", format!("\"{}\"", object.etag)),
-                        ("x-amz-checksum-sha256", object.checksum.clone()),
-                    ];
-                    headers.extend(object.token.clone().map(|token| (TOKEN, token)));
-                    S3Response {
-                        status: 200,
-                        headers,
-                        body: String::new(),
-                    }
-                }
-            },
+            Call::Delete => self.delete(key, &header),
+            Call::Head => self.head(key, query.contains_key("partNumber")),
+            Call::Attributes => self.attributes(key),
+            Call::Copy => self.copy_part(key, query, &header),
             Call::Put => {
                 let digest = BodyDigest {
                     sha256: Sha256::digest(body).into(),
@@ -272,26 +266,25 @@ impl Contents {
         {
             return error(400, "InvalidRequest");
         }
-        if header("if-none-match").is_some() && self.objects.contains_key(key) {
-            return error(412, "PreconditionFailed");
+        if let Err(refusal) = self.check_conditions(key, header) {
+            return refusal;
         }
-        let token = upload.token.clone();
-        let all: Vec<u8> = content.iter().flat_map(|(sha256, _)| *sha256).collect();
-        let checksum = format!("{}-{}", BASE64.encode(Sha256::digest(all)), content.len());
+        let (token, content_type) = (upload.token.clone(), upload.content_type.clone());
+        let checksum = composite(&content);
         self.open.remove(id);
-        let etag = self.insert_object(key, token, content, checksum);
+        let etag = self.insert_object(key, token, content_type, (content, checksum));
         let root = "CompleteMultipartUploadResult";
         S3Response::ok(format!(
             "  \n<{root}><Key>{key}</Key><ETag>&quot;{etag}&quot;</ETag></{root}>"
         ))
     }
 
-    fn insert_object(
+    pub(super) fn insert_object(
         &mut self,
         key: &str,
         token: Option<String>,
-        content: Content,
-        checksum: String,
+        content_type: Option<String>,
+        (content, checksum): (Content, String),
     ) -> String {
         self.serial += 1;
         let etag = format!("object-{}", self.serial);
@@ -300,9 +293,15 @@ impl Contents {
             content,
             etag: etag.clone(),
             checksum,
+            content_type,
         };
         self.created_objects.push((key.to_owned(), object.clone()));
-        self.objects.insert(key.to_owned(), object);
+        if let Some(before) = self.objects.insert(key.to_owned(), object.clone()) {
+            self.removed_objects.push(Removed {
+                object: before,
+                successor: Some(object),
+            });
+        }
         etag
     }
 
@@ -365,8 +364,8 @@ impl Contents {
                 self.insert_object(
                     key,
                     header(TOKEN),
-                    vec![(body.sha256, body.size)],
-                    checksum.clone(),
+                    header("content-type"),
+                    (vec![(body.sha256, body.size)], checksum.clone()),
                 )
             }
             Some(id) => {

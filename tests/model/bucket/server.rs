@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, to_bytes};
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use url::{Url, form_urlencoded};
 
 use super::contents::{BodyDigest, Contents, Multipart, Object, Query, S3Response, error};
-use crate::faults::{Call, Edit, Fault, FaultKind};
+use crate::faults::{Call, Edit, Fault, FaultKind, OtherWrite};
 
 pub const NAME: &str = "bucket";
 
@@ -28,6 +29,10 @@ pub struct Bucket {
     pub client_kill: Arc<Notify>,
     /// Set for cases with a source.
     pub edit: Arc<Mutex<Option<Hook>>>,
+    /// Set for cases with other programs.
+    pub other_program: Arc<Mutex<Option<OtherProgram>>>,
+    /// The requests that have no response yet.
+    running: Arc<AtomicUsize>,
     byte_count: Arc<Mutex<ByteCount>>,
 }
 
@@ -42,6 +47,25 @@ struct ByteCount {
 /// Changes the source.
 pub type Hook = Box<dyn Fn(Edit) + Send>;
 
+/// Writes to the bucket as another program.
+pub type OtherProgram = Box<dyn Fn(&Bucket, OtherWrite) + Send>;
+
+/// Counts a request until it is dropped.
+pub struct RunningRequest(Arc<AtomicUsize>);
+
+impl RunningRequest {
+    pub fn count(running: &Arc<AtomicUsize>) -> Self {
+        running.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(running))
+    }
+}
+
+impl Drop for RunningRequest {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Bucket {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -53,6 +77,8 @@ impl Bucket {
             gateway_kill: Arc::default(),
             client_kill: Arc::default(),
             edit,
+            other_program: Arc::default(),
+            running: Arc::default(),
             byte_count,
         };
         let server = bucket.clone();
@@ -150,6 +176,18 @@ impl Bucket {
         }
     }
 
+    /// Returns true if no request is without its response.
+    pub fn is_idle(&self) -> bool {
+        self.running.load(Ordering::SeqCst) == 0
+    }
+
+    /// Changes the object at a key of the case, as another program.
+    pub fn write_as_other_program(&self, write: OtherWrite) {
+        if let Some(hook) = &*self.other_program.lock().unwrap() {
+            hook(self, write);
+        }
+    }
+
     /// Changes the source of the case, if it has one.
     pub fn edit_source(&self, edit: Edit) {
         if let Some(hook) = &*self.edit.lock().unwrap() {
@@ -162,18 +200,26 @@ impl Bucket {
         request: Request<Incoming>,
         round: u64,
     ) -> Result<Response<Body>, Disconnected> {
+        let _running = RunningRequest::count(&self.running);
         let (parts, body) = request.into_parts();
         let body = to_bytes(Body::new(body), 64 << 20)
             .await
             .unwrap_or_default();
         let query = query_of(parts.uri.query());
-        let call = call_of(&parts.method, &query);
+        let call = call_of(&parts.method, &query, &parts.headers);
         if call == Call::Put && round == self.byte_count().round {
             self.contents().bytes += body.len() as u64;
         }
-        let kind = self.contents().faults.next(call);
+        // A gateway that starts looks at a key of its own.
+        let is_of_start = key_of(parts.uri.path()) == "uploads/preflight";
+        let kind = if is_of_start {
+            None
+        } else {
+            self.contents().faults.next(call)
+        };
         match kind {
             Some(FaultKind::EditSource(edit)) => self.edit_source(edit),
+            Some(FaultKind::OtherProgram(write)) => self.write_as_other_program(write),
             Some(FaultKind::OpenUploadsLost) => self.contents().open.clear(),
             _ => {}
         }
@@ -212,7 +258,8 @@ impl Bucket {
                     FaultKind::StaleList
                     | FaultKind::Twice
                     | FaultKind::OpenUploadsLost
-                    | FaultKind::EditSource(_),
+                    | FaultKind::EditSource(_)
+                    | FaultKind::OtherProgram(_),
                 ),
                 Some(done),
             ) => done,
@@ -276,16 +323,18 @@ fn key_of(path: &str) -> String {
         .map_or(String::new(), |(_, key)| key.to_owned())
 }
 
-fn call_of(method: &Method, query: &Query) -> Call {
+fn call_of(method: &Method, query: &Query, headers: &HeaderMap) -> Call {
     let has = |name: &str| query.contains_key(name);
     match method.as_str() {
         "POST" if has("uploads") => Call::Create,
         "POST" => Call::Complete,
         "GET" if has("uploadId") => Call::List,
+        "GET" if has("attributes") => Call::Attributes,
         "GET" => Call::Find,
         "DELETE" if has("uploadId") => Call::Abort,
         "DELETE" => Call::Delete,
         "HEAD" => Call::Head,
+        "PUT" if headers.contains_key("x-amz-copy-source") => Call::Copy,
         _ => Call::Put,
     }
 }

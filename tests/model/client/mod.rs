@@ -6,6 +6,5 @@
 
 mod actions;
 mod checks;
-mod process;
 mod run;
 mod state;

@@ -11,12 +11,12 @@ use upload::transfer::{self, Item};
 use upload_types::error::Kind;
 
 use super::actions::{Action, SIZES, actions};
-use super::process::{Outcome, Process};
 use super::state::{Case, ClientModel};
 use crate::bucket::{Bucket, Multipart};
-use crate::faults::{Call, Fault, FaultKind};
+use crate::faults::{Fault, FaultKind};
 use crate::gateway::{TestGateway, scratch};
 use crate::lossy_proxy::LossyProxy;
+use crate::process::{Ended, Outcome, Process};
 use crate::source::Source;
 use crate::{CheckResult, run_cases};
 
@@ -123,18 +123,7 @@ impl ClientModel {
     fn inject_faults(this: &RefCell<Self>, faults: &[Fault]) {
         let model = this.borrow();
         for fault in faults {
-            let goes_to_store = matches!(
-                fault.call,
-                Call::Create
-                    | Call::Find
-                    | Call::List
-                    | Call::Complete
-                    | Call::Abort
-                    | Call::Head
-                    | Call::Delete
-                    | Call::Put
-            );
-            if goes_to_store {
+            if fault.call.goes_to_store() {
                 model.bucket.inject(*fault);
             } else {
                 model.proxy.faults().pending.push_back(*fault);
@@ -212,15 +201,16 @@ impl ClientModel {
             };
             for item in outcomes {
                 match item {
-                    Ok(receipt) => {
+                    Ended::Completed(receipt) => {
                         done += 1;
                         Self::receipt(this, case, receipt, edited)?;
                     }
-                    Err("source_changed") if edited || !is_put => {}
-                    Err("busy") if is_twice => {}
+                    Ended::Failed("source_changed") if edited || !is_put => {}
+                    Ended::Failed("busy") if is_twice => {}
                     // A resume does not continue an upload that was aborted or replaced.
-                    Err("gone" | "not_found") if !is_put => {}
-                    Err(kind) => {
+                    Ended::Failed("gone" | "not_found") if !is_put => {}
+                    Ended::Kept => return Err("left out, although its key is new".into()),
+                    Ended::Failed(kind) => {
                         return Err(format!("failed as {kind}, although no fault is permanent"));
                     }
                 }
