@@ -80,6 +80,7 @@ impl Case {
             if_exists: put.if_exists,
             part_size: Some(PART),
             force: put.force,
+            trust_journal: false,
             on_change: if put.restart {
                 OnChange::Restart
             } else {
