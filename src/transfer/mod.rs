@@ -9,6 +9,7 @@
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start`, `start_resume` | from sources, and from the journal for `resume`, to uploads: new, continued, replaced, already stored |
 //! | `base` | the earlier upload from whose object parts may be copied |
+//! | `restart` | a new upload in place of one that cannot be continued |
 //! | `moved_source`, `moved_source_search` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
@@ -64,6 +65,7 @@ mod plan_error;
 mod preview;
 mod rate;
 mod rejoined;
+mod restart;
 mod resume;
 mod retry;
 mod retry_budget;

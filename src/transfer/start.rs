@@ -11,7 +11,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 
-use super::active_upload::{ActiveUpload, Stage, StartedBy};
+use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls::restore_state;
 use super::base::{Base, choose_base};
 use super::blocked::Earlier;
@@ -30,8 +30,6 @@ use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::{FileVersion, SourceFile};
 
-/// How often a new upload may replace another one of the same source in one run.
-pub(super) const MAX_RESTARTS: u32 = 3;
 /// The most uploads under way at once while together they have less than [`MAX_SMALL_BYTES`] left
 /// to send.
 const MAX_SMALL_UPLOADS: usize = 128;
@@ -401,7 +399,7 @@ impl Engine<'_> {
         }
     }
 
-    fn intent(&self, put: &PutRequest, source: &SourceFile) -> Result<Intent> {
+    pub(super) fn intent(&self, put: &PutRequest, source: &SourceFile) -> Result<Intent> {
         check_key(put, &self.info)?;
         let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)
             .map_err(plan_error)?;
@@ -424,7 +422,7 @@ impl Engine<'_> {
     }
 
     /// An upload that was just recorded; `recorded` is `None` if another process was first.
-    fn new_upload(
+    pub(super) fn new_upload(
         &mut self,
         item: usize,
         put: PutRequest,
@@ -490,80 +488,6 @@ impl Engine<'_> {
         };
         let last = self.uploads.len();
         self.apply(last, upload, next);
-    }
-
-    /// Replaces an upload that cannot be continued with a new one of the same source. The digests
-    /// of an unchanged source are kept.
-    ///
-    /// # Errors
-    /// [`Kind::Unconfirmed`] if the upload may have been completed and the backend cannot tell.
-    pub(super) fn restart(&mut self, upload: &mut ActiveUpload) -> Result<()> {
-        let may_be_completed =
-            upload.upload.state == State::Completing && upload.stage() != Stage::Aborting;
-        let is_durable = self.backend.capabilities().durable;
-        if let (true, false, Some(id)) = (may_be_completed, is_durable, &upload.upload.id) {
-            return Err(self.backend.unconfirmed(id));
-        }
-        if upload.restarts == MAX_RESTARTS {
-            let has_changed = FileVersion::of(&upload.put.path)
-                .is_none_or(|version| version != upload.upload.intent.version);
-            let (kind, what, hint) = if has_changed {
-                (
-                    Kind::SourceChanged,
-                    format!("the file has changed again after {MAX_RESTARTS} restarts"),
-                    "wait until no program writes the file; then put it again",
-                )
-            } else {
-                (
-                    Kind::Other,
-                    format!(
-                        "the upload was started again {MAX_RESTARTS} times and ended each time"
-                    ),
-                    "make sure that nothing aborts its uploads; then put it again",
-                )
-            };
-            return Err(Error::new(kind, what).with_hint(hint));
-        }
-        let source = SourceFile::open(&upload.put.path)?;
-        let is_same = source.version() == upload.upload.intent.version;
-        if upload.started_by == StartedBy::Resume && !is_same {
-            let why = "it was modified or replaced";
-            return Err(self.emit_changed(upload.item, &upload.upload, why));
-        }
-        // The store has no part of the new upload.
-        let skipped = &mut self.summary.bytes_skipped;
-        *skipped = skipped.saturating_sub(upload.resumed_bytes);
-        let intent = self.intent(&upload.put, &source)?;
-        let is_replaced = !upload.upload.state.is_finished()
-            || upload.stage() == Stage::Confirming
-            || upload.digests_disproved;
-        let replaced = is_replaced.then(|| upload.row());
-        let recorded = self.committer.replace(replaced, intent)?;
-        crash::point("transfer.restarted");
-        self.cancel_tasks(upload);
-        let put = upload.put.clone();
-        let mut next = self.new_upload(upload.item, put, source, recorded)?;
-        next.started_by = upload.started_by;
-        next.restarts = upload.restarts + 1;
-        next.base = upload.base.take();
-        let may_be_mapped = upload.watch.may_be_mapped();
-        let has_writer = may_be_mapped || next.watch.may_be_mapped();
-        self.note_writer(&mut next, has_writer);
-        // Writes through a mapping need not change the version of the file.
-        let may_differ = upload.digests_disproved || may_be_mapped;
-        if is_same && next.plan == upload.plan && !may_differ {
-            next.parts = upload.parts.digests_only();
-            let row = next.row();
-            for Part { number, sha256, .. } in next.parts.to_journal().into_values() {
-                self.committer.record(Record::PartHashed {
-                    row,
-                    number,
-                    sha256,
-                });
-            }
-        }
-        *upload = next;
-        self.prepare(upload).map(drop)
     }
 
     /// Reports the plan of an upload that is not complete.

@@ -123,8 +123,9 @@ pub struct SelectionArgs {
     ///
     /// Each object has a path, and optionally key, content_type, meta and tags (objects of texts),
     /// acl, cache_control, content_disposition, content_encoding, content_language, expires,
-    /// storage_class and sse. They precede the flags of these names. A file without a key has the one that it would
-    /// have in a list; if its path is absolute or contains .., its name alone counts.
+    /// storage_class and sse. They precede the flags of these names. A file without a key has the
+    /// one that it would have in a list; if its path is absolute or contains .., its name alone
+    /// counts.
     #[arg(
         long,
         value_name = "FILE|-",
