@@ -148,8 +148,6 @@ impl Drop for PartBuffer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     #[test]
@@ -157,21 +155,17 @@ mod tests {
         let memory = PartMemory::new(20);
         let first = memory.take(30).unwrap();
         let second = memory.take(30).unwrap().into_bytes();
-        let (sender, receiver) = mpsc::channel();
-        let waiting = memory.clone();
-        let thread = std::thread::spawn(move || {
-            let third = waiting.take(30);
-            sender.send(()).unwrap();
-            third.unwrap().bytes.len()
-        });
         let copy = second.clone();
-        drop((first, second));
+        drop(second);
         assert!(
-            receiver.try_recv().is_err(),
+            memory.take_now(30).is_none(),
             "a clone still holds the memory"
         );
+        let waiting = memory.clone();
+        let thread = std::thread::spawn(move || waiting.take(30).unwrap().bytes.len());
         drop(copy);
         assert_eq!(thread.join().unwrap(), 30);
+        drop(first);
     }
 
     #[test]

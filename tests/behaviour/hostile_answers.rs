@@ -263,6 +263,46 @@ fn location_that_is_a_script_is_refused() {
     }
 }
 
+/// Sets each `location` below a value.
+fn set_locations(value: &mut Value, location: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name == "location" {
+                    field.clone_from(location);
+                } else {
+                    set_locations(field, location);
+                }
+            }
+        }
+        Value::Array(elements) => {
+            elements
+                .iter_mut()
+                .for_each(|one| set_locations(one, location));
+        }
+        _ => {}
+    }
+}
+
+/// A backend with hooks may name the location later, in the status of several uploads at once.
+#[test]
+fn location_in_the_status_of_several_uploads_is_checked_too() {
+    let world = World::new();
+    let files = ["a", "b", "c"].map(|name| world.sandbox.file(name, 10));
+    let location = Arc::new(Mutex::new(Value::Null));
+    let shared = Arc::clone(&location);
+    let _backend = TestBackend::relay(&world, move |_, answer| {
+        let mut changed = answer?.clone();
+        set_locations(&mut changed, &shared.lock().unwrap());
+        Some(Answer::json(&changed))
+    });
+    let put = || world.upload(&["put", "--json"]).args(&files).run();
+    put().succeeds();
+    *location.lock().unwrap() = "javascript:alert(1)".into();
+    let output = put().exits(69);
+    assert!(!output.stdout().contains("javascript"), "{output}");
+}
+
 /// Asserts that a put ends with 69 if the backend gives its upload this id, and that the id is in
 /// no later request.
 fn assert_id_is_refused(id: &str) {

@@ -137,7 +137,8 @@ impl Gateway {
             })
         });
         let statuses = response.status.into_iter().map(|outcome| {
-            let (status, _) = batch_result(outcome)?;
+            let (status, _): (UploadStatus, _) = batch_result(outcome)?;
+            check_receipt_of(&status)?;
             Ok(status)
         });
         let mut statuses: Vec<Result<UploadStatus>> = statuses.collect();
@@ -206,9 +207,7 @@ impl Gateway {
     /// `GET /v1/uploads/{id}`
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
         let status: UploadStatus = self.get(&format!("v1/uploads/{id}")).await?;
-        if let Some(receipt) = &status.receipt {
-            check_location(receipt)?;
-        }
+        check_receipt_of(&status)?;
         Ok(status)
     }
 
@@ -370,6 +369,10 @@ impl Gateway {
         }
         Ok(response)
     }
+}
+
+fn check_receipt_of(status: &UploadStatus) -> Result<()> {
+    status.receipt.as_ref().map_or(Ok(()), check_location)
 }
 
 /// Checks the location of an object, which is printed: a program that opens it must not run it.

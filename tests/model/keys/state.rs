@@ -8,6 +8,7 @@ use rusqlite::OptionalExtension as _;
 use tempfile::TempDir;
 use upload::journal::Journal;
 use upload::transfer::{IfGone, Item, NameOrigin, OnChange, PutRequest, TypeOrigin};
+use upload_types::UuidForm;
 
 use super::actions::{MACHINES, Put, SOURCES};
 use super::source::{KeySource, Version};
@@ -126,9 +127,12 @@ impl KeysModel {
     /// The upload that made an object with this token.
     pub(super) fn creator(&self, token: &str) -> Option<Creator> {
         let sql = "SELECT idempotency_key, state FROM upload WHERE token = ?1";
+        let token = UuidForm::Simple.to_bytes(token).into_owned();
         let row = self.gateway.ledger().query_row(sql, [token], |row| {
+            let idempotency_key: Vec<u8> = row.get(0)?;
+            let idempotency_key = UuidForm::Hyphenated.from_bytes(&idempotency_key);
             Ok(Creator {
-                idempotency_key: row.get(0)?,
+                idempotency_key: idempotency_key.unwrap(),
                 state: row.get(1)?,
             })
         });
