@@ -276,9 +276,9 @@ fn set_locations(value: &mut Value, location: &Value) {
             }
         }
         Value::Array(elements) => {
-            elements
-                .iter_mut()
-                .for_each(|one| set_locations(one, location));
+            for element in elements {
+                set_locations(element, location);
+            }
         }
         _ => {}
     }
