@@ -153,7 +153,8 @@ fn connections_closed_after_each_response_cost_little() {
         let run = setup.succeeding_put(size, |proxy| {
             proxy.inject(Requests::any(), Fault::KeepOpen(Duration::ZERO));
         });
-        assert!(run.retry_kinds().len() <= 1, "{}", run.output);
+        // A connection may close just when the next request is sent on it.
+        assert!(run.retry_kinds().len() <= 3, "{}", run.output);
         run.resends_little().makes_few_requests();
     }
 }
