@@ -91,7 +91,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to w
 none\t'Do not wait: a hook may still reject the object'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits before it ends with exit code 75; a duration, or never' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -s C -l directory -d 'Take the paths of files relative to this directory; keys keep them as they are written' -r -f -a "(__fish_complete_directories)"
+complete -c upload -n "__fish_upload_using_subcommand put" -s C -l directory -d 'Look for files in this directory; their keys have the paths as they are written' -r -f -a "(__fish_complete_directories)"
 complete -c upload -n "__fish_upload_using_subcommand put" -l include -d 'Upload only files that match this pattern; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l exclude -d 'Leave out files and directories that match this pattern; repeatable. See --include' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-from -d 'Leave out what the patterns of this file match, one in each line; repeatable' -r -F
@@ -123,7 +123,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The con
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l no-normalize -d 'Keep the bytes of names in keys, instead of normalising them (NFC)'
 complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if the same file version is already uploaded'
-complete -c upload -n "__fish_upload_using_subcommand put" -l trust-journal -d 'Take the word of the journal for files that it has as uploaded, and do not ask the store'
+complete -c upload -n "__fish_upload_using_subcommand put" -l trust-journal -d 'Report a file as uploaded if the journal has it as uploaded, without asking the store'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, keys, parts, bytes, and what is already stored), and send nothing'
 complete -c upload -n "__fish_upload_using_subcommand put" -l from-command -d 'Upload the standard output of a command; its words follow `--`'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-empty -d 'Complete a stream even if it has no bytes; otherwise its exit code is 65'
@@ -135,6 +135,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l exclude-junk -d 'L
 complete -c upload -n "__fish_upload_using_subcommand put" -l follow-symlinks -d 'Follow symbolic links below directories; each directory is read once'
 complete -c upload -n "__fish_upload_using_subcommand put" -s x -l one-file-system -d 'Stay on the file system of each DIR'
 complete -c upload -n "__fish_upload_using_subcommand put" -l ignore-vanished -d 'Files that are deleted while the command runs are no failure'
+complete -c upload -n "__fish_upload_using_subcommand put" -l fail-if-empty -d 'Fail with exit code 66 if no file is found'
 complete -c upload -n "__fish_upload_using_subcommand put" -s 0 -l null -d 'The paths of --files-from are separated by NUL'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the name of the bucket into the path of URLs instead of the host [default: as the AWS profile says]'

@@ -274,8 +274,8 @@ pub enum Event {
         old_path: String,
         path: String,
     },
-    /// The source was uploaded before, from another path and under another name. It is uploaded
-    /// again under its new name.
+    /// The source was uploaded before, from another path and under another name. It gets an object
+    /// of its own under its new name.
     Renamed {
         #[serde(rename = "source")]
         item: usize,

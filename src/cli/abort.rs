@@ -311,12 +311,18 @@ fn report(
                 aborted => write!(text, ": {aborted} uploads"),
             };
             if set.completing > 0 {
-                let (completing, resume) = (set.completing, commands.resume());
-                let _ = write!(
-                    text,
-                    "; already complete, or being completed: {completing} more (to get their \
-                     receipts, run `{resume}`)"
-                );
+                let resume = commands.resume();
+                let _ = match set.completing {
+                    1 => write!(
+                        text,
+                        "; 1 upload is complete or is being completed, and was not"
+                    ),
+                    completing => write!(
+                        text,
+                        "; {completing} uploads are complete or are being completed, and were not"
+                    ),
+                };
+                let _ = write!(text, " aborted (for its receipt, run `{resume}`)");
             }
         }
         output::eprint_line(&text);

@@ -136,7 +136,8 @@ fn with_put_hint(error: Error) -> Error {
 fn describe(verified: &Verified) -> String {
     match verified {
         Verified::Parts { verified, of } => {
-            format!("verified the SHA-256 of {verified} of {of} parts")
+            let parts = if *of == 1 { "part" } else { "parts" };
+            format!("verified the SHA-256 of {verified} of {of} {parts}")
         }
         Verified::Checksum => "verified the checksum of the receipt".to_owned(),
         Verified::Size => "verified the size only: no SHA-256 of this upload is known".to_owned(),

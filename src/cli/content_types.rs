@@ -1,5 +1,7 @@
 //! The content types of files, by their names. Pure.
 
+use upload_types::DEFAULT_CONTENT_TYPE;
+
 /// Extensions that `mime_guess` does not know, or has an outdated type for.
 const OWN_TYPES: [(&str, &str); 6] = [
     ("deb", "application/vnd.debian.binary-package"),
@@ -17,7 +19,7 @@ pub fn guessed_type(name: &str) -> &'static str {
     let own = OWN_TYPES.iter().find(|(own, _)| *own == extension);
     own.map(|(_, content_type)| *content_type)
         .or_else(|| mime_guess::from_path(name).first_raw())
-        .unwrap_or("application/octet-stream")
+        .unwrap_or(DEFAULT_CONTENT_TYPE)
 }
 
 #[cfg(test)]

@@ -18,7 +18,10 @@ pub fn located(files: &[PathBuf], directory: Option<&Path>) -> Result<Vec<PathBu
     let Some(directory) = directory else {
         return Ok(files.to_vec());
     };
-    check_directory(directory)?;
+    check_directory(
+        directory,
+        "name the directory in which the files are with -C DIR",
+    )?;
     let located = files.iter().map(|path| match relative(path, None) {
         Ok(_) | Err(Unnamed::Empty) => Ok(directory.join(path)),
         Err(Unnamed::NeedsBase | Unnamed::OutsideBase) => Err(outside(path)),
@@ -26,11 +29,11 @@ pub fn located(files: &[PathBuf], directory: Option<&Path>) -> Result<Vec<PathBu
     located.collect()
 }
 
-/// Checks that the directory of `-C` can be used.
+/// Checks that the directory of `-C` can be used. `hint` says what to do if it cannot.
 ///
 /// # Errors
 /// [`Kind::NoSource`] if it cannot.
-pub fn check_directory(directory: &Path) -> Result<()> {
+pub fn check_directory(directory: &Path, hint: &'static str) -> Result<()> {
     let unusable = |error: io::Error| {
         let what = format!(
             "could not use {} as the directory of -C",
@@ -38,7 +41,7 @@ pub fn check_directory(directory: &Path) -> Result<()> {
         );
         Error::new(Kind::NoSource, what)
             .with_source(error)
-            .with_hint("name the directory in which the files are with -C DIR")
+            .with_hint(hint)
     };
     if fs::metadata(directory).map_err(unusable)?.is_dir() {
         Ok(())

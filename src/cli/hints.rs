@@ -43,7 +43,11 @@ fn completed(error: Error, commands: &HintCommands, subject: Subject<'_>) -> Err
 #[must_use]
 pub fn for_query(error: Error, commands: &HintCommands) -> Error {
     let may_pass = error.kind().exit_code() == Kind::Temporary.exit_code();
+    let is_unreached = error.unreached().is_some();
     let error = match error.hint() {
+        None if is_unreached => error.with_hint(
+            "check the address of the backend and the network; then run the command again",
+        ),
         None if may_pass => error.with_hint("run the command again later"),
         _ => error,
     };

@@ -1,6 +1,6 @@
 //! The keys that `upload put` chooses: by `--key`, `--prefix`, `--key-style` or a destination.
 //!
-//! Pure. Not here: the form of a key (`upload_types::normalised_key`), and keys that the backend
+//! Pure. Not here: the form of a key (`upload_types::usable_key`), and keys that the backend
 //! makes.
 
 use std::collections::{HashMap, HashSet};
@@ -230,7 +230,7 @@ pub fn assign(
 pub struct SetKeys {
     rule: KeyRule,
     form: KeyForm,
-    /// The length of that of the backend, with which a key begins in its bucket.
+    /// The length of the prefix of the backend, with its slash, in bytes.
     prefix_bytes: usize,
     /// A Companion makes the keys.
     is_companion: bool,

@@ -42,7 +42,8 @@ impl LocalGateway {
             uuid::Uuid::new_v4().simple()
         ));
         let config = config(target, token.clone(), lock_timeout)?;
-        let running = Box::pin(upload_gateway::start(config)).await?;
+        let running = Box::pin(upload_gateway::start(config)).await;
+        let running = running.map_err(with_hint_for_clients)?;
         Ok(Self { running, token })
     }
 
@@ -62,6 +63,26 @@ impl LocalGateway {
     pub async fn stop(self) {
         self.running.stop().await;
     }
+}
+
+/// The hint for a client whose ledger cannot be used.
+const LEDGER_HINT: &str = "move the ledger away to begin a new one, or name a journal in another \
+                           directory with --journal FILE: the ledger is beside it";
+
+/// The error of a gateway in the process of a client, which has no flag `--ledger`.
+fn with_hint_for_clients(error: Error) -> Error {
+    let hint = error.hint().unwrap_or_default();
+    if !hint.contains("--ledger") {
+        return error;
+    }
+    let alternatives = hint.split("; or ");
+    let usable = alternatives.filter(|text| !text.contains("--ledger"));
+    let usable: Vec<&str> = usable.collect();
+    let hint = match usable.as_slice() {
+        [] => LEDGER_HINT.to_owned(),
+        usable => usable.join("; or "),
+    };
+    error.with_hint(hint)
 }
 
 /// The id of the process that has the embedded store open, if it is known.

@@ -116,16 +116,19 @@ fn find_by_file(
         .any(|upload| upload.state == State::Abandoned);
     uploads.retain(is_usable);
     if uploads.is_empty() {
-        let message = if was_abandoned {
-            format!(
-                "the upload of {} was aborted, removed or replaced",
-                file.display()
+        let file = file.display();
+        let (message, hint) = if was_abandoned {
+            (
+                format!("the upload of {file} was aborted, removed or replaced"),
+                "run `upload put FILE` to upload the file again",
             )
         } else {
-            format!("the journal has no upload of {}", file.display())
+            (
+                format!("the journal has no upload of {file}"),
+                "run `upload list --all` to see the uploads of this journal",
+            )
         };
-        return Err(Error::new(Kind::NotFound, message)
-            .with_hint("run `upload list --all` to see the uploads of this journal"));
+        return Err(Error::new(Kind::NotFound, message).with_hint(hint));
     }
     let unfinished = uploads
         .iter()

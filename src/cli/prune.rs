@@ -103,9 +103,14 @@ fn remove_finished(
         output::eprint_line(&format!("{verb} {uploads}{sets} from the journal{freed}"));
         if in_embedded.count > 0 {
             let objects = counted(in_embedded.count, "object");
+            let stay = if in_embedded.count == 1 {
+                "stays"
+            } else {
+                "stay"
+            };
             let (size, directory) = (text::size(in_embedded.bytes), settings.store_dir()?);
             output::eprint_line(&format!(
-                "by the journal, {objects} of these uploads ({size}) stay in the embedded store {}; without the journal, \
+                "by the journal, {objects} of these uploads ({size}) {stay} in the embedded store {}; without the journal, \
                  `upload cat` does not find them",
                 safe(&directory.display().to_string())
             ));

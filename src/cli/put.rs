@@ -41,7 +41,12 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let options = settings.put(flags, located(files, directory)?)?;
     check_attributes(&target, &options)?;
     let transfer = settings.transfer(&flags.transfer)?;
-    let selection = Selection::prepare(&options.paths, &flags.selection, None, Timestamp::now())?;
+    let selection = Selection::prepare(
+        &options.paths,
+        &flags.selection,
+        directory,
+        Timestamp::now(),
+    )?;
     let sources = match selection {
         Some(_) => Sources::Set,
         None => Sources::Files(files.len()),
@@ -60,6 +65,9 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
     session.write_receipts(receipt, sources)?;
     let is_dry_run = options.dry_run;
+    let set_name = selection
+        .as_ref()
+        .map(|selection| selection.name().to_owned());
     let items = if let Some(selection) = selection {
         if !is_dry_run {
             let working = working_directory()?;
@@ -83,11 +91,11 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
             object: flags_of_options(&options),
         });
         if directory.is_some() {
-            let set_keys = session.set_keys();
+            let keys_by_path = session.keys_by_path();
             let keys = puts
                 .iter()
                 .filter_map(|put| Some((&put.path, put.key.as_ref()?)));
-            keys.for_each(|(path, key)| set_keys.add(path, key));
+            keys.for_each(|(path, key)| keys_by_path.add(path, key));
         }
         session.announce(puts.iter().map(|put| {
             let size = put.path.metadata().map_or(0, |metadata| metadata.len());
@@ -100,7 +108,22 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     } else {
         session.run(&target, items).await;
     }
+    if let Some(name) = set_name
+        && flags.selection.fail_if_empty
+        && session.is_empty()
+    {
+        session.fail_set(&name, &no_file(&name));
+    }
     Ok(session.close())
+}
+
+/// The error of `--fail-if-empty`.
+fn no_file(set_name: &str) -> Error {
+    let what = format!("there is no file to upload in {set_name}");
+    Error::new(Kind::NoSource, what).with_hint(
+        "check the paths and the filters: with --dry-run -v, the command names the rule that \
+         leaves out each file",
+    )
 }
 
 /// Starts to find the files of a set, which the session has begun.
@@ -120,7 +143,7 @@ pub(super) fn set_items(
     });
     session.set_destination(rule.destination(&target.name()));
     let mut keys = SetKeys::new(rule, options.key_form, &target.spec);
-    let set_keys = session.set_keys();
+    let keys_by_path = session.keys_by_path();
     let (mut recorded, mut file_set, mut begun_since) = (None, None, None);
     if let Some(set) = session.current_set() {
         recorded = Some((set.row, set.progress));
@@ -130,14 +153,18 @@ pub(super) fn set_items(
         let mut put = selected(file, if_gone, &options, &mut keys)?;
         (put.file_set, put.begun_since) = (file_set, begun_since);
         if let Some(key) = &put.key {
-            set_keys.add(&put.path, key);
+            keys_by_path.add(&put.path, key);
         }
         Ok(put)
     })
 }
 
 /// The flags of `put` that choose the keys of several files in the same way.
-fn shared_key_flags(rule: &KeyRule, options: &PutOptions, target: &Target) -> Vec<String> {
+pub(super) fn shared_key_flags(
+    rule: &KeyRule,
+    options: &PutOptions,
+    target: &Target,
+) -> Vec<String> {
     let mut flags = rule.flags(&target.spec);
     flags.extend(flag_of_form(options.key_form));
     flags

@@ -29,7 +29,7 @@ pub struct ItemFlags {
     shared: PutFlags,
     /// Of uploads of the journal.
     of_uploads: BTreeMap<usize, PutFlags>,
-    of_set: KeysByPath,
+    by_path: KeysByPath,
 }
 
 impl ItemFlags {
@@ -38,7 +38,7 @@ impl ItemFlags {
         first_item: usize,
         target: &Target,
         shared: &PutFlags,
-        of_set: KeysByPath,
+        by_path: KeysByPath,
     ) -> Self {
         let backend = target.name();
         let items = match items {
@@ -59,13 +59,13 @@ impl ItemFlags {
         Self {
             shared: shared.clone(),
             of_uploads: of_uploads.collect(),
-            of_set,
+            by_path,
         }
     }
 
     /// Removes the key of the file of a set that ends with this event, and returns it.
     pub fn end_in_set(&self, event: &Event) -> Option<String> {
-        self.of_set.end(event)
+        self.by_path.end(event)
     }
 
     /// The flags of an item. `key` is that of a file of a set.
@@ -78,8 +78,8 @@ impl ItemFlags {
     }
 }
 
-/// The keys of the files of a set that have not ended yet, by path. A file of a directory or a list
-/// has another key if `put` names it alone. Clones share the keys.
+/// The keys of the files that have not ended yet, by path, as far as `put FILE` alone would choose
+/// others: those of a set, and those below `-C`. Clones share the keys.
 #[derive(Debug, Clone, Default)]
 pub struct KeysByPath(Arc<Mutex<HashMap<String, String>>>);
 

@@ -14,7 +14,8 @@ use super::backend_spec::BackendSpec;
 use super::content_types::guessed_type;
 use super::destination;
 use super::hint_commands::HintCommands;
-use super::keys::{self, KeyRule, Sources, flag_of_form};
+use super::keys::{self, KeyRule, Sources};
+use super::put::shared_key_flags;
 use super::put_flags::PutFlags;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
@@ -77,10 +78,7 @@ pub async fn run(
     session.write_receipts(receipt, input)?;
     let size = stream.expected_size.unwrap_or(0);
     session.repeat_flags(PutFlags {
-        key: {
-            let flags = rule.flags(&target.spec).into_iter();
-            flags.chain(flag_of_form(options.key_form)).collect()
-        },
+        key: shared_key_flags(&rule, &options, &target),
         object: Vec::new(),
     });
     session.announce([(Path::new(STREAM_PATH), size)]);
@@ -118,16 +116,14 @@ fn source(
         let hint = "put the stream with a command of its own; to upload a file named '-', pass ./-";
         return Err(Error::new(Kind::Usage, what).with_hint(hint));
     }
-    if flags.selection.directory.is_some() {
-        let what = "-C is for files, not for a stream";
-        return Err(Error::new(Kind::Usage, what).with_hint("leave out -C"));
-    }
-    if flags.trust_journal {
-        let what = "--trust-journal is for files, not for a stream";
-        return Err(Error::new(Kind::Usage, what).with_hint("leave out --trust-journal"));
-    }
-    if let Some(flag) = flags.selection.first_filter_of_files() {
-        let what = format!("{flag} is for the files below directories, not for a stream");
+    let of_files = [
+        flags.selection.directory.is_some().then_some("-C"),
+        flags.trust_journal.then_some("--trust-journal"),
+        flags.selection.fail_if_empty.then_some("--fail-if-empty"),
+        flags.selection.first_filter_of_files(),
+    ];
+    if let Some(flag) = of_files.into_iter().flatten().next() {
+        let what = format!("{flag} is for files, not for a stream");
         return Err(Error::new(Kind::Usage, what).with_hint(format!("leave out {flag}")));
     }
     Ok(found)

@@ -1,12 +1,15 @@
 //! `upload resume`: continues unfinished uploads and sets of the journal.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 
 use super::args::ResumeArgs;
 use super::backend_spec::BackendSpec;
 use super::directory_flag::check_directory;
 use super::hint_commands::HintCommands;
+use super::hints::about_upload;
 use super::lookup::{find_set, find_upload};
 use super::output;
 use super::put::{read_files, set_items};
@@ -16,7 +19,8 @@ use super::session::Session;
 use super::set_definition::SetDefinition;
 use super::settings::{Connection, Settings, Target, Transfer};
 use crate::event::OtherSources;
-use crate::journal::{FileSet, Journal, Upload};
+use crate::journal::{FileSet, Journal, State, Upload};
+use crate::source::FileVersion;
 use crate::transfer::Item;
 use upload_types::error::{Error, Kind, Result};
 
@@ -148,6 +152,7 @@ async fn resume_set(
     transfer: &Transfer,
     set: &FileSet,
 ) -> Result<()> {
+    session.take_set(set)?;
     let SetDefinition {
         directory,
         selection,
@@ -155,13 +160,15 @@ async fn resume_set(
         put,
     } = SetDefinition::of(set)?;
     if let Some(directory) = &selection.directory {
-        check_directory(directory)?;
+        check_directory(
+            directory,
+            "mount or restore this directory; then run the command again",
+        )?;
     }
     let selection = Selection::prepare(&put.paths, &selection, Some(&directory), set.created_at)?;
     let Some(selection) = selection else {
         return Ok(());
     };
-    session.take_set(set)?;
     let items = set_items(session, target, transfer, selection, keys, put);
     session.run(target, items).await;
     Ok(())
@@ -213,6 +220,7 @@ fn select(journal: &Journal, flags: &ResumeArgs, only_backend: Option<&str>) -> 
         }
         let upload = find_upload(journal, named, |upload| is_at(&upload.intent.backend))?;
         check_is_file(&upload)?;
+        check_is_current(named, &upload)?;
         uploads.push(upload);
     }
     sets.sort_by_key(|set| set.row);
@@ -239,6 +247,28 @@ fn check_is_file(upload: &Upload) -> Result<()> {
     let hint = "run the whole pipeline again, with the same name: parts that are stored are not \
                 sent again";
     Err(Error::new(Kind::Other, what).with_hint(hint))
+}
+
+/// Rejects a finished upload that is named by its file, if the file has changed since.
+fn check_is_current(named: &OsStr, upload: &Upload) -> Result<()> {
+    let is_named_by_id = upload.id.as_ref().is_some_and(|id| named == id.as_str());
+    if is_named_by_id || upload.state != State::Completed {
+        return Ok(());
+    }
+    let uploaded = &upload.intent.version;
+    let has_changed = FileVersion::of(Path::new(named)).is_some_and(|version| {
+        (version.size, version.mtime_ns) != (uploaded.size, uploaded.mtime_ns)
+    });
+    if !has_changed {
+        return Ok(());
+    }
+    let what = format!(
+        "{} was modified since its upload, which is complete",
+        upload.intent.path.display()
+    );
+    let hint = "run `upload put FILE` to upload the file as it is now";
+    let error = Error::new(Kind::SourceChanged, what).with_hint(hint);
+    Err(about_upload(error, upload))
 }
 
 /// Rejects a token or header that several backends would get: it is for one of them only, and

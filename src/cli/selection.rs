@@ -53,8 +53,8 @@ pub struct Selection {
     base: Option<Base>,
     /// Relative paths in lists and maps begin here; `None` for the working directory.
     directory: Option<PathBuf>,
-    /// That of `-C`: the relative path of each file begins here.
-    above: Option<PathBuf>,
+    /// The directory of `-C`, at which the relative paths of files begin.
+    relative_from: Option<PathBuf>,
     if_gone: IfGone,
 }
 
@@ -68,8 +68,8 @@ pub struct OwnFiles {
 impl Selection {
     /// Reads the pattern files and opens the lists. Returns `None` if every file is named on the
     /// command line. Ages count from `now`. `paths` begin with the directory of `-C`. Relative
-    /// paths in lists begin in it or in `directory`, or in the working directory if both are
-    /// `None`.
+    /// paths in lists begin in `directory`: that of `-C`, or else the working directory of the
+    /// `put`.
     ///
     /// # Errors
     /// [`Kind::Usage`] if a pattern or the name of an ignore file is wrong, a pattern file cannot
@@ -120,11 +120,8 @@ impl Selection {
             list,
             map,
             base: base.transpose()?,
-            directory: flags
-                .directory
-                .clone()
-                .or_else(|| directory.map(Path::to_owned)),
-            above: flags.directory.clone(),
+            directory: directory.map(Path::to_owned),
+            relative_from: flags.directory.clone(),
             if_gone: if flags.ignore_vanished {
                 IfGone::Skip
             } else {
@@ -202,7 +199,7 @@ impl Selection {
         let mut seen = SeenPaths::default();
         for path in std::mem::take(&mut self.paths) {
             if seen.is_new(&place(&path)) {
-                let (name, root) = self.names(&path);
+                let (name, root) = self.relative_names(&path);
                 self.find_named(path, name, root, None, output)?;
             }
         }
@@ -221,11 +218,11 @@ impl Selection {
         Some(())
     }
 
-    /// The relative path of a file that the command line names, or that of a directory, with which
-    /// the paths of the files in it begin.
-    fn names(&self, path: &Path) -> (String, Option<String>) {
-        if let Some(above) = &self.above {
-            let relative = relative_to(above, path).unwrap_or_default();
+    /// For a path of the command line: its relative path as a file, and as a directory the
+    /// beginning of the relative paths below it, if they have one.
+    fn relative_names(&self, path: &Path) -> (String, Option<String>) {
+        if let Some(directory) = &self.relative_from {
+            let relative = relative_to(directory, path).unwrap_or_default();
             return (relative.clone(), Some(relative));
         }
         let name = path.file_name().map_or_else(String::new, file_name);
@@ -290,7 +287,8 @@ impl Selection {
         }
         let place = format!("line {number} of the list {list}");
         let relative = relative(&path, self.base.as_ref());
-        let path = self.listed(&path);
+        let listed = path;
+        let path = self.listed(&listed);
         let relative = match relative {
             Err(Unnamed::Empty) => Ok(String::new()),
             relative => relative,
@@ -300,8 +298,8 @@ impl Selection {
                 let root = Some(relative.clone());
                 self.find_named(path, relative, root, Some(&place), output)
             }
-            Err(_) if self.above.is_some() => {
-                output.fail(path.clone(), at_line(Some(&place), outside(&path)))
+            Err(_) if self.relative_from.is_some() => {
+                output.fail(path, at_line(Some(&place), outside(&listed)))
             }
             Err(reason) => {
                 let error = unnamed(&path, reason);

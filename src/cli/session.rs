@@ -27,7 +27,7 @@ use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender, OtherSources};
 use crate::journal::{FileSet, Journal};
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
+use crate::transfer::{self, FirstCall, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -55,7 +55,7 @@ pub struct Session {
     is_dry_run: bool,
     /// The flags of `put` that repeat its uploads, for hints.
     put_flags: PutFlags,
-    set_keys: KeysByPath,
+    keys_by_path: KeysByPath,
     sets: RunSets,
     commands: HintCommands,
     lock_timeout: Duration,
@@ -115,7 +115,7 @@ impl Session {
             sha256: transfer.sha256,
             is_dry_run: false,
             put_flags: PutFlags::default(),
-            set_keys: KeysByPath::default(),
+            keys_by_path: KeysByPath::default(),
             sets: RunSets::default(),
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
@@ -172,10 +172,10 @@ impl Session {
         self.put_flags = flags;
     }
 
-    /// The keys of the files of a set, for the commands in hints. The caller adds the key of each
-    /// file that is found.
-    pub fn set_keys(&self) -> KeysByPath {
-        self.set_keys.clone()
+    /// The keys of files, for the commands in hints. The caller adds the key of each file whose key
+    /// `put FILE` alone would not choose.
+    pub fn keys_by_path(&self) -> KeysByPath {
+        self.keys_by_path.clone()
     }
 
     /// The number of the first item of the backend that [`Session::connect`] connected to.
@@ -249,11 +249,17 @@ impl Session {
         self.sets.current()
     }
 
-    /// Counts and reports the failure of a set whose files were not searched for.
+    /// Counts and reports the failure of a set whose files were not searched for, and ends it.
     pub fn fail_set(&mut self, name: &str, error: &Error) {
+        self.sets.end(&self.journal);
         let item = self.items;
         self.found(1);
         self.fail(item, None, Path::new(name), error);
+    }
+
+    /// Whether the run has had no file, and nothing has failed.
+    pub fn is_empty(&self) -> bool {
+        self.items == 0 && self.summary.failures.is_empty()
     }
 
     /// Waits for a signal that ends the run, and returns the error for the items that remain.
@@ -274,8 +280,14 @@ impl Session {
         items: &Items,
     ) -> Option<(BackendHandle, BackendInfo)> {
         self.first_item = self.items;
-        let set_keys = self.set_keys.clone();
-        let flags = ItemFlags::of(items, self.first_item, target, &self.put_flags, set_keys);
+        let keys_by_path = self.keys_by_path.clone();
+        let flags = ItemFlags::of(
+            items,
+            self.first_item,
+            target,
+            &self.put_flags,
+            keys_by_path,
+        );
         let (state, totals) = (&self.state, self.sets.editor());
         self.sink = completing_hints(&self.events, state, &self.commands, target, flags, totals);
         if let Items::Known(items) = items {
@@ -288,9 +300,8 @@ impl Session {
                 return None;
             }
         };
-        let options = self.engine_options(&handle);
-        let info =
-            transfer::handshake(handle.backend(), &options, &self.sink, &mut self.stop).await;
+        let mut stop = self.stop.clone();
+        let info = transfer::handshake(handle.backend(), self.first_call(), &mut stop).await;
         match info {
             Ok(info) => {
                 self.warn_without_proof(&handle, &info);
@@ -314,18 +325,20 @@ impl Session {
         }
     }
 
-    /// Opens the backend, unless a signal arrives first.
+    /// Opens the backend, unless a signal arrives first. A bucket whose store is not available is
+    /// opened again. A lock of the embedded store has a limit of its own.
     async fn open_backend(&self, target: &Target) -> Result<BackendHandle> {
         let mut stop = self.stop.clone();
-        let limiter = Arc::clone(&self.limiter);
-        let open = BackendHandle::with_limits(target, self.lock_timeout, limiter, &self.notices);
+        let open = async || {
+            let (lock_timeout, limiter) = (self.lock_timeout, Arc::clone(&self.limiter));
+            let opened = BackendHandle::with_limits(target, lock_timeout, limiter, &self.notices);
+            Box::pin(opened).await
+        };
+        if let BackendSpec::S3 { .. } = target.spec {
+            return transfer::repeat_opening(open, self.first_call(), &mut stop).await;
+        }
         tokio::select! {
-            opened = open => opened,
-            // A lock of the embedded store has the same limit, and an error of its own.
-            () = self.store_unresponsive(target) => {
-                let what = "gave up: the store did not respond within --give-up-after";
-                Err(Error::new(Kind::Temporary, what).with_hint(RUN_AGAIN))
-            }
+            opened = open() => opened,
             Ok(signal) = stop.wait_for(Option::is_some) => {
                 let kind = Kind::Interrupted(signal.unwrap_or_default());
                 Err(Error::new(kind, "interrupted").with_hint(RUN_AGAIN))
@@ -333,13 +346,11 @@ impl Session {
         }
     }
 
-    /// Returns when the time for opening an `s3://` backend has ended.
-    async fn store_unresponsive(&self, target: &Target) {
-        match (&target.spec, self.give_up) {
-            (BackendSpec::S3 { .. }, GiveUp::After { unconfirmed, .. }) => {
-                tokio::time::sleep(unconfirmed).await;
-            }
-            _ => std::future::pending().await,
+    fn first_call(&self) -> FirstCall<'_> {
+        FirstCall {
+            item: self.first_item,
+            give_up: self.give_up,
+            events: &self.sink,
         }
     }
 

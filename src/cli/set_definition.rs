@@ -16,7 +16,7 @@ use crate::journal::{FileSet, S3Service, SetIntent};
 use upload_types::KeyForm;
 use upload_types::error::{Error, Kind, Result};
 
-/// The paths that a message about the whole set names.
+/// The most paths that a message names of a set.
 const MAX_NAMED: usize = 3;
 
 /// All paths are absolute, except those in lists and maps. Those of `put` begin with the directory

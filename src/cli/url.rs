@@ -72,7 +72,7 @@ fn check_outlives_process(target: &Target, upload: &Upload) -> Result<()> {
     if upload.state.is_unfinished() {
         let what = "the upload is not complete";
         let hint = format!("run `upload resume {id}` to complete it");
-        return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
+        return Err(Error::new(Kind::Temporary, what).with_hint(hint));
     }
     Err(Error::new(
         Kind::Incompatible,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
-use super::columns::{damaged, from_json, to_json};
+use super::columns::{damaged, optional_json, to_json};
 use super::database::{Durability, Journal};
 use super::process_lock;
 use super::s3_service::S3Service;
@@ -128,18 +128,13 @@ impl Journal {
                     process_lock::running_process(&journal, &name)
                 });
             if matches!(driver, Ok(None)) {
+                let definition = command.map(|intent| &intent.definition);
+                let created_at = command.map(|_| Timestamp::now().to_string());
                 db.execute(
-                    "UPDATE file_set SET process = ?2 WHERE row = ?1",
-                    params![row, process],
+                    "UPDATE file_set SET process = ?2, definition = coalesce(?3, definition), \
+                     created_at = coalesce(?4, created_at) WHERE row = ?1",
+                    params![row, process, definition, created_at],
                 )?;
-                if let Some(SetIntent { definition, .. }) = command {
-                    let update =
-                        "UPDATE file_set SET definition = ?2, created_at = ?3 WHERE row = ?1";
-                    db.execute(
-                        update,
-                        params![row, definition, Timestamp::now().to_string()],
-                    )?;
-                }
                 crash::point("journal.sets.taken");
             }
             let sql = format!("SELECT {COLUMNS}, {PROGRESS_COLUMNS} FROM file_set WHERE row = ?1");
@@ -266,13 +261,12 @@ impl SetProgress {
 
 impl FileSet {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let s3_service: Option<String> = row.get(3)?;
         Ok(Self {
             row: row.get(0)?,
             id: row.get(1)?,
             intent: SetIntent {
                 backend: row.get(2)?,
-                s3_service: s3_service.map(|_| from_json(row, 3)).transpose()?,
+                s3_service: optional_json(row, 3)?,
                 name: row.get(4)?,
                 identity: row.get(5)?,
                 definition: row.get(6)?,

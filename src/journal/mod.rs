@@ -13,7 +13,7 @@
 //! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
 //! | `database` | [`Journal`]: the file, its transactions, their durability |
 //! | `compact` | gives unused space back to the file system |
-//! | `backends`, `receipts` | what many uploads share |
+//! | `backends`, `receipts` | rows that many uploads refer to |
 //! | `parts` | [`Part`] |
 //! | `record` | [`Record`]: a change of an upload or a part |
 //! | `uploads` | [`Upload`]: creating, taking over, finding |

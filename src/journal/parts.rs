@@ -1,7 +1,7 @@
 //! The rows of parts. The row of a part that is a whole object is deleted once the receipt has the
 //! same SHA-256 and the same `ETag`.
 //!
-//! Not here: what a part goes through (`transfer`).
+//! Not here: the steps of a part (`transfer`).
 
 use rusqlite::{Connection, Row, params};
 use upload_types::error::Result;

@@ -1,4 +1,4 @@
-//! The receipts in the rows of uploads: what many receipts have in common is in a table of its own.
+//! The receipts in the rows of uploads: their common fields are in a table of their own.
 //!
 //! Not here: their form (`upload_types::CompactReceipt`).
 

@@ -42,7 +42,7 @@ CREATE TABLE receipt_common (
     fields TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- A million small files are a million rows: what many of them share is in another table, and a
+-- A million small files are a million rows: values that many of them share are in another table, and a
 -- column has a null for the value that most of them have.
 CREATE TABLE upload (
     row             INTEGER PRIMARY KEY,

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Attributes, IfExists, Receipt};
-use upload_types::{UploadId, UuidForm};
+use upload_types::{DEFAULT_CONTENT_TYPE, UploadId, UuidForm};
 
 use super::columns::{damaged, optional_json, to_json};
 use super::database::{Durability, Journal};
@@ -81,8 +81,6 @@ const COLUMNS: &str = "upload.row, idempotency_key, holder, backend_state, backe
                        stream, file_set, state, may_be_mapped";
 /// The number of the first of [`COLUMNS`].
 const FIRST_COLUMN: usize = 6;
-/// The content type that has no text in its row.
-const USUAL_CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A query for uploads that meet a condition.
 fn query(condition: &str) -> String {
@@ -299,7 +297,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         &intent.instance_id,
         intent.s3_service.as_ref(),
     )?;
-    let has_type = intent.content_type != USUAL_CONTENT_TYPE;
+    let has_type = intent.content_type != DEFAULT_CONTENT_TYPE;
     let metadata = (!intent.metadata.is_empty()).then_some(&intent.metadata);
     let attributes = (!intent.attributes.is_empty()).then_some(&intent.attributes);
     db.prepare_cached(
@@ -369,7 +367,7 @@ impl Upload {
                 instance_id: row.get(column(6))?,
                 path: OsString::from_vec(path).into(),
                 name: of_row.name,
-                content_type: content_type.unwrap_or_else(|| USUAL_CONTENT_TYPE.to_owned()),
+                content_type: content_type.unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
                 metadata: optional_json(row, column(9))?.unwrap_or_default(),
                 attributes: optional_json(row, column(10))?.unwrap_or_default(),
                 key: of_row.key,

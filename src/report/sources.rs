@@ -406,7 +406,7 @@ fn name_of(path: &str, is_set: bool) -> String {
     }
 }
 
-/// Whether a receipt that lists this check as unproven means that the object lacks a property.
+/// Whether this entry of `unproven` is a property that the store did not keep.
 fn is_property(name: &str) -> bool {
     // `encryption` stands for `sse`.
     ["metadata", "encryption"].contains(&name)

@@ -91,9 +91,7 @@ fn single(exit: &Exit<'_>, source: &SourceState) -> Option<String> {
         End::AlreadyStored if exit.bytes_sent == 0 => {
             Some(format!("{name} is already uploaded; nothing was sent"))
         }
-        End::InJournal => Some(format!(
-            "{name} is already uploaded {BY_JOURNAL}; the store was not asked"
-        )),
+        End::InJournal => Some(format!("{name} is already uploaded {BY_JOURNAL}")),
         End::Uploaded | End::AlreadyStored => {
             let mut text = format!(
                 "uploaded {name}: {} in {}, {}",
@@ -134,16 +132,14 @@ fn several(exit: &Exit<'_>, sources: &Sources) -> String {
         (0, 1) => format!("1 of {all} files is already uploaded"),
         (0, already @ 2..) => format!("{already} of {all} files are already uploaded"),
         (_, 0) => format!("uploaded {uploaded} of {all} files"),
+        (_, 1) => format!("uploaded {uploaded} of {all} files; 1 is already uploaded"),
         (_, already) => {
             format!("uploaded {uploaded} of {all} files; {already} are already uploaded")
         }
     };
     if by_journal > 0 {
         // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "; {by_journal} of these {BY_JOURNAL}: the store was not asked"
-        );
+        let _ = write!(text, "; {by_journal} of these only {BY_JOURNAL}");
     }
     let _ = match kept {
         0 => Ok(()),
@@ -173,7 +169,7 @@ fn set(exit: &Exit<'_>, sources: &Sources) -> String {
         sources.ended(End::InJournal),
     );
     let already = asked + by_journal;
-    let of_journal = format!("already uploaded {BY_JOURNAL} (the store was not asked)");
+    let of_journal = format!("already uploaded {BY_JOURNAL}");
     let kept = sources.ended(End::Kept);
     let left_out = match kept {
         1 => "left out because an object is at its key",
@@ -275,7 +271,7 @@ fn stopped(exit: &Exit<'_>, sources: &Sources) -> String {
             format!("stopped: {count} of {all} unfinished{stored}")
         }
     };
-    let of_journal = format!("already uploaded {BY_JOURNAL} (the store was not asked)");
+    let of_journal = format!("already uploaded {BY_JOURNAL}");
     // Writing to a string cannot fail.
     let counts = [
         (sources.ended(End::Uploaded), "uploaded"),
@@ -328,9 +324,6 @@ fn dry_run(exit: &Exit<'_>, sources: &Sources) -> String {
             write!(text, "; {count} files are already uploaded {BY_JOURNAL}")
         }
     };
-    if by_journal > 0 {
-        text.push_str(", and the store was not asked");
-    }
     add_skipped(&mut text, sources);
     if exit.failed > 0 {
         let _ = write!(text, "; {} failed", exit.failed);

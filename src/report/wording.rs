@@ -24,7 +24,7 @@ const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
 const MIN_NAME_COLUMNS: usize = 12;
 
 /// Follows a statement for which the store was not asked.
-pub const BY_JOURNAL: &str = "according to the journal";
+pub const BY_JOURNAL: &str = "according to the journal (the store was not asked)";
 /// Follows the name of a source that was left out.
 pub const KEPT: &str = " was left out: an object is at its key";
 

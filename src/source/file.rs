@@ -81,7 +81,9 @@ impl SourceFile {
         }
         if !metadata.is_file() {
             let what = format!("{shown} is not a regular file");
-            return Err(Error::new(Kind::NoSource, what).with_hint("copy its content to a file"));
+            let hint =
+                "upload it as a stream: pass it as standard input to `upload put - --name NAME`";
+            return Err(Error::new(Kind::NoSource, what).with_hint(hint));
         }
         let mut version = FileVersion::from(&metadata);
         while has_bytes_at(&file, version.size).map_err(not_opened)? {

@@ -97,18 +97,19 @@ pub struct SpooledPart {
 }
 
 impl SpooledPart {
-    /// Adds bytes at the end of the part. While the disk is full, waits for space that other parts
-    /// free.
+    /// Adds bytes at the end of the part. While the disk is full, calls `on_wait` and waits for
+    /// space that other parts free.
     ///
     /// # Errors
     /// [`Kind::Io`] if the disk is full and no other part is in the file, or for another failure of
     /// the disk.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8], on_wait: impl Fn()) -> Result<()> {
         let end = self.range.start.saturating_add(self.range.len);
         loop {
             match self.spool.0.handle.write_all_at(bytes, end) {
                 Ok(()) => break,
                 Err(error) if is_full(&error) && self.spool.has_others() => {
+                    on_wait();
                     thread::sleep(FULL_DISK_WAIT);
                 }
                 Err(error) => {
@@ -204,8 +205,8 @@ mod tests {
         let parts: Vec<SpooledPart> = (0..4_u8)
             .map(|number| {
                 let mut part = spool.reserve(1 << 20);
-                part.write(&vec![number; 1 << 19]).unwrap();
-                part.write(&vec![number + 10; 1 << 18]).unwrap();
+                part.write(&vec![number; 1 << 19], || ()).unwrap();
+                part.write(&vec![number + 10; 1 << 18], || ()).unwrap();
                 part
             })
             .collect();
@@ -220,7 +221,7 @@ mod tests {
         drop(parts);
         assert!(blocks() < before / 2, "{} of {before} blocks", blocks());
         let mut first = spool.reserve(10);
-        first.write(b"again").unwrap();
+        first.write(b"again", || ()).unwrap();
         assert_eq!(first.range(), ByteRange { start: 0, len: 5 });
         assert_eq!(read(&first), b"again");
     }

@@ -222,8 +222,7 @@ impl StreamReading {
             let bytes = &piece[..read];
             hashers.update(bytes);
             whole.update(bytes);
-            self.turn(Doing::WaitingForRoom);
-            part.write(bytes)?;
+            part.write(bytes, || self.turn(Doing::WaitingForRoom))?;
             left -= read;
             self.read.fetch_add(read as u64, Ordering::Relaxed);
         }

@@ -26,10 +26,10 @@ use std::time::Instant;
 use tokio::task::AbortHandle;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
-use upload_types::wire::{ExistingObject, PartCopy, PartSpec};
+use upload_types::wire::{ExistingObject, PartSpec};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
-use super::base::Base;
+use super::base::{Base, Copies};
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
 use super::part_states::PartStates;
@@ -99,8 +99,7 @@ pub struct ActiveUpload {
     pub started_by: StartedBy,
     pub source: SourceFile,
     pub upload: Upload,
-    /// An earlier upload, from whose object parts may be copied.
-    pub base: Option<Base>,
+    pub copies: Copies,
     pub plan: Plan,
     stage: Stage,
     /// The epoch of the lease; 0 without a lease.
@@ -179,7 +178,7 @@ impl ActiveUpload {
             put,
             started_by: StartedBy::Put,
             upload,
-            base: None,
+            copies: Copies::default(),
             plan,
             stage,
             epoch: 0,
@@ -220,7 +219,7 @@ impl ActiveUpload {
 
     #[must_use]
     pub fn with_base(mut self, base: Option<Base>) -> Self {
-        self.base = base;
+        self.copies = Copies::from(base);
         self
     }
 
@@ -371,14 +370,6 @@ impl ActiveUpload {
             sha256: self.parts.sha256(number)?,
             md5: self.parts.md5(number),
         })
-    }
-
-    /// The places of the bytes of these parts in the store, as far as they are known.
-    #[must_use]
-    pub fn copies_of(&self, parts: &[PartSpec]) -> Vec<PartCopy> {
-        let base = self.base.iter();
-        base.flat_map(|base| parts.iter().filter_map(|part| base.copy_of(part)))
-            .collect()
     }
 
     /// The progress of the upload, as an event.

@@ -13,6 +13,9 @@ use upload_types::{ByteRange, Sha256, UploadId};
 use crate::journal::{Part, State, Upload};
 use crate::source::FileVersion;
 
+/// After so many responses without a copied part, no further copies are requested.
+const MAX_FAILED_COPIES: u32 = 3;
+
 /// The parts of an earlier upload, by their SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
@@ -21,13 +24,9 @@ pub struct Base {
 }
 
 impl Base {
-    /// `parts` are those of `upload`. Returns `None` if the upload is not complete, or is that of a
-    /// stream.
+    /// `parts` are those of `upload`, which [`choose_base`] has chosen.
     #[must_use]
     pub fn new(upload: &Upload, parts: &[Part]) -> Option<Self> {
-        if upload.state != State::Completed || upload.intent.stream.is_some() {
-            return None;
-        }
         let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?;
         let ranges = parts
             .iter()
@@ -51,24 +50,72 @@ impl Base {
     }
 }
 
+/// The copies of the parts of one upload.
+#[derive(Debug, Default)]
+pub struct Copies {
+    base: Option<Base>,
+    /// The begin named copies, so that the upload is a multipart upload.
+    pub are_named_by_begin: bool,
+    /// Bytes that the store has copied.
+    pub bytes: u64,
+    /// Responses in a row in which no part was copied, although some were to be.
+    failed: u32,
+}
+
+impl Copies {
+    #[must_use]
+    pub fn from(base: Option<Base>) -> Self {
+        Self {
+            base,
+            ..Self::default()
+        }
+    }
+
+    /// The base, for an upload that replaces this one.
+    pub fn take_base(&mut self) -> Option<Base> {
+        self.base.take()
+    }
+
+    /// The places of the bytes of these parts in the store, as far as they are known.
+    #[must_use]
+    pub fn of(&self, parts: &[PartSpec]) -> Vec<PartCopy> {
+        let base = self.base.iter();
+        base.flat_map(|base| parts.iter().filter_map(|part| base.copy_of(part)))
+            .collect()
+    }
+
+    /// Notes a response about parts for which copies were requested. After several in a row without
+    /// a copied part, no copies are requested any more: the object of the base may be gone.
+    pub fn note_response(&mut self, has_copied: bool) {
+        self.failed = if has_copied { 0 } else { self.failed + 1 };
+        if self.failed == MAX_FAILED_COPIES {
+            self.base = None;
+        }
+    }
+}
+
 /// The upload to use as the base for a source: the latest complete one of the same file, or else
-/// the latest one of the same path. `candidates` are newest first.
+/// the latest one of the same path. The parts of streams have sizes of their own. `candidates` are
+/// newest first.
 #[must_use]
 pub fn choose_base<'a>(candidates: &'a [Upload], version: &FileVersion) -> Option<&'a Upload> {
-    let complete = || {
-        let mut all = candidates.iter();
-        std::iter::from_fn(move || all.find(|upload| upload.state == State::Completed))
+    let is_base = |upload: &&Upload| {
+        let is_complete = upload.state == State::Completed && upload.id.is_some();
+        is_complete && upload.intent.stream.is_none()
     };
-    let of_this_file = complete().find(|upload| upload.intent.version.is_same_file(version));
-    of_this_file.or_else(|| complete().next())
+    let mut bases = candidates.iter().filter(is_base);
+    let is_this_file = |upload: &&Upload| upload.intent.version.is_same_file(version);
+    bases.clone().find(is_this_file).or_else(|| bases.next())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use upload_types::PartNumber;
+
     use super::*;
-    use crate::journal::Intent;
+    use crate::journal::{Intent, StreamTerms};
 
     fn upload(row: i64, inode: u64, state: State) -> Upload {
         let version = FileVersion {
@@ -138,20 +185,54 @@ mod tests {
     }
 
     #[test]
-    fn only_complete_uploads_of_known_parts_are_bases() {
-        let of = |state| Base::new(&upload(1, 1, state), &parts());
-        for state in [State::Creating, State::Uploading, State::Completing] {
-            assert_eq!(of(state), None);
+    fn only_complete_uploads_with_an_id_and_a_plan_are_bases() {
+        let version = upload(0, 1, State::Completed).intent.version;
+        let is_base = |upload| choose_base(&[upload], &version).is_some();
+        assert!(is_base(upload(1, 1, State::Completed)));
+        for state in [
+            State::Creating,
+            State::Uploading,
+            State::Completing,
+            State::Abandoned,
+            State::Rejected,
+        ] {
+            assert!(!is_base(upload(1, 1, state)), "{state:?}");
         }
-        assert_eq!(of(State::Abandoned), None);
-        assert_eq!(of(State::Rejected), None);
+        let mut not_begun = upload(1, 1, State::Completed);
+        not_begun.id = None;
+        assert!(!is_base(not_begun));
+        let mut stream = upload(1, 1, State::Completed);
+        stream.intent.stream = Some(StreamTerms {
+            expected_size: None,
+            double_after: None,
+        });
+        assert!(!is_base(stream));
+    }
+
+    #[test]
+    fn copies_end_after_several_responses_without_one() {
+        let base = Base::new(&upload(1, 1, State::Completed), &parts());
+        let spec = PartSpec {
+            number: PartNumber::FIRST,
+            size: 10,
+            sha256: Sha256::of(&[1]),
+            md5: None,
+        };
+        let mut copies = Copies::from(base);
+        for has_copied in [false, false, true, false, false] {
+            copies.note_response(has_copied);
+            assert_eq!(copies.of(&[spec]).len(), 1);
+        }
+        copies.note_response(false);
+        assert!(copies.of(&[spec]).is_empty());
+    }
+
+    #[test]
+    fn empty_part_is_not_copied() {
         let mut empty = upload(1, 1, State::Completed);
         empty.intent.version.size = 0;
         let base = Base::new(&empty, &parts()[..1]).unwrap();
-        assert_eq!(base.ranges.len(), 0, "an empty part is not copied");
-        let mut not_begun = upload(1, 1, State::Completed);
-        not_begun.id = None;
-        assert_eq!(Base::new(&not_begun, &parts()), None);
+        assert_eq!(base.ranges.len(), 0);
     }
 
     #[test]

@@ -266,7 +266,10 @@ impl Engine<'_> {
         if let Some(stopping) = self.stopping {
             self.tasks.abort_all();
             let command = self.options.resume_command.clone();
-            let error = |id: Option<&UploadId>| interrupted(stopping.signal, &command, id);
+            let error = |id: Option<&UploadId>| {
+                let resume = id.map(|id| format!("{command} {id}"));
+                interrupted(stopping.signal, resume.as_deref())
+            };
             for upload in std::mem::take(&mut self.uploads) {
                 self.fail(&upload, &error(upload.upload.id.as_ref()));
             }

@@ -1,4 +1,4 @@
-//! The first call to a backend: repeated until it responds.
+//! The first call to a backend, and the opening of a bucket: repeated until they succeed.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,7 @@ use tokio::sync::watch;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::BackendInfo;
 
-use super::deadline::WaitingFor;
-use super::options::Options;
+use super::deadline::{GiveUp, WaitingFor};
 use super::retry::{self, Attempt, Failures, Verdict};
 use super::signal::{interrupted, stop_signal};
 use crate::backend::Backend;
@@ -16,6 +15,27 @@ use crate::event::{Event, EventSender, EventSource};
 /// After this many responses of another server, the address counts as wrong.
 const MAX_UNEXPECTED_SERVERS: u32 = 3;
 
+/// Repeats the opening of a bucket while its store is not available.
+///
+/// # Errors
+/// The last error if the time to give up has come or a retry cannot help, [`Kind::Interrupted`]
+/// after a signal.
+pub async fn repeat_opening<T>(
+    open: impl AsyncFnMut() -> Result<T>,
+    first: FirstCall<'_>,
+    stop: &mut watch::Receiver<Option<u8>>,
+) -> Result<T> {
+    let is_temporary =
+        |error: &Error, _| matches!(error.kind(), Kind::Temporary | Kind::Throttled(_));
+    let out_of_time = |last_error: Option<Error>| {
+        last_error.unwrap_or_else(|| {
+            let what = "gave up: the store did not respond within --give-up-after";
+            Error::new(Kind::Temporary, what).with_hint("run the command again")
+        })
+    };
+    repeat(open, is_temporary, out_of_time, first, stop).await
+}
+
 /// Asks a backend for its limits and capabilities.
 ///
 /// # Errors
@@ -23,51 +43,84 @@ const MAX_UNEXPECTED_SERVERS: u32 = 3;
 /// [`Kind::Interrupted`] after a signal.
 pub async fn handshake(
     backend: &Backend,
-    options: &Options,
-    events: &EventSender,
+    first: FirstCall<'_>,
     stop: &mut watch::Receiver<Option<u8>>,
 ) -> Result<BackendInfo> {
-    events.emit(Event::Connecting {
+    first.events.emit(Event::Connecting {
         host: backend.host(),
     });
+    let may_help = |error: &Error, attempts| {
+        error.kind() != Kind::UnexpectedServer || attempts < MAX_UNEXPECTED_SERVERS
+    };
+    let out_of_time = |last_error: Option<Error>| gave_up(last_error.as_ref());
+    repeat(
+        async || backend.info().await,
+        may_help,
+        out_of_time,
+        first,
+        stop,
+    )
+    .await
+}
+
+/// The first call of a run to a backend.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstCall<'a> {
+    /// The first item for this backend.
+    pub item: usize,
+    pub give_up: GiveUp,
+    pub events: &'a EventSender,
+}
+
+/// Repeats a call. `may_help` says whether a retry may help after an error, given the number of
+/// attempts. `out_of_time` is the error when the time to give up has come, given the last error.
+async fn repeat<T>(
+    mut call: impl AsyncFnMut() -> Result<T>,
+    may_help: impl Fn(&Error, u32) -> bool,
+    out_of_time: impl Fn(Option<Error>) -> Error,
+    first: FirstCall<'_>,
+    stop: &mut watch::Receiver<Option<u8>>,
+) -> Result<T> {
     let start = Instant::now();
     let mut failures = Failures::default();
-    let stopped = |signal| Err(interrupted(signal, &options.resume_command, None));
-    let give_up = options.give_up;
-    let time_left = || give_up.left(Instant::now(), start, WaitingFor::FirstResponse);
+    let stopped = |signal| Err(interrupted(signal, None));
+    let time_left = || {
+        let now = Instant::now();
+        first.give_up.left(now, start, WaitingFor::FirstResponse)
+    };
     let mut last_error: Option<Error> = None;
     loop {
         let response = tokio::select! {
-            response = backend.info() => response,
+            response = call() => response,
             // The response may arrive byte by byte.
-            () = elapsed(time_left()) => return Err(gave_up(last_error.as_ref())),
+            () = elapsed(time_left()) => return Err(out_of_time(last_error)),
             signal = stop_signal(stop) => return stopped(signal),
         };
         let error = match response {
-            Ok(info) => return Ok(info),
+            Ok(value) => return Ok(value),
             Err(error) => error,
         };
         let verdict = retry::judge(error.kind(), Attempt::Call, &mut failures, fastrand::f64());
         let Verdict::Retry(wait) = verdict else {
             return Err(error);
         };
-        let is_unexpected = error.kind() == Kind::UnexpectedServer;
-        if is_unexpected && failures.attempts >= MAX_UNEXPECTED_SERVERS {
+        if !may_help(&error, failures.attempts) {
             return Err(error);
         }
         let source = EventSource {
-            item: options.first_item,
+            item: first.item,
             path: None,
             upload: None,
         };
-        events.emit(Event::retry(source, None, failures.attempts, &error, wait));
+        let retry = Event::retry(source, None, failures.attempts, &error, wait);
+        first.events.emit(retry);
         let left = time_left();
         tokio::select! {
             () = tokio::time::sleep(left.map_or(wait, |left| wait.min(left))) => {}
             signal = stop_signal(stop) => return stopped(signal),
         }
         if time_left() == Some(Duration::ZERO) {
-            return Err(gave_up(Some(&error)));
+            return Err(out_of_time(Some(error)));
         }
         last_error = Some(error);
     }

@@ -120,7 +120,7 @@ impl Engine<'_> {
             return;
         };
         upload.last_call = Instant::now();
-        let copies = upload.copies_of(&specs);
+        let copies = upload.copies.of(&specs);
         let (epoch, backend) = (upload.epoch, Arc::clone(&self.backend));
         let is_rejected = |number: &PartNumber| {
             let failures = upload.parts.failures_mut(*number);
@@ -152,21 +152,17 @@ impl Engine<'_> {
         };
         crash::point("transfer.signed");
         upload.call_failures = Failures::default();
+        note_copies(upload, &signed);
         for part in signed {
             match part {
-                SignedPart::Put(put) => {
-                    if is_to_be_copied(upload, put.number) {
-                        // Its object is gone, or the store cannot prove copies.
-                        upload.base = None;
-                    }
-                    upload.queue.on_signed(put, signed_at);
-                }
+                SignedPart::Put(put) => upload.queue.on_signed(put, signed_at),
                 SignedPart::Stored { number, stored } => {
                     upload.queue.on_skipped();
                     let size = upload.part_len(number);
                     self.summary.bytes_skipped += size;
                     if stored.copied {
                         self.summary.bytes_copied += size;
+                        upload.copies.bytes += size;
                     }
                     let origin = PartOrigin::of(&stored);
                     self.on_acknowledged(upload, number, stored.etag, origin);
@@ -405,14 +401,22 @@ impl PartOrigin {
     }
 }
 
-/// Whether the backend was asked to copy this part.
-fn is_to_be_copied(upload: &ActiveUpload, number: PartNumber) -> bool {
-    let part = upload.part_spec(number);
-    part.is_some_and(|part| !upload.copies_of(&[part]).is_empty())
+/// Notes whether the parts of a response were copied, as far as they were to be.
+fn note_copies(upload: &mut ActiveUpload, signed: &[SignedPart]) {
+    let has_copied = signed
+        .iter()
+        .any(|part| matches!(part, SignedPart::Stored { .. }));
+    let specs = signed.iter();
+    let specs: Vec<_> = specs
+        .filter_map(|part| upload.part_spec(part.number()))
+        .collect();
+    if !upload.copies.of(&specs).is_empty() {
+        upload.copies.note_response(has_copied);
+    }
 }
 
 /// The error of a single PUT that the store always refuses, if its attributes may be the reason:
-/// only such a PUT carries them.
+/// parts of a multipart upload do not have them.
 fn refused_attributes(upload: &ActiveUpload, error: &Error) -> Option<Error> {
     let is_refusal =
         error.is_of_store() && matches!(error.kind(), Kind::Incompatible | Kind::NotAcceptable);
@@ -420,7 +424,8 @@ fn refused_attributes(upload: &ActiveUpload, error: &Error) -> Option<Error> {
     let flags: Vec<String> = given
         .map(|attribute| format!("--{}", attribute.name()))
         .collect();
-    if !upload.plan.is_single() || !is_refusal || flags.is_empty() {
+    let is_single_put = upload.plan.is_single() && !upload.copies.are_named_by_begin;
+    if !is_single_put || !is_refusal || flags.is_empty() {
         return None;
     }
     let what = format!("{error}, perhaps because of {}", flags.join(", "));

@@ -56,6 +56,7 @@ pub async fn preview(
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
         Choice::Completed(index) if !candidates[index].may_be_mapped && !source.has_writer() => {
             let upload = candidates[index];
+            // A dry run asks a backend with hooks even if the run would not wait for them.
             if put.trust_journal && !info.hooks && upload.receipt.is_some() {
                 Some(Found {
                     plan: plan(upload)?,

@@ -14,17 +14,25 @@ use crate::source::{FileVersion, SourceFile};
 pub(super) const MAX_RESTARTS: u32 = 3;
 
 impl Engine<'_> {
+    /// The error of an upload that may have been completed, if the backend cannot tell.
+    pub(super) fn unconfirmed_completion(&self, upload: &ActiveUpload) -> Option<Error> {
+        let may_be_completed =
+            upload.upload.state == State::Completing && upload.stage() != Stage::Aborting;
+        if !may_be_completed || self.backend.capabilities().durable {
+            return None;
+        }
+        let id = upload.upload.id.as_ref()?;
+        Some(self.backend.unconfirmed(id))
+    }
+
     /// Replaces an upload that cannot be continued with a new one of the same source. The digests
     /// of an unchanged source are kept.
     ///
     /// # Errors
     /// [`Kind::Unconfirmed`] if the upload may have been completed and the backend cannot tell.
     pub(super) fn restart(&mut self, upload: &mut ActiveUpload) -> Result<()> {
-        let may_be_completed =
-            upload.upload.state == State::Completing && upload.stage() != Stage::Aborting;
-        let is_durable = self.backend.capabilities().durable;
-        if let (true, false, Some(id)) = (may_be_completed, is_durable, &upload.upload.id) {
-            return Err(self.backend.unconfirmed(id));
+        if let Some(error) = self.unconfirmed_completion(upload) {
+            return Err(error);
         }
         if upload.restarts == MAX_RESTARTS {
             let has_changed = FileVersion::of(&upload.put.path)
@@ -54,7 +62,9 @@ impl Engine<'_> {
         }
         // The store has no part of the new upload.
         let skipped = &mut self.summary.bytes_skipped;
-        *skipped = skipped.saturating_sub(upload.resumed_bytes);
+        *skipped = skipped.saturating_sub(upload.resumed_bytes + upload.copies.bytes);
+        let copied = &mut self.summary.bytes_copied;
+        *copied = copied.saturating_sub(upload.copies.bytes);
         let intent = self.intent(&upload.put, &source)?;
         let is_replaced = !upload.upload.state.is_finished()
             || upload.stage() == Stage::Confirming
@@ -67,7 +77,7 @@ impl Engine<'_> {
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
         next.started_by = upload.started_by;
         next.restarts = upload.restarts + 1;
-        next.base = upload.base.take();
+        next = next.with_base(upload.copies.take_base());
         let may_be_mapped = upload.watch.may_be_mapped();
         let has_writer = may_be_mapped || next.watch.may_be_mapped();
         self.note_writer(&mut next, has_writer);

@@ -1,7 +1,6 @@
 //! Signals that end a run.
 
 use tokio::sync::watch;
-use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
 
 /// Waits for a signal. Returns its number.
@@ -17,10 +16,10 @@ pub async fn stop_signal(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
     }
 }
 
-/// The error of an upload that a signal ended. `id` is that of the upload, if it has begun.
-pub fn interrupted(signal: u8, resume_command: &str, id: Option<&UploadId>) -> Error {
-    let hint = match id {
-        Some(id) => format!("to continue: {resume_command} {id}"),
+/// The error of an upload that a signal ended, with the command that continues it, if it has begun.
+pub fn interrupted(signal: u8, resume_command: Option<&str>) -> Error {
+    let hint = match resume_command {
+        Some(command) => format!("to continue: {command}"),
         None => "run the command again".to_owned(),
     };
     Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").with_hint(hint)

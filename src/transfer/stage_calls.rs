@@ -144,8 +144,9 @@ impl Engine<'_> {
                 let with_part = upload.plan.is_single() && !upload.begins_without_parts;
                 let part = upload.part_spec(PartNumber::FIRST).filter(|_| with_part);
                 let parts = part.map(|part| vec![part]);
-                let copies = upload.copies_of(parts.as_deref().unwrap_or_default());
+                let copies = upload.copies.of(parts.as_deref().unwrap_or_default());
                 let mut begin = backend_calls::begin_request(&upload.upload, parts);
+                upload.copies.are_named_by_begin = !copies.is_empty();
                 begin.request.copies = copies;
                 Ok(Some(BatchCall::Begin(begin)))
             }

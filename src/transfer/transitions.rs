@@ -165,6 +165,9 @@ impl Engine<'_> {
     /// Repeats a failed call later. If the backend no longer has the upload, begins another one.
     fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
+            if let Some(error) = self.unconfirmed_completion(upload) {
+                return Err(error);
+            }
             let reason = match error.kind() {
                 Kind::NotFound => "the backend no longer has this upload".to_owned(),
                 _ => error.to_string(),
@@ -278,17 +281,18 @@ impl Engine<'_> {
     /// The upload of an old file version was aborted, or completed before that.
     fn on_aborted(&mut self, upload: &mut ActiveUpload, outcome: AbortOutcome) -> Result<Next> {
         crash::point("transfer.aborted");
-        if let AbortOutcome::Pending(wait) = outcome {
-            return self.call_when_decided(upload, wait);
-        }
+        let completed = match outcome {
+            AbortOutcome::Pending(wait) => return self.call_when_decided(upload, wait),
+            AbortOutcome::Aborted => None,
+            AbortOutcome::Completed(receipt) => Some(receipt),
+        };
         if let Some(error) = upload.end_with.take() {
             let row = upload.row();
             self.committer.record(Record::Abandoned { row });
             return Err(error);
         }
-        let mut receipt = match outcome {
-            AbortOutcome::Completed(receipt) => receipt,
-            AbortOutcome::Aborted | AbortOutcome::Pending(_) => return Ok(Next::Restart),
+        let Some(mut receipt) = completed else {
+            return Ok(Next::Restart);
         };
         // If another process completed it with parts that this journal does not know, the receipt
         // is not recorded.

@@ -204,3 +204,40 @@ fn resume_from_another_directory_continues_a_killed_put() {
         assert_eq!(sets.count(), if words[0] == "-r" { 1 } else { 2 });
     }
 }
+
+#[test]
+fn resume_without_the_directory_can_be_repeated_when_it_is_back() {
+    const FILES: u64 = 20;
+    const SIZE: u64 = 100_000;
+    let (bucket, sandbox) = (Bucket::new(), Sandbox::new());
+    fs::create_dir(sandbox.path("card")).unwrap();
+    for number in 0..FILES {
+        sandbox.file(&format!("card/{number}"), SIZE);
+    }
+    bucket.proxy.block_after(FILES / 2 * SIZE);
+    let put = bucket.put(&sandbox, &["--json", "-r", "-C", "card", "."]);
+    let mut running = put.arg(bucket.url("in/")).spawn();
+    running.wait_for_stdout(r#""type":"completed""#);
+    running.kill9();
+    bucket.proxy.unblock();
+    let away = sandbox.path("away");
+    fs::rename(sandbox.path("card"), &away).unwrap();
+    let resume = || bucket.upload(&sandbox, &["resume", "--json"]);
+    let output = resume().run().exits(66);
+    let failed = events(&output).into_iter().find_map(|event| match event {
+        Event::Failed { hint, .. } => hint,
+        _ => None,
+    });
+    assert!(!failed.unwrap().contains("-C"), "resume has no flag -C");
+    assert!(matches!(
+        events(&output).last(),
+        Some(Event::Exit {
+            resumable: true,
+            ..
+        })
+    ));
+    fs::rename(away, sandbox.path("card")).unwrap();
+    resume().run().succeeds();
+    assert_eq!(bucket.store.objects().len() as u64, FILES);
+    bucket.store.assert_no_open_uploads();
+}

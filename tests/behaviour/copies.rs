@@ -13,7 +13,7 @@ use crate::support::bucket::Bucket;
 use crate::support::command::{Command, Output};
 use crate::support::events::{Event, events, receipts};
 use crate::support::proxy::{Fault, Requests};
-use crate::support::s3::{S3, encoded, lacks};
+use crate::support::s3::{S3, encoded};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, files};
@@ -93,9 +93,6 @@ fn renamed_files_are_copied_to_their_new_keys() {
 
 #[test]
 fn renamed_files_are_copied_on_a_real_store() {
-    if lacks("copy-checksum") {
-        return;
-    }
     let store = S3::real(&format!("upload-copies-{}", std::process::id()));
     renamed_folder_is_copied(&Bucket::of(store));
 }

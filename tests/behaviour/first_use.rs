@@ -3,7 +3,10 @@
 //!
 //! Not here: hints after an interruption (`hints`).
 
+use std::fs;
+
 use clap::Command as Definition;
+use rusqlite::Connection;
 use upload::cli::args;
 
 use crate::support::sandbox::Sandbox;
@@ -242,4 +245,26 @@ fn token_add_says_on_standard_error_what_the_token_is_for() {
         "the token is repeated"
     );
     assert_eq!(add(&["--quiet"]).stderr(), "");
+}
+
+/// The ledger of an embedded backend belongs to the client, which has no flag to name another one.
+#[test]
+fn hint_about_a_ledger_of_an_earlier_build_works_without_a_flag() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a", 10);
+    let put = || {
+        let put = sandbox.upload(["put", "--backend", "embedded", "--force"]);
+        put.arg(&file).run()
+    };
+    put().succeeds();
+    let mut files = sandbox.files().into_iter();
+    let ledger = files.find(|path| path.ends_with("embedded.db")).unwrap();
+    let connection = Connection::open(&ledger).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let output = put().exits(78);
+    assert!(output.stderr().contains("move it away"), "{output}");
+    assert!(!output.stderr().contains("--ledger"), "{output}");
+    fs::rename(&ledger, sandbox.path("away.db")).unwrap();
+    put().succeeds();
 }

@@ -353,6 +353,31 @@ fn file_that_vanishes_is_left_out_if_the_user_says_so() {
 }
 
 #[test]
+fn set_without_files_fails_if_the_user_says_so() {
+    let world = World::new();
+    folder(&world, &["a.txt", "b.txt"]);
+    fs::create_dir(world.sandbox.path("empty")).unwrap();
+    fs::write(world.sandbox.path("list"), "").unwrap();
+    let put = |args: &[&str]| world.upload(&["put", "--json"]).args(args).run();
+    let without_files: [&[&str]; 4] = [
+        &["-r", "empty"],
+        &["-r", "card", "--include", "*.mov"],
+        &["--files-from", "list"],
+        &["--map", "list"],
+    ];
+    for args in without_files {
+        put(args).succeeds();
+        for more in [&["--fail-if-empty"][..], &["--fail-if-empty", "--dry-run"]] {
+            let output = put(&[args, more].concat()).exits(66);
+            assert_eq!(exit(&output).1, 0, "{args:?}");
+        }
+    }
+    put(&["-r", "card", "--fail-if-empty"]).succeeds();
+    // All files are there already.
+    put(&["-r", "card", "--fail-if-empty"]).succeeds();
+}
+
+#[test]
 fn receipts_and_journal_in_the_directory_are_not_sent() {
     let world = World::new();
     folder(&world, &["a", "b"]);

@@ -105,6 +105,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // Only the verbs below `serve` need a ledger.
     ("src/cli/settings/resolve.rs", "--ledger"),
+    ("src/cli/local_gateway.rs", "--ledger"),
     // Words of the command in a hint.
     ("src/cli/cat.rs", "--force"),
     ("src/cli/hint_commands.rs", "--key"),

@@ -430,7 +430,7 @@ fn unfinished_upload_hint_of_reading_verbs_completes_it() {
     let mut running = put.arg("--json").arg(&file).spawn();
     running.wait_for_stdout("\"part\"");
     running.kill9();
-    let url = sandbox.upload(["url"]).arg(&file).run().exits(69);
+    let url = sandbox.upload(["url"]).arg(&file).run().exits(75);
     run(&sandbox, command(&url)).succeeds();
     let read = sandbox.upload(["cat"]).arg(&file).run().succeeds();
     assert_eq!(read.stdout_bytes(), fs::read(&file).unwrap());

@@ -291,15 +291,17 @@ fn location_in_the_status_of_several_uploads_is_checked_too() {
     let files = ["a", "b", "c"].map(|name| world.sandbox.file(name, 10));
     let location = Arc::new(Mutex::new(Value::Null));
     let shared = Arc::clone(&location);
-    let _backend = TestBackend::relay(&world, move |_, answer| {
+    let backend = TestBackend::relay(&world, move |_, answer| {
         let mut changed = answer?.clone();
         set_locations(&mut changed, &shared.lock().unwrap());
         Some(Answer::json(&changed))
     });
     let put = || world.upload(&["put", "--json"]).args(&files).run();
     put().succeeds();
+    let before = backend.requests("/v1/batch");
     *location.lock().unwrap() = "javascript:alert(1)".into();
     let output = put().exits(69);
+    assert!(backend.requests("/v1/batch") > before, "{output}");
     assert!(!output.stdout().contains("javascript"), "{output}");
 }
 

@@ -283,9 +283,9 @@ fn log_of_the_in_process_gateway_is_shown_with_verbose_only() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let put = |args: &[&str]| {
-        let put = sandbox.upload(["put", "--backend", "s3://bucket", "--s3-endpoint"]);
-        let put = put.arg(unused_url()).arg(&file).args(args);
-        let put = put.env("AWS_ACCESS_KEY_ID", "a");
+        let put = sandbox.upload(["put", "--give-up-after", "2s", "--backend", "s3://bucket"]);
+        let put = put.arg("--s3-endpoint").arg(unused_url()).arg(&file);
+        let put = put.args(args).env("AWS_ACCESS_KEY_ID", "a");
         put.env("AWS_SECRET_ACCESS_KEY", "b").run().exits(75)
     };
     let output = put(&[]);

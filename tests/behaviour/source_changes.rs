@@ -317,3 +317,24 @@ fn completing_version_is_completed_before_the_new_one() {
     running.wait().succeeds();
     assert_holds_both_versions(&world, &store, [&before, &files::sha256(&file)]);
 }
+
+#[test]
+fn resume_of_a_complete_upload_whose_file_has_changed_names_put() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 100);
+    world.put(&file).run().succeeds();
+    let resume = || world.resume().arg(&file).run();
+    resume().succeeds();
+    files::random(&file, 200, 9);
+    let output = resume().exits(65);
+    let commands = output.stderr().split('`').skip(1).step_by(2);
+    let mut commands = commands.filter(|text| text.starts_with("upload put"));
+    let words = shlex::split(commands.next().expect("a command")).unwrap();
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    world.upload(&words).run().succeeds();
+    resume().succeeds();
+    let stored = world.store().objects();
+    let sha256s: Vec<String> = stored.iter().map(|key| world.store().sha256(key)).collect();
+    assert_eq!(sha256s.len(), 2);
+    assert!(sha256s.contains(&files::sha256(&file)));
+}

@@ -43,7 +43,7 @@ fn put_with_kill(gateway: &Gateway, seed: u64, point: &str, passage: u32) -> boo
     let was_killed = output.code().is_none();
     if was_killed {
         // Before the set is recorded, there may be no journal; afterwards, it may be finished.
-        let list = client.upload(["list", "--json"]).run();
+        let list = client.upload(["list", "--json"]).run().succeeds();
         let is_unfinished = list.stdout().contains(r#""type":"set""#);
         let again = if is_unfinished {
             client.upload(["resume"])

@@ -91,7 +91,14 @@ async fn copy_of_no_part_or_of_a_part_twice_is_refused() {
         let response = gateway.begin(key, &request).await;
         assert_eq!(problem_code(response).await, "invalid_request", "{key}");
     }
-    // A repetition of a begin gets the same upload, copied or not.
+}
+
+#[tokio::test]
+async fn repeated_begin_without_the_copy_gets_the_same_upload() {
+    let gateway = TestGateway::new().await;
+    let body = b"bytes";
+    let source = upload(&gateway, "a.bin", body).await;
+    let request = copied(body, &source, 0);
     let first: BeginResponse = expect_json(gateway.begin("k", &request).await, 201).await;
     let plain = BeginRequest {
         copies: Vec::new(),

@@ -91,6 +91,11 @@ impl LossyProxy {
         self.running.load(Ordering::SeqCst) == 0
     }
 
+    /// Forgets the begins of earlier cases.
+    pub fn forget_begins(&self) {
+        self.begins.lock().unwrap().clear();
+    }
+
     /// The begin with this idempotency key.
     pub fn begin(&self, idempotency_key: &str) -> Option<BeginAtKey> {
         self.begins.lock().unwrap().get(idempotency_key).cloned()

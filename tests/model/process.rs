@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use upload::backend::{Backend, Options as Http};
 use upload::event::{Event, EventSender};
 use upload::journal::Journal;
-use upload::transfer::{self, GiveUp, Item, Jobs, Options, WaitFor};
+use upload::transfer::{self, FirstCall, GiveUp, Item, Jobs, Options, WaitFor};
 use upload_types::wire::Receipt;
 use upload_types::{DiskFailure, Token};
 
@@ -83,7 +83,12 @@ impl Process {
         };
         let (_stop_sender, mut stop) = watch::channel(None);
         let engine = async {
-            let info = transfer::handshake(&client, &options, &sink, &mut stop)
+            let first = FirstCall {
+                item: 0,
+                give_up: options.give_up,
+                events: &sink,
+            };
+            let info = transfer::handshake(&client, first, &mut stop)
                 .await
                 .unwrap();
             let run = transfer::run(

@@ -47,8 +47,7 @@ pub fn prepare_path(path: &Path, schema: &Schema) -> Result<PathBuf> {
 /// # Errors
 /// [`Kind::DatabaseUnusable`] if the file cannot be created or opened, is of another kind, damaged,
 /// or empty. [`Kind::Config`] if a newer version or a build before the first release wrote it,
-/// [`Kind::Locked`] if another process
-/// keeps it locked.
+/// [`Kind::Locked`] if another process keeps it locked.
 pub fn open(path: &Path, schema: &Schema) -> Result<Connection> {
     if rusqlite::version_number() < MIN_SQLITE_VERSION {
         let text = format!(

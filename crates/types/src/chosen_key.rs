@@ -40,7 +40,7 @@ pub fn normalised_key(text: &str, prefix_bytes: usize) -> Result<String, Invalid
 /// length of that prefix with its slash.
 ///
 /// # Errors
-/// What a key must be like.
+/// The form that a key must have.
 pub fn usable_key(text: &str, prefix_bytes: usize, form: KeyForm) -> Result<String, Invalid> {
     let key: String = if form == KeyForm::AsGiven || is_nfc(text) {
         text.to_owned()

@@ -37,7 +37,7 @@ impl UuidForm {
     /// The text that [`UuidForm::to_bytes`] has converted.
     ///
     /// # Errors
-    /// [`Invalid`] if it has made no such bytes.
+    /// [`Invalid`] if they are neither those of a UUID nor UTF-8.
     pub fn from_bytes(self, bytes: &[u8]) -> Result<String, Invalid> {
         if let Some(uuid) = bytes.try_into().ok().filter(|_| is_uuid(bytes)) {
             return Ok(self.text(uuid));

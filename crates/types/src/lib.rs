@@ -57,6 +57,6 @@ pub use disk_failure::DiskFailure;
 pub use encoded_words::{decode_words, encode_words};
 pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
-pub use media_type::MediaType;
+pub use media_type::{DEFAULT_CONTENT_TYPE, MediaType};
 pub use plan::ByteRange;
 pub use secrets::{SignedUrl, Token};

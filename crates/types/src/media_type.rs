@@ -12,6 +12,9 @@ const FORM: Invalid = Invalid(
     "a media type is type/subtype with parameters ;name=value, 1 to 128 visible ASCII characters",
 );
 
+/// The media type of content of which nothing is known.
+pub const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+
 /// A media type in one form: names in lower case, quotes only if they are necessary, one space
 /// after each semicolon. Readers that cut the text in other ways than RFC 9110 do find no second
 /// type in it: it has no comma and no semicolon outside of quotes except before a parameter.

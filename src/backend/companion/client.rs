@@ -96,7 +96,7 @@ impl Companion {
     pub fn unsupported(what: &str) -> Error {
         Error::new(Kind::Incompatible, format!("a Companion cannot {what}")).with_hint(
             "use a gateway (`upload serve`) for that; `upload list --all` shows the uploads of \
-             this machine",
+             this journal",
         )
     }
 

@@ -418,7 +418,7 @@ fn check_copies(parts: Option<&[SignedPart]>, copies: &[PartCopy]) -> Result<()>
     match stored.find(|number| !is_copied(*number)) {
         None => Ok(()),
         Some(number) => Err(protocol_error(&format!(
-            "the backend reports part {number} as stored, which was not sent"
+            "the backend reports part {number} as stored, although it was not asked to copy it"
         ))),
     }
 }

@@ -170,7 +170,10 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         }
         (Kind::NotAcceptable, _) => "ask the operator of the backend for a higher limit",
         (Kind::CredentialsRejected, _) => CREDENTIALS_HINT,
-        (Kind::NotFound, _) => "run `upload list --all` to see the uploads of this machine",
+        (Kind::NotFound, _) => {
+            "check the id; `upload list --all` shows the uploads of this journal, and `upload list \
+             --orphans` those that only the backend knows"
+        }
         (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
         (Kind::LeaseLost, _) => {
             "wait until the process that has taken over the upload has finished it"

@@ -62,11 +62,11 @@ pub struct AccessArgs {
     pub jwt_owner_claim: Vec<String>,
     /// Calls and signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
     ///
-    /// A call that signs URLs counts once for each URL; every other call about an upload, and each
-    /// entry of a batch, counts once. Each gateway counts separately. After a pause, an owner may
-    /// use a burst at once: at least 1000, the most URLs that one call may request; by default the
-    /// larger of N and 1000. The gateway answers further calls with 429 rate_limited and the time
-    /// to wait.
+    /// A call that signs URLs counts once for each part; every other call about an upload, and each
+    /// entry of a batch, counts once, and so do 256 files that a put confirms together. Each
+    /// gateway counts separately. After a pause, an owner may use a burst at once: at least 1000,
+    /// the most URLs that one call may request; by default the larger of N and 1000. The gateway
+    /// answers further calls with 429 rate_limited and the time to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
     /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB

@@ -40,7 +40,8 @@ pub struct AttributeArgs {
     /// that of the bucket]
     ///
     /// Stores do not report it, so the receipt has `acl` in the field `unproven`, and --if-exists
-    /// does not compare it. A bucket whose access lists are disabled refuses it.
+    /// does not compare it. A bucket whose access lists are disabled refuses every one
+    /// but bucket-owner-full-control.
     #[arg(long, value_name = "ACL", value_parser = acl)]
     acl: Option<String>,
     /// The storage class of the object, such as STANDARD_IA [default: that of the bucket]

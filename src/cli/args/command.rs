@@ -260,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn force_has_an_earlier_name() {
+        let parsed = CommandLine::try_parse_from(["upload", "put", "f", "--again"]);
+        let Verb::Put(put) = parsed.ok().unwrap().verb else {
+            panic!("not a put")
+        };
+        assert!(put.force);
+    }
+
+    #[test]
     fn help_lists_every_exit_code() {
         let help = command().render_help().to_string();
         for (code, meaning) in exit_codes::EXIT_CODES {

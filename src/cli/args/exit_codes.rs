@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 /// Code and meaning.
 pub const EXIT_CODES: &[(&str, &str)] = &[
-    ("0", "success: every upload is stored and verified"),
+    (
+        "0",
+        "success: every upload is stored and verified (--trust-journal: by an earlier run)",
+    ),
     ("1", "another error, or several sources failed differently"),
     ("2", "wrong command line"),
     (

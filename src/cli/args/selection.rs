@@ -26,12 +26,13 @@ pub struct SelectionArgs {
     /// the summary counts them. Sending begins while directories are read.
     #[arg(short, long)]
     pub recursive: bool,
-    /// Take the paths of files relative to this directory; keys keep them as they are written
+    /// Look for files in this directory; their keys have the paths as they are written
     ///
     /// As tar -C DIR: with -C card, DCIM/1.jpg is the file card/DCIM/1.jpg, and its key ends with
-    /// DCIM/1.jpg. With -r, the path . uploads everything in card. The paths in --files-from and
-    /// --map begin there too. A path that is absolute or contains .. is an error. The files that
-    /// other flags name, such as the list itself, are relative to the working directory.
+    /// DCIM/1.jpg if this command chooses the keys. With -r, the path . uploads everything in card;
+    /// otherwise DIR/. is the same as DIR. The paths in --files-from and --map begin there too. A
+    /// path that is absolute or contains .. is an error, except in --map. The files that other
+    /// flags name, such as the list itself, are relative to the working directory.
     #[arg(
         short = 'C',
         long,
@@ -99,6 +100,13 @@ pub struct SelectionArgs {
     /// Without it, the exit code is 66.
     #[arg(long)]
     pub ignore_vanished: bool,
+    /// Fail with exit code 66 if no file is found
+    ///
+    /// Without it, the exit code is 0 if directories and lists have no file, or the filters leave
+    /// out every one. It counts for this run; `upload resume` does not fail so.
+    #[arg(long)]
+    #[serde(skip)]
+    pub fail_if_empty: bool,
     /// Upload the files in this list, one in each line; - reads standard input
     ///
     /// Paths are verbatim: no patterns, no comments, no trimming. They are relative to the working

@@ -161,9 +161,9 @@ pub struct PutArgs {
     ///
     /// Below the prefix of the backend. 1 to 1024 bytes of UTF-8 with that prefix, without a slash
     /// at its start, without empty, `.` or `..` segments, and without control characters; it is
-    /// normalised (NFC) without --no-normalize. A bucket and embedded accept every key except those
-    /// below `uploads/probe/` and the client's own `uploads/SEGMENT/`; a gateway accepts the keys
-    /// that its operator permits to the token; a Companion makes the keys itself.
+    /// normalised (NFC), unless --no-normalize is given. A bucket and embedded accept every key
+    /// except those below `uploads/probe/` and the client's own `uploads/SEGMENT/`; a gateway
+    /// accepts the keys that its operator permits to the token; a Companion makes the keys itself.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["prefix", "key_style"])]
     pub key: Option<String>,
     /// Put each object at this prefix, a slash, and the name of its file
@@ -212,21 +212,23 @@ pub struct PutArgs {
     /// Upload a new object even if the same file version is already uploaded
     ///
     /// Without --if-exists, it also replaces an object that is at the key.
-    #[arg(long)]
+    #[arg(long, alias = "again")]
     pub force: bool,
-    /// Take the word of the journal for files that it has as uploaded, and do not ask the store
+    /// Report a file as uploaded if the journal has it as uploaded, without asking the store
     ///
-    /// For a file whose size and times are those of its upload. An object that was removed from the
-    /// store since is not missed. Summary and events say that the store was not asked. A receipt
-    /// would claim a proof, so --receipt is an error. A backend with hooks is asked nevertheless,
-    /// unless --wait none is given. `upload resume` always asks.
+    /// For a file whose size and times are those of its upload. If its object was removed or
+    /// replaced since, also by another file of this journal, the command does not notice it.
+    /// Summary and events say that the store was not asked. A receipt is a proof, so --receipt is
+    /// an error. A backend with hooks is asked nevertheless, unless --wait none is given. `upload
+    /// resume` always asks.
     #[arg(long, conflicts_with_all = ["receipt", "receipt_append", "force"])]
     pub trust_journal: bool,
     /// Show what would be sent (files, keys, parts, bytes, and what is already stored), and send
     /// nothing
     ///
     /// Only the journal and the uploads in it show what is already stored. The backend is not asked
-    /// about objects that other machines or programs have put at a key.
+    /// about objects that other machines or programs have put at a key. Parts that the store can
+    /// copy from earlier uploads count as sent.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

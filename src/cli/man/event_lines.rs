@@ -184,7 +184,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "renamed",
-        meaning: "The source was uploaded before, from a path that no longer has it and under another name. It is uploaded again under its new name.",
+        meaning: "The source was uploaded before, from a path that no longer has it and under another name. It gets an object of its own under its new name.",
         fields: &[
             F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "id of the earlier upload"),

@@ -24,7 +24,7 @@ pub fn run(flags: &ManArgs) -> Result<()> {
                 Kind::Usage,
                 format!("there is no verb `{}`", flags.verb.join(" ")),
             )
-            .with_hint("`upload --help` lists the verbs")
+            .with_hint("run `upload --help` to see the verbs")
         })?;
     output::print(&page.text)
 }

@@ -6,7 +6,11 @@ pub const SELECTED: LineDoc = LineDoc {
     kind: "selected",
     meaning: "Every file of the directories and lists was found. Uploads may have begun before.",
     fields: &[
-        F("files", "integer", "number of files to upload"),
+        F(
+            "files",
+            "integer",
+            "number of files to upload, with the entries that cannot be read",
+        ),
         F("bytes", "integer", "their size together"),
         F(
             "set",
@@ -66,7 +70,8 @@ pub const SET: LineDoc = LineDoc {
         F(
             "files",
             "integer",
-            "number of files that its last run found; this and the following are of that run",
+            "number of files that its last run found, with the entries that could not be read; this \
+             and the following are of that run",
         ),
         F("bytes", "integer", "their size together"),
         F("is_complete", "boolean", "whether all files were found"),

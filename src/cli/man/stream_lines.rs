@@ -16,11 +16,11 @@ pub const COMPARING: LineDoc = LineDoc {
 pub const PRODUCER_WAITS: FieldDoc = F(
     "producer_waits_percent",
     "integer",
-    "of a stream: share of the time since its first read for which its producer waited, because there was no room for another part; absent for a file",
+    "of a stream: share of the time since its first read for which its producer waited, because there was no room for another part; absent for a file, and before the first read",
 );
 
 pub const WAITS_FOR_PRODUCER: FieldDoc = F(
     "waits_for_producer_percent",
     "integer",
-    "of a stream: share of this time for which the program waited for the producer; absent for a file",
+    "of a stream: share of this time for which the program waited for the producer; absent for a file, and before the first read",
 );

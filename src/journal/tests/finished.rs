@@ -75,7 +75,9 @@ fn finished_small_file_takes_at_most_600_bytes() {
 /// A receipt like those of a gateway for a file of one part.
 fn receipt_of_one(upload: &Upload, id: &UploadId) -> Receipt {
     let sha256 = Sha256::of(id.as_str().as_bytes());
-    let key = format!("uploads/67ehkjzvusmd2cijjwuyi54ynb/{id}.bin");
+    // The extension differs from file to file.
+    let number = upload.row;
+    let key = format!("uploads/67ehkjzvusmd2cijjwuyi54ynb/{id}.{number:06}");
     let etag = &sha256.to_string()[..32];
     Receipt {
         id: Some(id.clone()),

@@ -3,7 +3,7 @@
 use upload_types::wire::{IfExists, Receipt};
 
 use super::actions::Put;
-use super::prediction::{After, Prediction, Result};
+use super::prediction::{After, Prediction, PutResult};
 use super::source::Version;
 use super::state::{Case, KeysModel};
 use crate::CheckResult;
@@ -180,9 +180,9 @@ impl KeysModel {
         (prediction, end, circumstances): (&Prediction, &Ended, Circumstances<'_>),
     ) -> CheckResult {
         let result = match end {
-            Ended::Completed(_) => Result::Stored,
-            Ended::Kept => Result::Kept,
-            Ended::Failed("exists") => Result::Exists,
+            Ended::Completed(_) => PutResult::Stored,
+            Ended::Kept => PutResult::Kept,
+            Ended::Failed("exists") => PutResult::Exists,
             Ended::Failed(kind) => return Err(format!("failed as {kind}, not {prediction:?}")),
         };
         let key = case.key(put.key);

@@ -10,7 +10,7 @@ use super::state::{Case, KeysModel};
 use crate::bucket::Object;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Result {
+pub(super) enum PutResult {
     /// With a receipt.
     Stored,
     /// Left out.
@@ -29,14 +29,14 @@ pub(super) enum After {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prediction {
-    pub(super) result: Result,
+    pub(super) result: PutResult,
     pub(super) after: After,
     /// Bytes in the bodies of PUTs.
     pub(super) sent: u64,
 }
 
 impl Prediction {
-    fn unchanged(result: Result) -> Self {
+    fn unchanged(result: PutResult) -> Self {
         Self {
             result,
             after: After::Unchanged,
@@ -76,16 +76,16 @@ impl KeysModel {
                     .is_some_and(|object| version.is_that_of(object))
         };
         if own.as_ref().is_some_and(is_own) {
-            return Prediction::unchanged(Result::Stored);
+            return Prediction::unchanged(PutResult::Stored);
         }
         let is_same = |object: &Object| !object.checksum.is_empty() && version.is_that_of(object);
         match (object, put.if_exists) {
-            (Some(_), IfExists::Skip) => return Prediction::unchanged(Result::Kept),
+            (Some(_), IfExists::Skip) => return Prediction::unchanged(PutResult::Kept),
             (Some(object), IfExists::Same | IfExists::Update) if is_same(&object) => {
-                return Prediction::unchanged(Result::Stored);
+                return Prediction::unchanged(PutResult::Stored);
             }
             (Some(_), IfExists::Same | IfExists::Fail) => {
-                return Prediction::unchanged(Result::Exists);
+                return Prediction::unchanged(PutResult::Exists);
             }
             (Some(_), IfExists::Update | IfExists::Overwrite) | (None, _) => {}
         }
@@ -98,7 +98,7 @@ impl KeysModel {
             self.copied_bytes(case, put, &version)
         };
         Prediction {
-            result: Result::Stored,
+            result: PutResult::Stored,
             after: After::New,
             sent: version.size() - copied,
         }

@@ -22,19 +22,21 @@ use crate::{CheckResult, run_cases};
 impl KeysModel {
     async fn run(this: &RefCell<Self>, (sizes, actions): &Run) -> CheckResult {
         let case = RefCell::new(Self::begin_case(&mut this.borrow_mut(), *sizes));
+        let limit = Duration::from_mins(1);
         for (index, action) in actions.iter().enumerate() {
-            let limit = Duration::from_mins(1);
             let result = tokio::time::timeout(limit, Self::action(this, &case, action)).await;
             let result = result.unwrap_or_else(|_| Err("the action hangs".into()));
             result.map_err(|reason| format!("action {index}, {action:?}: {reason}"))?;
         }
-        let result = Self::finish(this, &case).await;
+        let result = tokio::time::timeout(limit, Self::finish(this, &case)).await;
+        let result = result.unwrap_or_else(|_| Err("a put hangs".into()));
         result.map_err(|reason| format!("at the end: {reason}"))
     }
 
     fn begin_case(&mut self, sizes: [usize; 2]) -> Case {
         self.cases += 1;
         self.take_injected();
+        self.proxy.forget_begins();
         *self.bucket.contents() = crate::bucket::Contents::default();
         let dir = scratch();
         let source = |number: usize| {
@@ -108,6 +110,12 @@ impl KeysModel {
         };
         let outcomes = Self::run_puts(this, case, puts).await;
         let injected = this.borrow().take_injected();
+        let is_killed = |outcome: &Outcome| matches!(outcome, Outcome::Killed);
+        if puts.len() == 2 && outcomes.iter().any(is_killed) {
+            // A kill ends both processes. Without its client, a completion continues in the
+            // gateway.
+            this.borrow_mut().restart_gateway();
+        }
         Self::wait_until_idle(this).await;
         let circumstances = Circumstances {
             is_twice: puts.len() == 2,
@@ -163,8 +171,8 @@ impl KeysModel {
         *bucket.other_program.lock().unwrap() = Some(Box::new(write));
     }
 
-    /// Without faults, a put replaces the object at each key, and a second put sends nothing. Then
-    /// no upload is open.
+    /// Without faults, a put replaces the object at each key, and the last one of three sends
+    /// nothing. Then no upload is open.
     async fn finish(this: &RefCell<Self>, case: &RefCell<Case>) -> CheckResult {
         this.borrow().expire_leases(&case.borrow().prefix);
         for key in 0..KEYS {

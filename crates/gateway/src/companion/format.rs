@@ -11,10 +11,8 @@ use url::form_urlencoded;
 use crate::problem::Refusal;
 use crate::validation;
 use upload_types::wire::{BeginRequest, Code, Limits, StoredPart};
-use upload_types::{ETag, PartNumber, decode_words};
+use upload_types::{DEFAULT_CONTENT_TYPE, ETag, PartNumber, decode_words};
 
-/// The content type that Uppy uses for files of unknown type.
-const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 const MAX_METADATA_KEY_CHARS: usize = 64;
 
 /// The pairs of a form-encoded query.

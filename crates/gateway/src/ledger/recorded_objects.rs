@@ -8,7 +8,8 @@ use super::sql::{self, Row, Value, damaged};
 use upload_types::wire::UploadState;
 use upload_types::{CompactReceipt, ETag, Key, UploadId};
 
-/// The ids of one statement. Others wait no longer for SQLite than for any single operation.
+/// The maximum number of ids in one statement, so that other operations on a SQLite ledger do not
+/// wait long.
 const IDS_PER_STATEMENT: usize = 500;
 
 /// The object of a ready upload.

@@ -24,7 +24,7 @@ use upload_types::metadata::{MTIME_KEY, mtime_of_text, mtime_text};
 use upload_types::plan::Plan;
 use upload_types::schedule::Schedule;
 use upload_types::wire::{Attributes, Limits, PartSpec, Receipt, UploadState};
-use upload_types::{ETag, Key, RowValues, Sha256, UploadId, UuidForm};
+use upload_types::{DEFAULT_CONTENT_TYPE, ETag, Key, RowValues, Sha256, UploadId, UuidForm};
 
 /// The fields of an upload that are fixed when it begins.
 #[derive(Clone)]
@@ -134,8 +134,6 @@ pub(super) const COLUMNS: &str = "id, (SELECT segment FROM owner WHERE number = 
 pub(super) const COLUMN_COUNT: usize = 29;
 /// The condition for the uploads of the owner with the segment `?1`.
 const IS_OF_OWNER: &str = "owner = (SELECT number FROM owner WHERE segment = ?1)";
-/// The content type that has no text in its row.
-const USUAL_CONTENT_TYPE: &str = "application/octet-stream";
 
 impl Ledger {
     /// An upload by its id. Returns `None` if it belongs to another owner.
@@ -321,7 +319,7 @@ pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Optio
     let idempotency_key = UuidForm::Hyphenated.to_bytes(&spec.idempotency_key);
     let token = UuidForm::Simple.to_bytes(&spec.token);
     let holder = holder_bytes(new.holder.as_deref());
-    let content_type = Some(&*spec.content_type).filter(|text| *text != USUAL_CONTENT_TYPE);
+    let content_type = Some(&*spec.content_type).filter(|text| *text != DEFAULT_CONTENT_TYPE);
     let row = values![
         spec.id.as_str(),
         &spec.owner,
@@ -377,7 +375,7 @@ pub(super) fn read_plan(row: &Row<'_>, size: usize, double_after: usize) -> sql:
         .map_err(|_| damaged(part_size, "not a plan"))
 }
 
-/// The columns `metadata` and `modified_ns`: the time of each source is another one, and takes less
+/// The columns `metadata` and `modified_ns`: each source has a different time, which takes less
 /// space as a number.
 fn metadata_columns(
     metadata: &BTreeMap<String, String>,
@@ -417,7 +415,7 @@ fn read_metadata(
 /// Reads the column `content_type`.
 pub(super) fn read_content_type(row: &Row<'_>, column: usize) -> sql::Result<String> {
     let text: Option<String> = row.optional(column)?;
-    Ok(text.unwrap_or_else(|| USUAL_CONTENT_TYPE.to_owned()))
+    Ok(text.unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()))
 }
 
 /// The value of the column `holder`.

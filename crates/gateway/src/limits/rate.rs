@@ -1,6 +1,6 @@
 //! The rate limit of calls and signed URLs per owner. A call that signs costs one permit for each
-//! URL. Any other call that reads or changes an upload, and each entry of a batch, costs one; so do
-//! 256 uploads that are looked for in the listing together.
+//! part, copied or not. Any other call that reads or changes an upload, and each entry of a batch,
+//! costs one; so do 256 uploads that are looked for in the listing together.
 //!
 //! Not here: quotas. Each gateway counts the rate in its own memory, since the limit protects one
 //! machine.

@@ -65,7 +65,7 @@ impl Service {
         let copies = if parts.is_empty() { Vec::new() } else { copies };
         check_copies(&parts, &copies)?;
         let _guard = self.lock_key(&owner.0, idempotency_key)?;
-        self.take_permits(owner, (parts.len() + copies.len()).max(1))?;
+        self.take_permits(owner, parts.len().max(1))?;
 
         let holder = request.holder.clone();
         let arrival = Arrival {
@@ -167,7 +167,7 @@ impl Service {
             };
             Refusal::with_detail(code, error.to_string())
         })?;
-        // A single PUT cannot be copied.
+        // The store can copy parts only, so a single PUT is not possible.
         let is_copied = plan.is_single() && !copies.is_empty() && self.store.proves_copies();
         if kind == UploadKind::Declared && is_copied {
             return Ok((UploadKind::Copied, plan));

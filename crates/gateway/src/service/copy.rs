@@ -189,7 +189,7 @@ pub fn check_copies(parts: &[PartSpec], copies: &[PartCopy]) -> Result<(), Refus
         Some(copy) => Err(Refusal::with_detail(
             Code::InvalidRequest,
             format!(
-                "copies: {} is no number of `parts`, or is there twice",
+                "`copies`: part {} is not in `parts`, or is named twice",
                 copy.number
             ),
         )),

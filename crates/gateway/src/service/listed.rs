@@ -3,17 +3,24 @@
 //!
 //! Not here: what follows for an upload (`present`, `statuses`).
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::shared_state::Service;
 use crate::ledger::RecordedObject;
 
 /// A page of the listing must confirm this many objects, otherwise some of the next ones are left
 /// out: fewer objects are cheaper to check one by one.
 const MIN_LISTED: usize = 4;
+/// How long the pages of one call may take. A client waits a minute for the response.
+const LISTING_TIME_LIMIT: Duration = Duration::from_secs(20);
 
 impl Service {
     /// For each object, whether the store's listing has it with the recorded size and `ETag`. False
-    /// if that is not known: some stores list new objects late, and objects that are far apart in
-    /// the listing are left out.
+    /// if that is not known: some stores list new objects late, objects that are far apart in the
+    /// listing are left out, and the time is limited. Another program may have put an object with
+    /// the same bytes.
     pub(super) async fn listed(&self, objects: &[&RecordedObject]) -> Vec<bool> {
         let mut is_listed = vec![false; objects.len()];
         let mut order: Vec<usize> = (0..objects.len()).collect();
@@ -26,7 +33,8 @@ impl Service {
         };
         let mut rest = order.as_slice();
         let mut left_out = 0;
-        while rest.len() >= MIN_LISTED {
+        let deadline = Instant::now() + LISTING_TIME_LIMIT;
+        while rest.len() >= MIN_LISTED && Instant::now() < deadline {
             let _permit = self.store_calls.acquire().await;
             let page = self.store.list_objects(folder, &objects[rest[0]].key);
             let page = match page.await {

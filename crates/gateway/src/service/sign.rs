@@ -53,7 +53,7 @@ impl Service {
         }
         self.check_signable(&request.parts)?;
         check_copies(&request.parts, &request.copies)?;
-        self.take_permits(owner, request.parts.len() + request.copies.len())?;
+        self.take_permits(owner, request.parts.len())?;
         if request.credentials_rejected {
             // The credentials that the gateway has may still be valid.
             if let Err(fault) = self.store.renew_credentials().await {

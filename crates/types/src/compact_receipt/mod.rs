@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use own_fields::{
-    DOUBLE_AFTER, OTHER_ID, OTHER_KEY, OTHER_LOCATION, OTHER_NAME, Own, Reader, VERSION, hex,
+    DOUBLE_AFTER, KEY_END, OTHER_ID, OTHER_KEY, OTHER_LOCATION, OTHER_NAME, Own, Reader, VERSION,
+    hex,
 };
 
 use crate::checked_text::Invalid;
@@ -77,13 +78,17 @@ impl CompactReceipt {
         let key = receipt.key.as_str();
         let inner = |of, text| Some((of, text));
         let id = row.id.map(UploadId::as_str);
-        let key_around = around(
+        let mut key_around = around(
             key,
             [
                 row.key.and_then(|key| inner(Inner::Key, key)),
                 id.and_then(|id| inner(Inner::Id, id)),
             ],
         );
+        let key_end = key_around
+            .as_mut()
+            .filter(|around| around.of == Inner::Id)
+            .map(|around| std::mem::take(&mut around.after));
         let encoded = encoded_path(key);
         let location_around = receipt.location.as_deref().and_then(|location| {
             let key = inner(Inner::Key, key);
@@ -101,6 +106,10 @@ impl CompactReceipt {
         if key_around.is_none() {
             own.flags |= OTHER_KEY;
             own.text(key);
+        }
+        if let Some(end) = key_end.filter(|end| !end.is_empty()) {
+            own.flags |= KEY_END;
+            own.text(&end);
         }
         if let Some(location) = receipt
             .location
@@ -148,7 +157,14 @@ impl CompactReceipt {
         let mut own = Reader::new(own);
         let flags = own.number()?;
         let has = |flag: u64| flags & flag != 0;
-        for text in [OTHER_ID, OTHER_NAME, OTHER_KEY, OTHER_LOCATION, VERSION] {
+        for text in [
+            OTHER_ID,
+            OTHER_NAME,
+            OTHER_KEY,
+            KEY_END,
+            OTHER_LOCATION,
+            VERSION,
+        ] {
             if has(text) {
                 own.text()?;
             }
@@ -160,10 +176,11 @@ impl CompactReceipt {
         own.etag(flags)?.parse()
     }
 
-    /// The receipt from which this was made, with the same row.
+    /// The receipt from which this was made. The row must be the same: another one gives another
+    /// receipt.
     ///
     /// # Errors
-    /// [`Invalid`] if it was made from no receipt, or with another row.
+    /// [`Invalid`] if these are not the bytes of a receipt.
     pub fn receipt(self, row: &RowValues<'_>) -> Result<Receipt, Invalid> {
         let Self { common, own } = self;
         let mut own = Reader::new(&own);
@@ -186,7 +203,10 @@ impl CompactReceipt {
         let key = if has(OTHER_KEY) {
             own.text()?.to_owned()
         } else {
-            let around = common.key.ok_or(Invalid("it has no key"))?;
+            let mut around = common.key.ok_or(Invalid("it has no key"))?;
+            if has(KEY_END) {
+                own.text()?.clone_into(&mut around.after);
+            }
             let inner = match around.of {
                 Inner::Key => row.key,
                 Inner::Id => row.id.map(UploadId::as_str),

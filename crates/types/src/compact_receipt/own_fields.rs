@@ -21,6 +21,8 @@ pub(super) const OTHER_CHECKSUM: u64 = 1 << 10;
 pub(super) const SHA256: u64 = 1 << 11;
 /// The SHA-256 is that of the checksum.
 pub(super) const SAME_SHA256: u64 = 1 << 12;
+/// The text after the id in the key: the extensions of many files differ.
+pub(super) const KEY_END: u64 = 1 << 13;
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

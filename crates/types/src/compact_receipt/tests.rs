@@ -44,10 +44,10 @@ fn row_of(receipt: &Receipt) -> RowValues<'_> {
 }
 
 #[test]
-fn receipt_of_a_small_file_takes_60_bytes_of_its_own() {
+fn receipt_of_a_small_file_takes_at_most_70_bytes_of_its_own() {
     let receipt = receipt();
     let compact = CompactReceipt::new(&receipt, &row_of(&receipt));
-    assert!(compact.own.len() <= 60, "{}", compact.own.len());
+    assert!(compact.own.len() <= 70, "{}", compact.own.len());
     let id = "01a22d23-a6b9-7016-9b82-5018ed530030";
     let text = serde_json::to_string(&receipt).unwrap().replace(ID, id);
     let other: Receipt = serde_json::from_str(&text).unwrap();

@@ -28,8 +28,8 @@ pub struct Attributes {
     /// `Content-Language`: language tags such as `de-CH`, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_language: Option<String>,
-    /// `Expires`: a date of RFC 9110, section 5.6.7, such as `Sun, 06 Nov 1994 08:49:37 GMT`, or a
-    /// date or time of RFC 3339.
+    /// `Expires`: an IMF-fixdate (RFC 9110, section 5.6.7) such as `Sun, 06 Nov 1994 08:49:37 GMT`,
+    /// or a date or time of RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
     /// Server-side encryption: `AES256`, `aws:kms` or `aws:kms:KEY-ID`.

@@ -21,8 +21,8 @@ pub struct BatchRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<UploadId>,
     /// Ready uploads whose objects are looked for in the listing of the store: at most 4000, beside
-    /// the other calls. They cost a permit of the rate for each 256 of them; without it, the whole
-    /// request is refused.
+    /// the other calls. They cost a permit of the rate for each 256 of them. If a permit is
+    /// missing, or the ledger fails, the whole batch is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present: Vec<UploadId>,
 }
@@ -46,8 +46,8 @@ pub struct BatchComplete {
     pub request: CompleteRequest,
 }
 
-/// Response to `POST /v1/batch`, always 200: one outcome for each call, in the order of the
-/// request.
+/// Response to `POST /v1/batch`, 200 if the batch is accepted: one outcome for each call, in the
+/// order of the request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchResponse {
@@ -58,8 +58,9 @@ pub struct BatchResponse {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<BatchOutcome<UploadStatus>>,
     /// For each id of `present`: true if the upload is ready, and a page of the listing that was
-    /// requested for this call has its object with the recorded size and `ETag`. False if that is
-    /// not known: the caller has to ask for its status.
+    /// requested for this call has an object with the recorded size and `ETag` at its key. Another
+    /// program may have put the same bytes there. False if that is not known: the caller has to ask
+    /// for its status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present: Vec<bool>,
 }

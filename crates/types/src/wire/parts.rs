@@ -78,7 +78,8 @@ impl SignedPart {
     }
 }
 
-/// A part that the store already has, with the same SHA-256: it was stored before, or was copied.
+/// A part that the store already has, with the same SHA-256. A gateway reports only parts that the
+/// request names in `copies`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StoredTag {

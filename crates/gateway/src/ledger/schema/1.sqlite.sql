@@ -27,19 +27,19 @@ CREATE TABLE token (
     limits TEXT
 ) STRICT;
 
--- The fields that many receipts have in common, as JSON, by its SHA-256. They depend on the store and the
--- configuration of the gateway only, so the rows are few.
+-- The fields that many receipts have in common, as JSON, by its SHA-256. They depend on the store, the
+-- configuration of the gateway and the names of attributes, so the rows are few.
 CREATE TABLE receipt_common (
     number INTEGER PRIMARY KEY,
     sha256 BLOB NOT NULL UNIQUE,
     fields TEXT NOT NULL
 ) STRICT;
 
--- A million small files are a million rows: what many of them share is in another table.
+-- A million small files are a million rows: values that many of them share are in another table.
 CREATE TABLE upload (
     id TEXT NOT NULL PRIMARY KEY,
     owner INTEGER NOT NULL REFERENCES owner (number),
-    -- A UUID has 16 bytes.
+    -- The 16 bytes of a UUID, or another text.
     idempotency_key BLOB NOT NULL,
     request_sha256 BLOB NOT NULL,
     name TEXT NOT NULL,
@@ -67,12 +67,12 @@ CREATE TABLE upload (
     replaces TEXT,
     -- 1 once the object of another upload has taken its key.
     is_replaced INTEGER NOT NULL DEFAULT 0,
-    -- A UUID has 16 bytes.
+    -- The 16 bytes of a UUID, or another text.
     token BLOB NOT NULL,
     store_upload TEXT,
     state TEXT NOT NULL,
     epoch INTEGER NOT NULL,
-    -- A UUID has 16 bytes.
+    -- The 16 bytes of a UUID, or another text.
     holder BLOB,
     lease_until INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
