@@ -13,8 +13,9 @@ use tokio::runtime::Builder;
 
 use crate::support::command::Output;
 use crate::support::companion::Companion;
-use crate::support::events::{events, failure_kind, parts_so_far, receipts, upload_id};
+use crate::support::events::{Event, events, failure_kind, parts_so_far, receipts, upload_id};
 use crate::support::proxy::{Fault, Requests, Response};
+use crate::support::s3::encoded;
 use crate::support::sandbox::Sandbox;
 use crate::support::{PART, files};
 
@@ -269,6 +270,8 @@ fn lost_response_to_complete_is_reported_as_unconfirmed() {
         assert_holds(&companion, &file, 1);
         let output = companion.resume().arg("--json").run().exits(1);
         assert_eq!(failure_kind(&output), "unconfirmed");
+        let is_restart = |event: &Event| matches!(event, Event::Restarted { .. });
+        assert!(!events(&output).iter().any(is_restart), "{output}");
         assert_holds(&companion, &file, 1);
 
         let listed = companion.upload(&["list", "--json"]).run().succeeds();
@@ -382,4 +385,80 @@ fn rejected_login_names_the_header_option_and_shows_no_secret() {
             .stderr_contains("not for you");
         assert!(!output.stderr().contains("canary"), "{output}");
     }
+}
+
+#[test]
+fn folder_that_is_killed_arrives_once_after_resume() {
+    const FILES: usize = 40;
+    const SIZE: u64 = 50_000;
+    let companion = Companion::start("folder");
+    let sandbox = &companion.sandbox;
+    let paths: Vec<_> = (0..FILES)
+        .map(|number| format!("card/{}/é {}.bin", number / 20, number % 20))
+        .collect();
+    for path in &paths {
+        fs::create_dir_all(sandbox.path(path).parent().unwrap()).unwrap();
+        sandbox.file(path, SIZE);
+    }
+    sandbox.file("card/large.bin", PART + 1);
+    let put = || companion.upload(&["put", "-r", "--part-size", "5MiB", "--jobs", "2", "card"]);
+    companion.kill_after_bytes(put(), 10 * SIZE);
+    let sent_before = companion.store.objects().len();
+    assert!(sent_before < FILES, "{sent_before}");
+    // The outcome of a complete that was in flight is unknown; nothing is sent again for it.
+    let assert_only_unconfirmed = |output: Output| {
+        let failed = events(&output).into_iter().filter_map(|event| match event {
+            Event::Failed { kind, .. } => Some(kind),
+            Event::Restarted { .. } => Some("restarted".to_owned()),
+            _ => None,
+        });
+        let failed: Vec<String> = failed.collect();
+        assert!(failed.iter().all(|kind| kind == "unconfirmed"), "{output}");
+        output.exits(i32::from(!failed.is_empty()));
+    };
+    assert_only_unconfirmed(companion.resume().arg("--json").run());
+    let stored = || {
+        let keys = companion.store.objects().into_iter();
+        let mut stored: Vec<String> = keys
+            .map(|key| companion.store.sha256(&encoded(&key)))
+            .collect();
+        stored.sort();
+        stored
+    };
+    let files = paths.iter().map(String::as_str).chain(["card/large.bin"]);
+    let mut expected: Vec<String> = files
+        .map(|path| files::sha256(&sandbox.path(path)))
+        .collect();
+    expected.sort();
+    assert_eq!(stored(), expected);
+    companion.store.assert_no_open_uploads();
+
+    let before = companion.store_proxy.traffic();
+    assert_only_unconfirmed(put().arg("--json").run());
+    let traffic = companion.store_proxy.traffic().since(&before);
+    assert_eq!(traffic.count("PUT"), 0);
+    assert_eq!(stored(), expected);
+}
+
+#[test]
+fn flags_that_companion_cannot_honour_are_refused_before_anything_is_sent() {
+    let companion = Companion::start("refused");
+    let file = companion.sandbox.file("a.bin", 10);
+    let map = companion.sandbox.path("map");
+    fs::write(&map, r#"{"path":"a.bin","key":"k"}"#).unwrap();
+    let refused: [&[&str]; 6] = [
+        &["-", "--name", "a.bin"],
+        &["a.bin", "--key", "k"],
+        &["a.bin", "--prefix", "p"],
+        &["a.bin", "--cache-control", "no-store"],
+        &["a.bin", "--tag", "a=b"],
+        &["--map", "map"],
+    ];
+    for args in refused {
+        let output = companion.upload(&["put"]).args(args).run();
+        assert_eq!(output.code(), Some(78), "{args:?}: {output}");
+    }
+    assert_eq!(companion.uploads_begun(), 0);
+    companion.put(&file).run().succeeds();
+    assert_holds(&companion, &file, 1);
 }

@@ -11,6 +11,7 @@ mod support;
 
 mod connections;
 mod duplicates;
+mod folders;
 mod gateway_calls;
 mod gateway_to_store;
 mod http2;
