@@ -18,6 +18,8 @@ pub struct Subject<'a> {
     pub key: &'a [String],
     /// The flags of a put for the properties of its object.
     pub object: &'a [String],
+    /// The flags of a put about an object that is at its key already.
+    pub rule: &'a [String],
     pub file: Option<&'a str>,
     pub upload: Option<&'a str>,
 }
@@ -112,6 +114,10 @@ impl HintCommands {
             |word: &String| ["--key", "--prefix", "--key-style"].contains(&word.as_str());
         if verb == "put" && !words.iter().any(names_key) {
             completed.extend_from_slice(subject.key);
+        }
+        let names_rule = |word: &String| ["--force", "--if-exists"].contains(&word.as_str());
+        if verb == "put" && !words.iter().any(names_rule) {
+            completed.extend_from_slice(subject.rule);
         }
         if verb == "put" {
             completed.extend_from_slice(subject.object);
@@ -300,6 +306,7 @@ mod tests {
             backend: &["--backend".to_owned(), "https://up.example".to_owned()],
             key: &["--key".to_owned(), "in/a b".to_owned()],
             object: &[],
+            rule: &["--if-exists".to_owned(), "update".to_owned()],
             file: Some("/a b"),
             upload: Some("some-id"),
         };
@@ -311,7 +318,11 @@ mod tests {
             ),
             (
                 "`upload put FILE --key KEY`",
-                "`upload --journal j.db put '/a b' --key KEY --backend https://up.example --token-file token`",
+                "`upload --journal j.db put '/a b' --key KEY --backend https://up.example --if-exists update --token-file token`",
+            ),
+            (
+                "`upload put FILE --if-exists overwrite`",
+                "`upload --journal j.db put '/a b' --if-exists overwrite --backend https://up.example --key 'in/a b' --token-file token`",
             ),
             (
                 "run `upload list --all`; or `upload status ID`",

@@ -4,7 +4,7 @@
 
 use super::hint_commands::{HintCommands, Subject, backend_flags};
 use super::keys::key_flags;
-use super::object_flags::flags_of_intent;
+use super::object_flags::{flags_of_intent, rule_flags};
 use crate::journal::Upload;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
@@ -25,6 +25,7 @@ pub fn about_upload(error: Error, upload: &Upload) -> Error {
         backend: &backend_flags(&intent.backend, intent.s3_service.as_ref()),
         key: &key_flags(&intent.backend, &intent.path, intent.key.as_deref()),
         object: &flags_of_intent(intent),
+        rule: &rule_flags(intent.if_exists.unwrap_or_default(), false),
         file: Some(&path),
         upload: upload.id.as_ref().map(UploadId::as_str),
     };

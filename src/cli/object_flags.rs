@@ -7,7 +7,7 @@ use super::content_types::guessed_type;
 use super::settings::PutOptions;
 use crate::journal::Intent;
 use upload_types::attributes::Attribute;
-use upload_types::wire::Attributes;
+use upload_types::wire::{Attributes, IfExists};
 
 /// The flags of a put with these options.
 #[must_use]
@@ -22,6 +22,19 @@ pub fn flags_of_intent(intent: &Intent) -> Vec<String> {
     let content_type = Some(intent.content_type.as_str());
     let content_type = content_type.filter(|own| *own != guessed_type(&intent.name));
     flags(content_type, &intent.metadata, &intent.attributes)
+}
+
+/// The flags of a put about an object that is at its key already.
+#[must_use]
+pub fn rule_flags(rule: IfExists, force: bool) -> Vec<String> {
+    let mut flags = Vec::new();
+    if force {
+        flags.push("--force".to_owned());
+    }
+    if rule != IfExists::default() {
+        flags.extend(["--if-exists".to_owned(), rule.name().to_owned()]);
+    }
+    flags
 }
 
 fn flags(

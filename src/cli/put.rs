@@ -12,7 +12,7 @@ use super::destination;
 use super::directory_flag::located;
 use super::hint_commands::HintCommands;
 use super::keys::{self, KeyRule, MAX_NAME_CHARS, SetKeys, Sources, flag_of_form, key_flags};
-use super::object_flags::flags_of_options;
+use super::object_flags::{flags_of_options, rule_flags};
 use super::parse;
 use super::put_flags::PutFlags;
 use super::receipt_file::FileIdentity;
@@ -89,6 +89,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
                 _ => shared_key_flags(&rule, &options, &target),
             },
             object: flags_of_options(&options),
+            rule: rule_flags(options.if_exists, options.force),
         });
         if directory.is_some() {
             let keys_by_path = session.keys_by_path();
@@ -140,6 +141,7 @@ pub(super) fn set_items(
     session.repeat_flags(PutFlags {
         key: shared_key_flags(&rule, &options, target),
         object: flags_of_options(&options),
+        rule: rule_flags(options.if_exists, options.force),
     });
     session.set_destination(rule.destination(&target.name()));
     let mut keys = SetKeys::new(rule, options.key_form, &target.spec);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::keys::{flags_of_key, key_flags};
-use super::object_flags::flags_of_intent;
+use super::object_flags::{flags_of_intent, rule_flags};
 use super::settings::Target;
 use crate::event::Event;
 use crate::transfer::{Item, Items};
@@ -21,6 +21,8 @@ pub struct PutFlags {
     pub key: Vec<String>,
     /// Those for the properties of its object.
     pub object: Vec<String>,
+    /// Those about an object that is at its key already.
+    pub rule: Vec<String>,
 }
 
 /// The flags of `put` that repeat the upload of each item.
@@ -53,6 +55,7 @@ impl ItemFlags {
             let flags = PutFlags {
                 key: key_flags(&backend, &intent.path, intent.key.as_deref()),
                 object: flags_of_intent(intent),
+                rule: rule_flags(intent.if_exists.unwrap_or_default(), false),
             };
             Some((first_item + index, flags))
         });

@@ -15,6 +15,7 @@ use super::content_types::guessed_type;
 use super::destination;
 use super::hint_commands::HintCommands;
 use super::keys::{self, KeyRule, Sources};
+use super::object_flags::rule_flags;
 use super::put::shared_key_flags;
 use super::put_flags::PutFlags;
 use super::receipt_file::FileIdentity;
@@ -80,6 +81,7 @@ pub async fn run(
     session.repeat_flags(PutFlags {
         key: shared_key_flags(&rule, &options, &target),
         object: Vec::new(),
+        rule: rule_flags(options.if_exists, options.force),
     });
     session.announce([(Path::new(STREAM_PATH), size)]);
     if options.dry_run {

@@ -2,12 +2,13 @@
 //! written as soon as it completes. A last line sums up a set of which no file failed.
 //!
 //! `--receipt` writes the first receipt to a new file and renames it over the old one, so that
-//! other hard links of the old file keep their content. A file that the command reads, or that
-//! belongs to the journal, is rejected before any request.
+//! other hard links of the old file keep their content. A file that the command reads, that belongs
+//! to the journal, or that has other content than receipts is rejected before any request.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -23,6 +24,9 @@ use crate::event::{Event, EventSender};
 use upload_types::Sha256;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Receipt;
+
+/// The most bytes of the first line of a receipt file: a receipt has metadata and attributes.
+const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// Returns a sender whose receipts go into the file before they go to `next`. The thread ends when
 /// the sender is dropped.
@@ -145,7 +149,13 @@ impl ReceiptFile {
                 return Err(failed(io::ErrorKind::IsADirectory.into()));
             }
         }
-        let is_special = existing.is_some_and(|metadata| !metadata.is_file());
+        let is_special = existing
+            .as_ref()
+            .is_some_and(|metadata| !metadata.is_file());
+        let stream = standard_stream(&target.path).filter(|_| existing.is_some());
+        if existing.is_some() && !is_special && stream.is_none() {
+            check_has_receipts(&target.path)?;
+        }
         let mut options = OpenOptions::new();
         let file = match target.mode {
             ReceiptMode::Append => Some(options.append(true).create(true)),
@@ -153,10 +163,11 @@ impl ReceiptFile {
             ReceiptMode::Replace if is_special => Some(options.write(true)),
             ReceiptMode::Replace => None,
         };
-        let file = file
-            .map(|options| options.open(&target.path))
-            .transpose()
-            .map_err(failed)?;
+        let opened = match (stream, file) {
+            (Some(stream), _) => Some(stream.map(File::from)),
+            (None, file) => file.map(|options| options.open(&target.path)),
+        };
+        let file = opened.transpose().map_err(failed)?;
         let path = fs::canonicalize(&target.path).unwrap_or_else(|_| target.path.clone());
         if file.is_none() {
             access(folder(&path), Access::WRITE_OK | Access::EXEC_OK)
@@ -282,6 +293,49 @@ fn temporary_path(path: &Path) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", upload_types::new_id()));
     folder(path).join(name)
+}
+
+/// Standard output or standard error, if the path names one of them: a file behind it has content
+/// of others, and a position that this process shares.
+fn standard_stream(path: &Path) -> Option<io::Result<OwnedFd>> {
+    let is_any = |names: [&str; 3]| names.iter().any(|name| path == Path::new(name));
+    if is_any(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]) {
+        return Some(io::stdout().as_fd().try_clone_to_owned());
+    }
+    if is_any(["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"]) {
+        return Some(io::stderr().as_fd().try_clone_to_owned());
+    }
+    None
+}
+
+/// Checks that an existing file is empty, or that its first line is one of a receipt file. Another
+/// file may be a source, a key or a database.
+///
+/// # Errors
+/// [`Kind::Usage`] if it has other content; [`Kind::Io`] if it cannot be read.
+fn check_has_receipts(path: &Path) -> Result<()> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| {
+        let file = file.take(MAX_LINE_BYTES);
+        BufReader::new(file).read_until(b'\n', &mut start)
+    });
+    read.map_err(|error| write_error(path, error))?;
+    let is_receipt = |line: &serde_json::Map<String, serde_json::Value>| {
+        let is_set = line.get("type").is_some_and(|kind| kind == "set");
+        is_set
+            || ["path", "etag", "size"]
+                .iter()
+                .all(|name| line.contains_key(*name))
+    };
+    if start.is_empty() || serde_json::from_slice(&start).is_ok_and(|line| is_receipt(&line)) {
+        return Ok(());
+    }
+    let what = format!(
+        "{} is not a receipt file, and is not replaced",
+        path.display()
+    );
+    Err(Error::new(Kind::Usage, what)
+        .with_hint("name another file for the receipts, or remove this one if nothing needs it"))
 }
 
 fn protected_error(path: &Path) -> Error {

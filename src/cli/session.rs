@@ -335,7 +335,7 @@ impl Session {
             Box::pin(opened).await
         };
         if let BackendSpec::S3 { .. } = target.spec {
-            return transfer::repeat_opening(open, self.first_call(), &mut stop).await;
+            return transfer::open_bucket(target.name(), open, self.first_call(), &mut stop).await;
         }
         tokio::select! {
             opened = open() => opened,

@@ -47,6 +47,7 @@ pub fn completing_hints(
             backend: &backend,
             key: &flags.key,
             object: &flags.object,
+            rule: &flags.rule,
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };

@@ -15,12 +15,19 @@ pub fn terminal_error(status: &UploadStatus) -> Error {
             "the backend's checks rejected the object: {reason}"
         ));
     }
-    let what = match status.object {
-        Some(ObjectState::Missing) => "the store no longer has the object".to_owned(),
-        Some(ObjectState::Replaced) => "the store has another object in its place".to_owned(),
-        _ => format!("the backend reports the upload as {}", status.state.name()),
+    let begin = "run `upload put FILE` to begin a new upload";
+    let (what, hint) = match status.object {
+        Some(ObjectState::Missing) => ("the store no longer has the object".to_owned(), begin),
+        Some(ObjectState::Replaced) => (
+            "the store has another object in its place".to_owned(),
+            "to replace that object, run `upload put FILE --if-exists overwrite`",
+        ),
+        _ => {
+            let state = status.state.name();
+            (format!("the backend reports the upload as {state}"), begin)
+        }
     };
-    Error::new(Kind::Gone, what).with_hint("run `upload put FILE` to begin a new upload")
+    Error::new(Kind::Gone, what).with_hint(hint)
 }
 
 /// The error for an object that a hook has rejected.

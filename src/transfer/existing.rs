@@ -25,6 +25,8 @@ use crate::journal::{Record, State};
 
 const UNKNOWN_CONTENT: &str = "exists in the store, and its content cannot be compared: the store \
      has no SHA-256 of it, or does not report its parts";
+/// The access list among the differences of an object.
+const UNKNOWN_ACCESS_LIST: &str = "acl, which cannot be compared";
 /// The name of the content type among the differences of an object.
 const CONTENT_TYPE: &str = "content-type";
 
@@ -290,8 +292,11 @@ fn other_attributes<'a>(put: &PutRequest, existing: &'a ExistingObject) -> Vec<&
     // A content type that was guessed is no request.
     let has_type = put.type_origin == TypeOrigin::Requested;
     let differs = existing.differs.iter().map(String::as_str);
+    // Stores do not report access lists.
+    let acl = put.attributes.acl.iter().map(|_| UNKNOWN_ACCESS_LIST);
     differs
         .filter(|name| has_type || *name != CONTENT_TYPE)
+        .chain(acl)
         .collect()
 }
 

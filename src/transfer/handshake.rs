@@ -15,16 +15,18 @@ use crate::event::{Event, EventSender, EventSource};
 /// After this many responses of another server, the address counts as wrong.
 const MAX_UNEXPECTED_SERVERS: u32 = 3;
 
-/// Repeats the opening of a bucket while its store is not available.
+/// Opens a bucket, and repeats that while its store is not available.
 ///
 /// # Errors
 /// The last error if the time to give up has come or a retry cannot help, [`Kind::Interrupted`]
 /// after a signal.
-pub async fn repeat_opening<T>(
+pub async fn open_bucket<T>(
+    bucket: String,
     open: impl AsyncFnMut() -> Result<T>,
     first: FirstCall<'_>,
     stop: &mut watch::Receiver<Option<u8>>,
 ) -> Result<T> {
+    first.events.emit(Event::Connecting { host: Some(bucket) });
     let is_temporary =
         |error: &Error, _| matches!(error.kind(), Kind::Temporary | Kind::Throttled(_));
     let out_of_time = |last_error: Option<Error>| {

@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use upload_types::error::{Kind, Result};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
+use super::source_watch::Observed;
 use super::task::task_failed;
 use crate::source::{Digests, FileVersion, SourceFile, WithMd5};
 
@@ -41,9 +42,17 @@ pub async fn is_unchanged(
     spawn_blocking(compare).await.map_err(task_failed)?
 }
 
-/// The version of a source now, and whether a process may write to it.
-pub async fn look(source: SourceFile) -> Result<(FileVersion, bool)> {
-    let look = move || Ok((source.current_version()?, source.has_writer()));
+/// Observes a source.
+pub async fn look(source: SourceFile) -> Result<Observed> {
+    let look = move || {
+        let version = source.current_version()?;
+        let at_path = FileVersion::of(source.path());
+        Ok(Observed {
+            version,
+            has_writer: source.has_writer(),
+            is_replaced: at_path.is_some_and(|other| !other.is_same_file(&version)),
+        })
+    };
     spawn_blocking(look).await.map_err(task_failed)?
 }
 

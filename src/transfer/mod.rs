@@ -90,7 +90,7 @@ pub use backend_calls::{begin_request, restore_state};
 pub use concurrency::Jobs;
 pub use deadline::GiveUp;
 pub use engine::run;
-pub use handshake::{FirstCall, handshake, repeat_opening};
+pub use handshake::{FirstCall, handshake, open_bucket};
 pub use items::{Incoming, ItemSet, Items, SetCount};
 pub use options::{
     IfGone, Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor,

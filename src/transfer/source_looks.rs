@@ -9,11 +9,10 @@ use upload_types::error::Result;
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
 use super::hashing;
-use super::source_watch::Finding;
+use super::source_watch::{Finding, Observed};
 use super::task::{TaskResult, UploadResult};
 use super::transitions::Noticed;
 use crate::journal::Record;
-use crate::source::FileVersion;
 
 impl Engine<'_> {
     /// Looks at the sources that are due.
@@ -36,18 +35,22 @@ impl Engine<'_> {
     pub(super) fn on_looked(
         &mut self,
         upload: &mut ActiveUpload,
-        observed: Option<(FileVersion, bool)>,
+        observed: Option<Observed>,
     ) -> Result<Next> {
         upload.watch.end();
         // If the file system has failed, the next read reports it.
-        let Some((observed, has_writer)) = observed else {
+        let Some(observed) = observed else {
             return Ok(Next::Continue);
         };
-        self.note_writer(upload, has_writer);
+        self.note_writer(upload, observed.has_writer);
         if !is_watched(upload) {
             return Ok(Next::Continue);
         }
-        match upload.watch.judge(observed) {
+        if observed.is_replaced {
+            let why = "another file is at its path";
+            return self.on_source_changed(upload, why, Noticed::WhileRunning);
+        }
+        match upload.watch.judge(observed.version) {
             Finding::OtherSize => {
                 let why = "its size has changed";
                 return self.on_source_changed(upload, why, Noticed::WhileRunning);

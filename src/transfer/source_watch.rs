@@ -13,6 +13,16 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Later touches are noticed after the last part.
 const MAX_EARLY_CHECKS: u32 = 3;
 
+/// A source as it is now.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed {
+    pub version: FileVersion,
+    /// Whether a process may write to it.
+    pub has_writer: bool,
+    /// Whether another file is at its path.
+    pub is_replaced: bool,
+}
+
 /// The result of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {

@@ -25,7 +25,6 @@ use super::options::{Item, PutRequest};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
-use super::whole_file::lacks_whole_sha256;
 use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::{FileVersion, SourceFile};
@@ -203,9 +202,7 @@ impl Engine<'_> {
                     Ok(Started::New(Box::new(NewUpload { put, source, base })))
                 });
             }
-            Choice::Completed(index)
-                if self.options.sha256 && lacks_whole_sha256(candidates[index]) =>
-            {
+            Choice::Completed(index) if self.options.sha256 => {
                 let upload = candidates[index].clone();
                 let parts = self.committer.parts(upload.row)?;
                 ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)

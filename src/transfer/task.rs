@@ -11,8 +11,9 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, Sha256, UploadId};
 
+use super::source_watch::Observed;
 use crate::backend::{Completion, PutOutcome};
-use crate::source::{Digests, FileVersion, MovedFiles};
+use crate::source::{Digests, MovedFiles};
 
 /// A task that has not started.
 pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -46,7 +47,7 @@ pub enum UploadResult {
     /// Whether the parts that were hashed again still have their digests.
     Rehashed(Result<bool>),
     /// The version of the source while its parts are sent, and whether a process may write to it.
-    Looked(Result<(FileVersion, bool)>),
+    Looked(Result<Observed>),
     /// Whether the parts so far still have their digests.
     CheckedEarly(Result<bool>),
     /// The status of an upload that was completed before.

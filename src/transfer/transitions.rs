@@ -10,7 +10,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
 use upload_types::wire::{
-    BeginResponse, ObjectState, Receipt, SignedPart, UploadState, UploadStatus,
+    BeginResponse, IfExists, ObjectState, Receipt, SignedPart, UploadState, UploadStatus,
 };
 
 use super::active_upload::{ActiveUpload, Stage, StartedBy};
@@ -336,15 +336,24 @@ impl Engine<'_> {
                 let finished = receipt.map_or_else(String::new, |receipt| {
                     format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
                 });
-                let has_other = status.object == Some(ObjectState::Replaced);
-                let reason = if has_other && upload.upload.intent.key.is_some() {
-                    format!("uploaded{finished}, but the store has another object in its place")
+                let has_other = status.object == Some(ObjectState::Replaced)
+                    && upload.upload.intent.key.is_some();
+                let replaces =
+                    matches!(upload.put.if_exists, IfExists::Overwrite | IfExists::Update);
+                let reason = if has_other {
+                    format!(
+                        "uploaded{finished}, but the store has another object in its place; \
+                         replacing that object"
+                    )
                 } else {
                     format!(
                         "uploaded{finished}, but the store no longer has this object; uploading it again"
                     )
                 };
-                self.emit_restarted(upload, reason);
+                // Otherwise the content of the other object decides.
+                if !has_other || replaces {
+                    self.emit_restarted(upload, reason);
+                }
                 return Ok(Next::Restart);
             }
             (Presence::Rejected(error), _) => {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process;
 
 use super::folders::folder;
+use crate::support::bucket::Bucket;
 use crate::support::command::Command;
 use crate::support::events::{Receipt, failure_kind, receipts};
 use crate::support::proxy::{Fault, Requests};
@@ -353,6 +354,30 @@ fn access_list_is_that_of_the_request_and_is_unproven() {
     assert_eq!(private.unproven, ["acl"]);
     let public = embedded.put(&file).args(["--acl", "public-read"]);
     public.run().exits(77);
+}
+
+/// Stores do not report access lists: an object at the key may have another one.
+#[test]
+fn access_list_of_an_object_at_the_key_is_applied_or_refused() {
+    let bucket = Bucket::of(bucket("acl-again"));
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a.bin", 10);
+    let put = |args: &[&str]| {
+        let put = bucket.put(&sandbox, args);
+        put.arg(&file).arg(bucket.url("in/")).run()
+    };
+    let is_public = || bucket.store.acl("in/a.bin").contains("AllUsers");
+    put(&["--acl", "public-read"]).succeeds();
+    assert!(is_public());
+    put(&["--acl", "public-read"]).succeeds();
+    put(&["--acl", "private"]).exits(77);
+    assert!(is_public());
+    put(&["--acl", "private", "--if-exists", "update"]).succeeds();
+    assert!(!is_public());
+    put(&["--acl", "public-read", "--if-exists", "overwrite"]).succeeds();
+    assert!(is_public());
+    put(&["--acl", "private", "--force"]).succeeds();
+    assert!(!is_public());
 }
 
 #[test]

@@ -108,9 +108,13 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/cli/local_gateway.rs", "--ledger"),
     // Words of the command in a hint.
     ("src/cli/cat.rs", "--force"),
+    ("src/cli/hint_commands.rs", "--force"),
+    ("src/cli/hint_commands.rs", "--if-exists"),
     ("src/cli/hint_commands.rs", "--key"),
     ("src/cli/hint_commands.rs", "--key-style"),
     ("src/cli/hint_commands.rs", "--prefix"),
+    ("src/cli/object_flags.rs", "--force"),
+    ("src/cli/object_flags.rs", "--if-exists"),
     ("src/cli/cat.rs", "--backend"),
     // Only a gateway that is configured for it encrypts objects.
     ("crates/s3/src/multipart.rs", "--sse"),

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support::command::Running;
+use crate::support::events::receipts;
 use crate::support::requirements::skip;
 use crate::support::world::World;
 use crate::support::{PART, files};
@@ -50,6 +51,11 @@ impl Mapped {
     /// Returns `None` if the test cannot run here.
     #[track_caller]
     fn start() -> Option<Self> {
+        Self::of_size(SIZE)
+    }
+
+    #[track_caller]
+    fn of_size(size: u64) -> Option<Self> {
         let memory = Path::new("/dev/shm");
         let Some(folder) = memory
             .is_dir()
@@ -60,7 +66,7 @@ impl Mapped {
         };
         let world = World::new();
         let file = folder.path().join("film.bin");
-        files::random(&file, SIZE, 21);
+        files::random(&file, size, 21);
         let python = world.sandbox.command("python3").args(["-c", WRITER]);
         let mut writer = python.arg(&file).arg(world.sandbox.path("go")).spawn();
         writer.wait_for_stdout("mapped");
@@ -238,4 +244,31 @@ fn mapped_file_that_stays_the_same_is_sent_once_and_known_afterwards() {
         "the uploaded state was taken for the written one"
     );
     assert_eq!(mapped.world.bytes_put(), 2 * SIZE);
+}
+
+/// The file was written through a mapping after its upload, so that its size and its times are
+/// those of the upload.
+#[test]
+fn sha256_reads_a_file_again_that_is_uploaded_already() {
+    for size in [1000, SIZE] {
+        let Some(mut mapped) = Mapped::of_size(size) else {
+            return;
+        };
+        let (world, file) = (&mapped.world, &mapped.file);
+        world.put(file).arg("--sha256").run().succeeds();
+        mapped.write();
+        let left = mapped.without_writer();
+        let journal = Connection::open(left.world.sandbox.journal()).unwrap();
+        let sql = "UPDATE upload SET may_be_mapped = 0";
+        journal.execute(sql, []).unwrap();
+        let receipt = left.world.sandbox.path("receipt");
+        let put = left.world.put(&left.file).args(["--sha256", "--receipt"]);
+        put.arg(&receipt).run().succeeds();
+        let receipts = receipts(&receipt);
+        assert_eq!(
+            receipts[0].sha256.as_deref(),
+            Some(&*files::sha256(&left.file))
+        );
+        assert_eq!(left.world.bytes_put(), 2 * size);
+    }
 }

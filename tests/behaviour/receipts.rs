@@ -3,12 +3,15 @@
 //!
 //! Not here: the content of receipts (`put`, `receipt_fields`).
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::support::PART;
 use crate::support::world::World;
+
+/// The last line of a receipt file of an earlier run.
+const EARLIER: &str = "{\"type\":\"set\",\"files\":0}\n";
 
 fn lines(path: &Path) -> usize {
     fs::read_to_string(path).unwrap().lines().count()
@@ -67,7 +70,7 @@ fn existing_receipt_file_is_unchanged_until_an_upload_completes() {
     let world = World::new();
     let receipt = world.sandbox.path("receipt.json");
     let linked = world.sandbox.path("linked.json");
-    fs::write(&receipt, "old\n").unwrap();
+    fs::write(&receipt, EARLIER).unwrap();
     fs::hard_link(&receipt, &linked).unwrap();
     let missing = world.sandbox.path("missing");
     world
@@ -76,7 +79,7 @@ fn existing_receipt_file_is_unchanged_until_an_upload_completes() {
         .arg(&receipt)
         .run()
         .exits(66);
-    assert_eq!(fs::read_to_string(&receipt).unwrap(), "old\n");
+    assert_eq!(fs::read_to_string(&receipt).unwrap(), EARLIER);
     let file = world.sandbox.file("film.bin", 1000);
     world
         .put(&file)
@@ -86,7 +89,7 @@ fn existing_receipt_file_is_unchanged_until_an_upload_completes() {
         .succeeds();
     assert_eq!(lines(&receipt), 1);
     assert!(fs::read_to_string(&receipt).unwrap().starts_with('{'));
-    assert_eq!(fs::read_to_string(&linked).unwrap(), "old\n");
+    assert_eq!(fs::read_to_string(&linked).unwrap(), EARLIER);
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn receipt_replaces_the_target_of_a_symbolic_link_and_leaves_no_other_file() {
     let folder = world.sandbox.path("receipts");
     fs::create_dir(&folder).unwrap();
     let (target, link) = (folder.join("target.json"), folder.join("link.json"));
-    fs::write(&target, "old\n").unwrap();
+    fs::write(&target, EARLIER).unwrap();
     symlink(&target, &link).unwrap();
     let files = [world.sandbox.file("a", 1), world.sandbox.file("b", 2)];
     let put = world
@@ -119,6 +122,60 @@ fn appended_receipts_follow_those_of_earlier_runs() {
         put.run().succeeds();
     }
     assert_eq!(lines(&receipt), 2);
+}
+
+/// A receipt file is replaced or extended; every other file stays as it is.
+#[test]
+fn file_that_is_no_receipt_file_is_rejected_before_anything_is_sent() {
+    for flag in ["--receipt", "--receipt-append"] {
+        let world = World::new();
+        let sandbox = &world.sandbox;
+        fs::create_dir(sandbox.path("dir")).unwrap();
+        fs::write(sandbox.path("dir/a"), "precious").unwrap();
+        fs::write(sandbox.path("dir/b"), "{\"path\":1}\n").unwrap();
+        fs::write(sandbox.path("list"), "dir/a\ndir/b\n").unwrap();
+        symlink(sandbox.path("dir/a"), sandbox.path("link")).unwrap();
+        fs::write(sandbox.path("token"), "secret\n").unwrap();
+        let put = sandbox.upload(["put", "list", "--backend", "embedded"]);
+        put.run().succeeds();
+        let ledger = sandbox.path("ledger");
+        let files = sandbox.files();
+        let of_store = files.iter().find(|file| file.ends_with("embedded.db"));
+        fs::copy(of_store.expect("a ledger"), &ledger).unwrap();
+        let contents = |names: &[&str]| -> Vec<Vec<u8>> {
+            let paths = names.iter().map(|name| sandbox.path(name));
+            paths.map(|path| fs::read(path).unwrap()).collect()
+        };
+        let names = ["dir/a", "dir/b", "token", "ledger", "list"];
+        let before = contents(&names);
+        let sources: [&[&str]; 3] = [&["-r", "dir"], &["--files-from", "list"], &["list"]];
+        for target in ["dir/a", "dir/b", "link", "token", "ledger"] {
+            for source in sources {
+                let put = world.upload(&["put", flag]).arg(sandbox.path(target));
+                put.args(source).run().exits(2);
+            }
+        }
+        assert_eq!(contents(&names), before);
+        assert!(world.store().objects().is_empty());
+    }
+}
+
+#[test]
+fn receipts_on_standard_output_follow_what_its_file_has() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 10);
+    for path in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let log = world.sandbox.path("log");
+        fs::write(&log, "earlier\n").unwrap();
+        let output = File::options().append(true).open(&log).unwrap();
+        let put = world.put(&file).args(["--force", "--receipt", path]);
+        put.stdout_to(output).run().succeeds();
+        let log = fs::read_to_string(&log).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines.len(), 3, "{log}");
+        assert_eq!(lines[0], "earlier");
+        assert_eq!(lines.iter().filter(|line| line.starts_with('{')).count(), 1);
+    }
 }
 
 #[test]

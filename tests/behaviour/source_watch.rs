@@ -3,6 +3,7 @@
 //!
 //! Not here: the outcome of a change at each stage (`source_changes_by_stage`).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::command::Running;
@@ -79,4 +80,32 @@ fn if_changed_restart_begins_again_before_the_rest_is_sent() {
     world.proxy.unthrottle();
     running.wait().succeeds();
     world.assert_holds_only(&file);
+}
+
+#[test]
+fn file_that_another_one_replaces_is_noticed_while_parts_are_sent() {
+    assert_ends_early(|file| {
+        let new = file.with_extension("new");
+        files::random(&new, SIZE, 8);
+        fs::rename(new, file).unwrap();
+    });
+}
+
+/// The bytes that are sent are those of the file, which has no other content.
+#[test]
+fn file_that_is_moved_or_deleted_while_parts_are_sent_is_stored() {
+    for is_moved in [false, true] {
+        let (world, file, running) = change_after_a_part(&[], |file| {
+            let other = file.with_extension("other");
+            if is_moved {
+                fs::rename(file, other).unwrap();
+            } else {
+                fs::copy(file, other).unwrap();
+                fs::remove_file(file).unwrap();
+            }
+        });
+        world.proxy.unthrottle();
+        running.wait().succeeds();
+        world.assert_holds_only(&file.with_extension("other"));
+    }
 }

@@ -39,9 +39,9 @@ pub struct AttributeArgs {
     /// The access list of the object, such as public-read or bucket-owner-full-control [default:
     /// that of the bucket]
     ///
-    /// Stores do not report it, so the receipt has `acl` in the field `unproven`, and --if-exists
-    /// does not compare it. A bucket whose access lists are disabled refuses every one
-    /// but bucket-owner-full-control.
+    /// Stores do not report it, so the receipt has `acl` in the field `unproven`, and for
+    /// --if-exists, an object that is at the key differs. A bucket whose access lists are disabled
+    /// refuses every one but bucket-owner-full-control.
     #[arg(long, value_name = "ACL", value_parser = acl)]
     acl: Option<String>,
     /// The storage class of the object, such as STANDARD_IA [default: that of the bucket]

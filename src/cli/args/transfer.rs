@@ -40,8 +40,9 @@ pub struct TransferArgs {
     /// Compute the SHA-256 of each whole file, for its receipt
     ///
     /// A file of one part has it in any case. A larger one is read once more when all of its parts
-    /// are stored, and each part is compared with what was sent: exit code 65 if they differ. For a
-    /// file that is uploaded already, its SHA-256 is added to the receipt.
+    /// are stored, and each part is compared with what was sent: exit code 65 if they differ. `put`
+    /// also reads a file that is uploaded already, and uploads it again if its content differs,
+    /// although its size and its times are those of the upload.
     #[arg(long)]
     pub sha256: bool,
     /// Give up after this long without any confirmed byte [default: never at a terminal, otherwise
