@@ -146,6 +146,38 @@ fn cat_of_another_object_exits_with_65_and_writes_at_most_the_size_of_the_file()
     }
 }
 
+/// The part files of the embedded store are deleted or cut by another program.
+#[test]
+fn embedded_object_without_its_bytes_is_reported_as_gone_and_uploaded_again() {
+    let (sandbox, file) = embedded(PART + 1);
+    let parts = || -> Vec<PathBuf> {
+        let files = sandbox.files().into_iter();
+        let is_part = |path: &PathBuf| path.iter().any(|name| name == "parts");
+        files.filter(is_part).collect()
+    };
+    let put = || {
+        let put = sandbox.upload(["put", "--backend", "embedded", "--receipt", "r"]);
+        put.arg(&file).run().succeeds()
+    };
+    for damage in [
+        (|parts| fs::remove_file(&parts[0]).unwrap()) as fn(&[PathBuf]),
+        |parts| files::resize(&parts[0], 100),
+        |parts| fs::remove_dir_all(parts[0].ancestors().nth(2).unwrap()).unwrap(),
+    ] {
+        damage(&parts());
+        let cat = sandbox.upload(["cat"]).arg(&file).run().exits(1);
+        assert_eq!(cat.stdout(), "");
+        assert!(cat.stderr().starts_with("error: "), "{cat}");
+        assert!(cat.stderr().contains("upload put"), "{cat}");
+        put();
+        let cat = sandbox.upload(["cat"]).arg(&file).run().succeeds();
+        assert!(cat.stdout_bytes() == fs::read(&file).unwrap());
+    }
+    let count = parts().len();
+    put();
+    assert_eq!(parts().len(), count, "a whole object was uploaded again");
+}
+
 #[test]
 fn cat_of_damaged_object_exits_with_65_and_names_the_part() {
     let (sandbox, file) = embedded(3 * PART);

@@ -17,6 +17,7 @@
 //! | `bucket` | the bucket, and the attributes of objects |
 //! | `listings` | listings of objects and uploads |
 //! | `directory` | opening the store; the files in its directory |
+//! | `presence` | objects and parts whose files are gone |
 //! | `log` | the log |
 
 #![cfg(feature = "gateway")]
@@ -34,5 +35,6 @@ mod listings;
 mod log;
 mod objects;
 mod parts;
+mod presence;
 mod requests;
 mod signatures;

@@ -18,8 +18,6 @@ use s3s::dto::{
 use s3s::{S3Result, s3_error};
 
 use crate::bucket::{BUCKET, OWNER, REGION, check_bucket, owner};
-use crate::error::StoreError;
-use crate::manifest::Object;
 use crate::objects::check_version;
 use crate::store::Store;
 use crate::time::timestamp;
@@ -114,7 +112,7 @@ impl Store {
     pub async fn get_object_acl(&self, input: GetObjectAclInput) -> S3Result<GetObjectAclOutput> {
         check_bucket(&input.bucket)?;
         check_version(input.version_id.as_deref())?;
-        self.require_object(input.key).await?;
+        self.object(input.key).await?;
         Ok(GetObjectAclOutput {
             grants: Some(vec![full_control()]),
             owner: Some(owner()),
@@ -129,7 +127,7 @@ impl Store {
     pub async fn put_object_acl(&self, input: PutObjectAclInput) -> S3Result<PutObjectAclOutput> {
         check_bucket(&input.bucket)?;
         check_version(input.version_id.as_deref())?;
-        self.require_object(input.key).await?;
+        self.object(input.key).await?;
         let is_owner = |grant: &Grant| {
             let grantee = grant.grantee.as_ref();
             grantee.and_then(|grantee| grantee.id.as_deref()) == Some(OWNER)
@@ -151,7 +149,7 @@ impl Store {
     ) -> S3Result<GetObjectTaggingOutput> {
         check_bucket(&input.bucket)?;
         check_version(input.version_id.as_deref())?;
-        let object = self.require_object(input.key).await?;
+        let object = self.object(input.key).await?;
         let tag = |(key, value)| Tag {
             key: Some(key),
             value: Some(value),
@@ -160,17 +158,6 @@ impl Store {
             tag_set: object.attributes.tags.into_iter().map(tag).collect(),
             version_id: None,
         })
-    }
-
-    /// # Errors
-    /// `NoSuchKey`.
-    async fn require_object(&self, key: String) -> Result<Object, StoreError> {
-        self.manifest()
-            .read(move |queries| match queries.object(&key)? {
-                Some(object) => Ok(object),
-                None => Err(s3_error!(NoSuchKey).into()),
-            })
-            .await
     }
 }
 

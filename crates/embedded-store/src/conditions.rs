@@ -32,6 +32,10 @@ impl WriteConditions {
         })
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.if_match.is_none() && self.if_none_match.is_none()
+    }
+
     /// Checks the conditions; `existing` is the ETag of the object at the key.
     ///
     /// # Errors

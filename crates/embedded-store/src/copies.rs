@@ -140,9 +140,14 @@ impl Store {
             vec![(1, received.file, received.digests)]
         };
         let copied = object.clone();
+        let lost = if conditions.is_empty() {
+            None
+        } else {
+            self.lost_object(&object.key).await?
+        };
         self.manifest()
             .write(move |changes| {
-                let existing = changes.object(&object.key)?;
+                let existing = changes.object_except(&object.key, lost.as_deref())?;
                 conditions.check(existing.as_ref().map(|existing| existing.etag.as_str()))?;
                 for (number, file, digests) in parts {
                     changes.put_part(&object.upload_id, number, file, &digests)?;

@@ -7,6 +7,10 @@ use std::error::Error;
 
 use s3s::{S3Error, S3ErrorCode};
 
+/// The target of log lines about failures of the disk and lost files. A client with the store in
+/// its process does not show them.
+pub const DISK_LOG: &str = "upload_disk";
+
 #[derive(Debug)]
 pub enum StoreError {
     /// The request is rejected; the client sees this error.

@@ -45,12 +45,13 @@ impl Store {
         let received = receive_body(self.files(), &input.key, file, headers).await?;
         let path = format!("/{BUCKET}/{}", url_encode(&input.key));
         let sha256 = received.digests.sha256;
+        let lost = self.lost_object(&input.key).await?;
         let etag = self
             .create_object(
                 input.key,
                 attributes,
                 received,
-                move |changes, object| match changes.object(&object.key)? {
+                move |changes, object| match changes.object_except(&object.key, lost.as_deref())? {
                     None => Ok(true),
                     Some(existing) => {
                         let parts = changes.parts(&existing.upload_id, 0, usize::MAX)?;

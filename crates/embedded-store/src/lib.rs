@@ -9,6 +9,7 @@
 //! - A part file is valid once a committed row names it. It is durable before that row.
 //! - A part file is removed after the commit that deletes its row, once no reader holds it.
 //! - Files that no row names after a crash are kept for seven days in `lost`.
+//! - An object or part whose file is gone does not exist for clients; its row is kept.
 //! - A body that is incomplete or not as announced leaves neither a row nor a file.
 //! - Every `x-amz-*` header, and every header that an object keeps, is covered by the signature.
 //! - No transaction is open while a body arrives or is sent.
@@ -68,6 +69,7 @@
 //! | `form_body` | splits a form into its fields and its file |
 //! | `receive_body` | receives, verifies and writes a body |
 //! | `store` | manifest and part files together |
+//! | `presence` | objects and parts whose files are on the disk |
 //! | `listing`, `objects`, `forms`, `multipart` | the operations |
 //! | `copies`, `deletions`, `object_attributes`, `bucket_operations` | further operations |
 //! | `operations` | the table of operations for s3s |
@@ -101,6 +103,7 @@ mod objects;
 mod open;
 mod operations;
 mod part_files;
+mod presence;
 mod receive_body;
 mod response;
 mod service;

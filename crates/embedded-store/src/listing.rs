@@ -3,6 +3,7 @@
 //! Not here: listings of parts and uploads, in [`crate::multipart`].
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +19,7 @@ use crate::bucket::{check_bucket, owner};
 use crate::error::StoreError;
 use crate::etag::strong;
 use crate::manifest::{Object, Queries};
+use crate::presence::HeldFiles;
 use crate::store::Store;
 use crate::time::timestamp;
 
@@ -172,16 +174,25 @@ impl Store {
     ) -> S3Result<Page> {
         let max_keys = page_size(max_keys)?;
         let prefix = prefix.unwrap_or_default();
-        Ok(self
+        let files = Arc::clone(self.files());
+        let (mut page, held) = self
             .manifest()
             .read(move |queries| {
-                Page::collect(queries, &prefix, delimiter.as_deref(), after, max_keys)
+                let page = Page::collect(queries, &prefix, delimiter.as_deref(), after, max_keys)?;
+                let held = page.objects.iter();
+                let held = held.map(|object| HeldFiles::of_object(&files, queries, object));
+                let held = held.collect::<Result<Vec<_>, _>>()?;
+                Ok((page, held))
             })
-            .await?)
+            .await?;
+        // As in S3, a page may have fewer entries than requested although another follows.
+        self.retain_present(&mut page.objects, held).await?;
+        Ok(page)
     }
 }
 
-/// A page of objects, and of common prefixes that represent the objects below them.
+/// A page of objects, and of common prefixes that represent the objects below them, also those
+/// whose bytes are gone.
 struct Page {
     max_keys: usize,
     objects: Vec<Object>,

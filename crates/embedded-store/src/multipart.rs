@@ -3,6 +3,9 @@
 //! Not here: the bytes of a part, in [`crate::receive_body`]; copies of parts, in
 //! [`crate::copies`]; the decision about a complete, in [`crate::complete`].
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use http::header;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
@@ -21,8 +24,9 @@ use crate::complete::{CompleteDecision, CompleteRequest, CompleteRows};
 use crate::error::StoreError;
 use crate::etag::{part_etag, strong};
 use crate::listing::{encode_key, page_size, url_encode};
-use crate::manifest::{Changes, Object, Queries, Upload};
+use crate::manifest::{Changes, Object, Part, Queries, Upload};
 use crate::object_fields::{attributes_of, only_with_checksum, with_checksum};
+use crate::part_files::{FileName, ReadHold};
 use crate::receive_body::{ReceivedBody, receive_body};
 use crate::store::Store;
 use crate::time::{now, timestamp};
@@ -144,17 +148,20 @@ impl Store {
         let max_parts = page_size(input.max_parts)?;
         let after = input.part_number_marker.unwrap_or_default();
         let (id, key) = (input.upload_id.clone(), input.key.clone());
-        let (upload, mut parts) = self
+        let files = Arc::clone(self.files());
+        let (upload, mut parts, hold) = self
             .manifest()
             .read(move |queries| {
                 let upload = open_upload(queries, &id, &key)?;
-                Ok((upload, queries.parts(&id, after, max_parts + 1)?))
+                let hold = ReadHold::new(&files, &id);
+                Ok((upload, queries.parts(&id, after, max_parts + 1)?, hold))
             })
             .await?;
         let is_truncated = truncate(&mut parts, max_parts);
         let (checksum_algorithm, checksum_type) = shown_kind(&upload);
         let last = parts.last().filter(|_| is_truncated);
         let next_part_number_marker = last.map(|part| part.number);
+        let parts = self.present_parts(input.key.clone(), parts, hold).await?;
         let algorithm = upload
             .checksum_kind
             .map_or(Algorithm::Sha256, |(algorithm, _)| algorithm);
@@ -258,9 +265,13 @@ impl Store {
         check_bucket(&input.bucket)?;
         let (bucket, key) = (input.bucket.clone(), input.key.clone());
         let request = CompleteRequest::from_input(input)?;
+        let lost = Lost {
+            object: self.lost_object(&key).await?,
+            parts: self.lost_parts(&key, &request.upload_id).await?,
+        };
         let object = self
             .manifest()
-            .write(move |changes| complete(changes, &request))
+            .write(move |changes| complete(changes, &request, &lost))
             .await?;
         let checksum = object.checksum.as_ref().map(Checksum::to_dto);
         let checksum = checksum.unwrap_or_default();
@@ -298,18 +309,33 @@ fn open_upload(queries: &Queries, id: &str, key: &str) -> Result<Upload, StoreEr
     upload.ok_or_else(|| s3_error!(NoSuchUpload).into())
 }
 
+/// The object and the parts that a request to complete must ignore, because their bytes are gone.
+struct Lost {
+    /// The upload id of the object at the key, if it is lost.
+    object: Option<String>,
+    parts: HashSet<FileName>,
+}
+
 /// Completes an upload in one transaction. Returns the object, even if the upload was completed
 /// before.
-fn complete(changes: &mut Changes, request: &CompleteRequest) -> Result<Object, StoreError> {
+fn complete(
+    changes: &mut Changes,
+    request: &CompleteRequest,
+    lost: &Lost,
+) -> Result<Object, StoreError> {
+    let parts = changes.parts(&request.upload_id, 0, usize::MAX)?;
+    let is_lost = |part: &Part| lost.parts.contains(&part.file);
+    let (lost_parts, parts): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_lost);
     let rows = CompleteRows {
-        object: changes.object(&request.key)?,
+        object: changes.object_except(&request.key, lost.object.as_deref())?,
         upload: changes.upload(&request.upload_id, &request.key)?,
-        parts: changes.parts(&request.upload_id, 0, usize::MAX)?,
+        parts,
     };
     match request.decide(rows, now())? {
         CompleteDecision::AlreadyCompleted(object) => Ok(object),
         CompleteDecision::Create(object, omitted) => {
-            for number in omitted {
+            let lost = lost_parts.into_iter().map(|part| part.number);
+            for number in omitted.into_iter().chain(lost) {
                 changes.delete_part(&object.upload_id, number)?;
             }
             changes.delete_upload(&object.upload_id)?;

@@ -27,6 +27,7 @@ use crate::object_fields::{
     shown_tag_count, with_checksum,
 };
 use crate::part_files::{ReadHold, read};
+use crate::presence::{are_present, blocking};
 use crate::receive_body::{ReceivedBody, receive_body};
 use crate::store::Store;
 use crate::time::{now, whole_second};
@@ -41,6 +42,13 @@ pub struct ReadableObject {
 impl ReadableObject {
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Blocks: one `stat` for each part.
+    fn is_present(&self) -> std::io::Result<bool> {
+        let files = self.parts.iter();
+        let files = files.map(|part| (&part.file, part.digests.size));
+        are_present(self.hold.files(), &self.object.key, files)
     }
 
     pub fn read(
@@ -156,10 +164,11 @@ pub fn check_version(version: Option<&str>) -> S3Result<()> {
 
 impl Store {
     /// # Errors
-    /// `NoSuchKey`.
+    /// `NoSuchKey`, also for an object whose bytes are gone.
     pub async fn readable_object(&self, key: &str) -> Result<ReadableObject, StoreError> {
         let (key, files) = (key.to_owned(), Arc::clone(self.files()));
-        self.manifest()
+        let readable = self
+            .manifest()
             .read(move |queries| {
                 let object = queries.object(&key)?.ok_or_else(|| s3_error!(NoSuchKey))?;
                 let hold = ReadHold::new(&files, &object.upload_id);
@@ -170,7 +179,9 @@ impl Store {
                     hold,
                 })
             })
-            .await
+            .await?;
+        let present = blocking(move || Ok(readable.is_present()?.then_some(readable))).await?;
+        present.ok_or_else(|| s3_error!(NoSuchKey).into())
     }
 
     pub async fn put_object(
@@ -195,9 +206,14 @@ impl Store {
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
         let received = receive_body(self.files(), &input.key, body, headers).await?;
         let checksum = received.digests.main_checksum();
+        let lost = if conditions.is_empty() {
+            None
+        } else {
+            self.lost_object(&input.key).await?
+        };
         let etag = self
             .create_object(input.key, attributes, received, move |changes, object| {
-                let existing = changes.object(&object.key)?;
+                let existing = changes.object_except(&object.key, lost.as_deref())?;
                 let etag = existing.as_ref().map(|object| object.etag.as_str());
                 conditions.check(etag)?;
                 Ok(true)
@@ -249,17 +265,12 @@ impl Store {
         check_bucket(&input.bucket)?;
         check_version(input.version_id.as_deref())?;
         let (key, part_number) = (input.key, input.part_number);
-        let (object, parts) = self
-            .manifest()
-            .read(move |queries| {
-                let object = queries.object(&key)?.ok_or_else(|| s3_error!(NoSuchKey))?;
-                let parts = match part_number {
-                    None => Vec::new(),
-                    Some(_) => queries.parts(&object.upload_id, 0, usize::MAX)?,
-                };
-                Ok((object, parts))
-            })
-            .await?;
+        let (object, parts) = if part_number.is_some() {
+            let readable = self.readable_object(&key).await?;
+            (readable.object, readable.parts)
+        } else {
+            (self.object(key).await?, Vec::new())
+        };
         read_conditions_of!(input).check(&object.etag, &whole_second(object.created_ms))?;
         let selection = Selection::new(&object, &parts, input.range, part_number)?;
         let checksum = selection.checksum(&object, &parts, input.checksum_mode.as_ref());

@@ -22,7 +22,7 @@ use tracing::instrument::WithSubscriber as _;
 use url::{Url, form_urlencoded};
 
 use crate::access_keys::AccessKeys;
-use crate::error::{INTERNAL_CAUSE, InternalCause};
+use crate::error::{DISK_LOG, INTERNAL_CAUSE, InternalCause};
 use crate::form_body::split_form;
 use crate::form_fields;
 use crate::response::RequestFacts;
@@ -32,8 +32,6 @@ use crate::sub_resources;
 use crate::xml_body::{ExpectedXml, MAX_XML_BYTES, XmlRejection};
 use upload_types::DiskFailure;
 
-/// The target of log lines about failures of the disk.
-const DISK_LOG: &str = "upload_disk";
 const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
 /// The longest time until the file of a form begins.

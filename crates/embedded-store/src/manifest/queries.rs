@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::rows::{Object, Part, Upload, file_name};
+use super::rows::{Object, Part, Upload, file_name, size};
 use crate::part_files::FileName;
 
 /// Reads rows in one transaction.
@@ -63,12 +63,30 @@ impl Queries<'_> {
             .collect()
     }
 
+    /// The part files of an upload or object, with their sizes.
+    pub fn part_files(&self, upload_id: &str) -> rusqlite::Result<Vec<(FileName, u64)>> {
+        self.0
+            .prepare_cached("select file, size from part where upload_id = ?1 order by number")?
+            .query_map([upload_id], |row| Ok((file_name(row, 0)?, size(row, 1)?)))?
+            .collect()
+    }
+
     pub fn object(&self, key: &str) -> rusqlite::Result<Option<Object>> {
         let sql = format!("select {} from object where key = ?1", Object::COLUMNS);
         self.0
             .prepare_cached(&sql)?
             .query_row([key], Object::from_row)
             .optional()
+    }
+
+    /// The object at a key, unless it has this upload id.
+    pub fn object_except(
+        &self,
+        key: &str,
+        upload_id: Option<&str>,
+    ) -> rusqlite::Result<Option<Object>> {
+        let is_other = |object: &Object| Some(object.upload_id.as_str()) != upload_id;
+        Ok(self.object(key)?.filter(is_other))
     }
 
     /// Calls `visit` for each object with a key of at least `from` and above `after`, sorted by

@@ -143,7 +143,7 @@ pub(super) fn file_name(row: &Row, column: usize) -> rusqlite::Result<FileName> 
     FileName::parse(&text).ok_or_else(|| damaged(column, "not the name of a part file".into()))
 }
 
-fn size(row: &Row, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn size(row: &Row, column: usize) -> rusqlite::Result<u64> {
     let size: i64 = row.get(column)?;
     u64::try_from(size).map_err(|error| damaged(column, error.into()))
 }

@@ -25,6 +25,8 @@ use crate::lock::StoreLock;
 const MAX_CONCURRENT_BODIES: usize = 256;
 /// A file that no row names is removed after this time.
 const LOST_FILE_RETENTION: Duration = Duration::from_hours(7 * 24);
+/// The log names so many missing files at most.
+const MAX_REPORTED_FILES: usize = 10_000;
 
 /// The part files of one store.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct PartFiles {
     needs_sweep: Arc<AtomicBool>,
     readers: Mutex<Readers>,
     bodies: Arc<FairShare>,
+    /// Lost files that the log names.
+    reported: Mutex<HashSet<FileName>>,
 }
 
 /// The keys of both maps are the upload ids in the rows of the files.
@@ -73,6 +77,7 @@ impl PartFiles {
             needs_sweep,
             readers: Mutex::default(),
             bodies: FairShare::new(MAX_CONCURRENT_BODIES),
+            reported: Mutex::default(),
         }))
     }
 
@@ -134,7 +139,29 @@ impl PartFiles {
         self.bodies.try_take(directory, 1)
     }
 
-    pub(super) fn path(&self, name: &FileName) -> PathBuf {
+    /// Returns true if the file exists with this size. Blocks: one `stat`.
+    pub fn has(&self, name: &FileName, size: u64) -> io::Result<bool> {
+        match fs::symlink_metadata(self.path(name)) {
+            Ok(file) => Ok(file.is_file() && file.len() == size),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns true if the file was not reported as lost before, and not too many others were.
+    pub fn is_first_report(&self, name: &FileName) -> bool {
+        let mut reported = lock(&self.reported);
+        reported.len() < MAX_REPORTED_FILES && reported.insert(name.clone())
+    }
+
+    pub fn path(&self, name: &FileName) -> PathBuf {
         let parts = self.dir.join("parts");
         parts.join(name.shard()).join(name.as_str())
     }

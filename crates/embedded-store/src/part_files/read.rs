@@ -10,6 +10,7 @@ use futures_util::Stream;
 
 use super::directory::PartFiles;
 use super::name::FileName;
+use crate::error::DISK_LOG;
 
 const READ_CHUNK_BYTES: u64 = 256 << 10;
 
@@ -29,6 +30,10 @@ impl ReadHold {
             upload_id: upload_id.to_owned(),
             files: Arc::clone(files),
         }
+    }
+
+    pub fn files(&self) -> &PartFiles {
+        &self.files
     }
 }
 
@@ -58,7 +63,7 @@ pub fn read(
             Ok((Ok(Some(bytes)), reader)) => Some((Ok(bytes), Some(reader))),
             Ok((Ok(None), _)) => None,
             Ok((Err(error), _)) => {
-                tracing::error!("could not read a part file: {error}");
+                tracing::error!(target: DISK_LOG, "could not read a part file: {error}");
                 Some((Err(error), None))
             }
             Err(error) => Some((Err(io::Error::other(error)), None)),
