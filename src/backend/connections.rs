@@ -14,6 +14,7 @@ use url::Url;
 use super::clocks::ServerClock;
 use super::options::Options;
 use super::resolver::Resolver;
+use super::response::proxy_login_required;
 use super::timeouts::{TCP_USER_TIMEOUT, Timeouts};
 use upload_types::error::{Error, Kind, Result};
 
@@ -99,10 +100,19 @@ impl Connections {
         format!("{host}{port}{proxy}")
     }
 
-    /// Adds the host to the error of a request without a response.
+    /// Adds the host and the proxy to the error of a request without a response.
     pub fn name_host(&self, url: &Url, error: Error) -> Error {
+        let proxy = self.0.options.network.proxy_of(url);
         match error.kind() {
-            Kind::Temporary => error.with_unreached(self.host(url)),
+            Kind::Temporary => {
+                let error = error.with_unreached(self.host(url));
+                match proxy {
+                    Some(proxy) => error.through(&proxy),
+                    None => error,
+                }
+            }
+            // No server has rejected the request: it is the error of a proxy.
+            Kind::Unauthorized if proxy.is_some() => proxy_login_required(proxy),
             _ => error,
         }
     }

@@ -8,6 +8,7 @@ use reqwest::RequestBuilder;
 
 use super::response::{Response, proxy_login_required};
 use super::timeouts::{Timeouts, within, within_counted};
+use upload_net::PROXY_LOGIN_REASON;
 use upload_types::error::{Error, Kind, Result};
 
 /// Sends a request and waits at most `timeout` for the head of the response. `what` completes
@@ -36,6 +37,10 @@ pub async fn read_response(
     timeouts: Timeouts,
 ) -> Result<Response> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    // Only a proxy answers this: the error can name it, unlike one of the response.
+    if status == 407 {
+        return Err(proxy_login_required(None));
+    }
     let (mut body, mut waited) = (Vec::new(), Duration::ZERO);
     loop {
         let left = timeouts
@@ -81,8 +86,8 @@ pub fn request_error(what: &str, error: reqwest::Error) -> Error {
         next = cause.source();
     }
     let mentions = |text: &str| causes.iter().any(|cause| cause.contains(text));
-    if mentions("proxy authorization required") {
-        return proxy_login_required();
+    if mentions(PROXY_LOGIN_REASON) {
+        return proxy_login_required(None);
     }
     let what = format!("could not {what}");
     if mentions("certificate") {

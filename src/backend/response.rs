@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
+use upload_net::{PROXY_LOGIN_HINT, Unreachable};
 
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::PROTOCOL_HEADER;
@@ -162,11 +163,9 @@ pub fn backend_redirects(detail: &str) -> Error {
 }
 
 /// The error of a request through a proxy that requires credentials.
-pub fn proxy_login_required() -> Error {
-    Error::new(Kind::Unauthorized, "a proxy requires a login (HTTP 407)").with_hint(
-        "add user and password to the URL of the proxy where it is set: HTTPS_PROXY (or another \
-         variable for proxies), or else `proxy` in the configuration file",
-    )
+pub fn proxy_login_required(proxy: Option<String>) -> Error {
+    let what = Unreachable::ProxyLogin(proxy).to_string();
+    Error::new(Kind::Unauthorized, what).with_hint(PROXY_LOGIN_HINT)
 }
 
 #[cfg(test)]

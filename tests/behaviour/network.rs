@@ -11,8 +11,9 @@ use std::thread;
 use crate::support::command::Command;
 use crate::support::sandbox::Sandbox;
 
-/// A proxy that rejects every request. Returns its address, and the request lines that it receives.
-fn rejecting_proxy() -> (String, mpsc::Receiver<String>) {
+/// A proxy that answers every request with this status. Returns its address, and the request lines
+/// that it receives.
+fn rejecting_proxy(status: u16) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (sender, receiver) = mpsc::channel();
@@ -21,9 +22,10 @@ fn rejecting_proxy() -> (String, mpsc::Receiver<String>) {
             let mut connection = connection.unwrap();
             let mut line = String::new();
             let read = BufReader::new(&connection).read_line(&mut line);
-            let _ = connection.write_all(
-                b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            let answer = format!(
+                "HTTP/1.1 {status} Rejected\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             );
+            let _ = connection.write_all(answer.as_bytes());
             if read.is_err() || sender.send(line).is_err() {
                 return;
             }
@@ -34,14 +36,18 @@ fn rejecting_proxy() -> (String, mpsc::Receiver<String>) {
 
 /// `put` to a store that only the proxy can resolve.
 fn put_to_remote_store(sandbox: &Sandbox) -> Command {
+    put_to_store_at(sandbox, "http://store.test")
+}
+
+fn put_to_store_at(sandbox: &Sandbox, endpoint: &str) -> Command {
+    let store = ["--s3-path-style", "--s3-endpoint", endpoint];
+    put_to(sandbox, "s3://bucket").args(store)
+}
+
+fn put_to(sandbox: &Sandbox, backend: &str) -> Command {
     let file = sandbox.file("film.bin", 1000);
     sandbox
-        .upload(["put", "--backend", "s3://bucket", "--s3-path-style"])
-        .args([
-            "--s3-endpoint",
-            "http://store.test",
-            "--allow-insecure-http",
-        ])
+        .upload(["put", "--backend", backend, "--allow-insecure-http"])
         .args(["--give-up-after", "1s"])
         .arg(&file)
         .env("AWS_ACCESS_KEY_ID", "key")
@@ -51,7 +57,7 @@ fn put_to_remote_store(sandbox: &Sandbox) -> Command {
 #[test]
 fn proxy_flag_applies_to_the_store_of_a_bucket() {
     let sandbox = Sandbox::new();
-    let (proxy, requests) = rejecting_proxy();
+    let (proxy, requests) = rejecting_proxy(503);
     let output = put_to_remote_store(&sandbox)
         .args(["--proxy", &proxy])
         .run();
@@ -63,7 +69,7 @@ fn proxy_flag_applies_to_the_store_of_a_bucket() {
 #[test]
 fn proxy_of_the_environment_applies_to_the_store_of_a_bucket() {
     let sandbox = Sandbox::new();
-    let (proxy, requests) = rejecting_proxy();
+    let (proxy, requests) = rejecting_proxy(503);
     let output = put_to_remote_store(&sandbox)
         .env("HTTP_PROXY", &proxy)
         .run();
@@ -76,11 +82,46 @@ fn proxy_of_the_environment_applies_to_the_store_of_a_bucket() {
 fn hosts_in_no_proxy_bypass_the_proxy() {
     for no_proxy in ["store.test", ".test", "*"] {
         let sandbox = Sandbox::new();
-        let (proxy, requests) = rejecting_proxy();
+        let (proxy, requests) = rejecting_proxy(503);
         let put = put_to_remote_store(&sandbox).args(["--proxy", &proxy]);
         let output = put.env("NO_PROXY", no_proxy).run();
         assert_ne!(output.code(), Some(0), "{output}");
         assert!(requests.try_recv().is_err(), "{no_proxy}");
+    }
+}
+
+/// A proxy of plain HTTP answers the request; that of TLS does not open a tunnel.
+#[test]
+fn proxy_that_refuses_or_does_not_answer_is_named() {
+    let (refusing, _requests) = rejecting_proxy(407);
+    for (proxy, code, cause) in [
+        (refusing.as_str(), 77, "requires a login (HTTP 407)"),
+        ("http://127.0.0.1:1", 75, "Connection refused"),
+    ] {
+        let address = format!("proxy {}", proxy.trim_start_matches("http://"));
+        for scheme in ["http", "https"] {
+            let endpoint = format!("{scheme}://store.test");
+            let gateway = format!("{scheme}://gateway.test");
+            for put in [
+                |sandbox: &Sandbox, (endpoint, _): (&str, &str)| put_to_store_at(sandbox, endpoint),
+                |sandbox: &Sandbox, (_, gateway): (&str, &str)| put_to(sandbox, gateway),
+            ] {
+                let sandbox = Sandbox::new();
+                let put = put(&sandbox, (&endpoint, &gateway));
+                let output = put.args(["--proxy", proxy]).run().exits(code);
+                let stderr = output.stderr();
+                let error = stderr.lines().find(|line| line.starts_with("error: "));
+                let error = error.unwrap_or_default();
+                assert!(
+                    error.contains(&address) && error.contains(cause),
+                    "{output}"
+                );
+                assert!(
+                    stderr.contains("proxy") && stderr.contains("hint: "),
+                    "{output}"
+                );
+            }
+        }
     }
 }
 

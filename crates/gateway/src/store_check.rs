@@ -294,6 +294,7 @@ fn unusable(store: &Store, fault: &Fault) -> Error {
         Fault::Rejected(rejection) => {
             let text = match rejection.place {
                 Place::Credentials => rejection.text.clone(),
+                Place::Proxy => format!("could not reach the {place}: {}", rejection.text),
                 Place::Store => format!("could not use the {place}: {}", rejection.text),
             };
             Error::new(rejection.kind, text).with_hint(rejection.hint.as_str())
@@ -304,7 +305,10 @@ fn unusable(store: &Store, fault: &Fault) -> Error {
             Kind::Temporary,
             format!("could not reach the {place}: {reason}"),
         )
-        .with_hint("check --s3-endpoint and the network; then run the command again"),
+        .with_hint(
+            "check --s3-endpoint, the proxy if one is named, and the network; then run the \
+             command again",
+        ),
         Fault::Untrusted(reason) => Error::new(
             Kind::Incompatible,
             format!("the certificate of the store is not trusted ({place}): {reason}"),

@@ -15,6 +15,11 @@ use crate::network::Network;
 
 /// `User-Agent` of every request.
 const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
+/// The text of the HTTP library if a proxy answers CONNECT with HTTP 407.
+pub const PROXY_LOGIN_REASON: &str = "proxy authorization required";
+/// What to do if a proxy requires a login.
+pub const PROXY_LOGIN_HINT: &str = "add user and password to the URL of the proxy where it is set: HTTPS_PROXY (or another \
+     variable for proxies), or else `proxy` in the configuration file";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shorter than the 5 s after which S3 closes an idle connection.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(4);
@@ -52,6 +57,8 @@ pub enum Unreachable {
     Tls(String),
     /// The certificate of the server is not trusted.
     Certificate(String),
+    /// A proxy requires a login: the one with this address, if it is configured.
+    ProxyLogin(Option<String>),
     /// The connection failed, or the response is too long.
     Network(String),
 }
@@ -60,12 +67,31 @@ impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls(reason) => write!(f, "could not set up TLS: {reason}"),
+            Self::ProxyLogin(Some(proxy)) => {
+                write!(f, "proxy {proxy} requires a login (HTTP 407)")
+            }
+            Self::ProxyLogin(None) => f.write_str("a proxy requires a login (HTTP 407)"),
             Self::Certificate(reason) | Self::Network(reason) => f.write_str(reason),
         }
     }
 }
 
 impl std::error::Error for Unreachable {}
+
+impl Unreachable {
+    fn through(self, proxy: Option<String>) -> Self {
+        match (self, proxy) {
+            (Self::ProxyLogin(_), proxy) => Self::ProxyLogin(proxy),
+            (Self::Certificate(reason), Some(proxy)) => {
+                Self::Certificate(format!("through proxy {proxy}: {reason}"))
+            }
+            (Self::Network(reason), Some(proxy)) => {
+                Self::Network(format!("through proxy {proxy}: {reason}"))
+            }
+            (other, _) => other,
+        }
+    }
+}
 
 /// A complete response.
 #[derive(Debug)]
@@ -138,23 +164,38 @@ impl HttpClient {
         max_bytes: usize,
     ) -> Result<Response, Unreachable> {
         *request.timeout_mut() = Some(timeout);
-        let client = self.client(request.url())?;
-        let mut response = client.execute(request).await.map_err(no_response)?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_response)? {
-            if body.len() + chunk.len() > max_bytes {
-                let reason = format!("{status} with a body of more than {max_bytes} bytes");
-                return Err(Unreachable::Network(reason));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
+        let url = request.url().clone();
+        let client = self.client(&url)?;
+        exchange(client, request, max_bytes)
+            .await
+            .map_err(|error| error.through(self.0.network.proxy_of(&url)))
     }
+}
+
+async fn exchange(
+    client: &Client,
+    request: reqwest::Request,
+    max_bytes: usize,
+) -> Result<Response, Unreachable> {
+    let mut response = client.execute(request).await.map_err(no_response)?;
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    // Only a proxy answers this, also one that nothing is known of.
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(Unreachable::ProxyLogin(None));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(no_response)? {
+        if body.len() + chunk.len() > max_bytes {
+            let reason = format!("{status} with a body of more than {max_bytes} bytes");
+            return Err(Unreachable::Network(reason));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Response {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn no_tls(error: reqwest::Error) -> Unreachable {
@@ -166,7 +207,9 @@ fn no_tls(error: reqwest::Error) -> Unreachable {
 pub fn no_response(error: reqwest::Error) -> Unreachable {
     let reason = causes(&error.without_url());
     // The types of the HTTP library hide the TLS library's error, so the text is searched.
-    if reason.contains("certificate") {
+    if reason.contains(PROXY_LOGIN_REASON) {
+        Unreachable::ProxyLogin(None)
+    } else if reason.contains("certificate") {
         Unreachable::Certificate(reason)
     } else {
         Unreachable::Network(reason)

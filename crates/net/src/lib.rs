@@ -29,6 +29,8 @@ mod network;
 mod roots;
 
 pub use address::AddressClass;
-pub use client::{HttpClient, Response, Unreachable, builder, no_response};
+pub use client::{
+    HttpClient, PROXY_LOGIN_HINT, PROXY_LOGIN_REASON, Response, Unreachable, builder, no_response,
+};
 pub use network::{Network, PROXY_VARIABLES};
 pub use roots::Roots;

@@ -33,7 +33,8 @@ pub enum Fault {
 /// A failure that the owner of the credentials or of the bucket can end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// [`Kind::Unauthorized`] if the store or a credential service rejects the credentials;
+    /// [`Kind::Unauthorized`] if the store or a credential service rejects the credentials, or a
+    /// proxy requires a login;
     /// [`Kind::Config`] for a setting that is missing or wrong.
     pub kind: Kind,
     pub place: Place,
@@ -53,6 +54,8 @@ pub enum Place {
     /// The AWS configuration, or a service that gives credentials. Nothing was sent to the store.
     Credentials,
     Store,
+    /// A proxy. Nothing was sent to the store.
+    Proxy,
 }
 
 impl Fault {
@@ -87,6 +90,12 @@ impl Fault {
         hint: impl Into<String>,
     ) -> Self {
         Self::rejected(Kind::Unauthorized, Place::Store, summary, text, hint)
+    }
+
+    /// A proxy requires a login.
+    pub(crate) fn proxy_login(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        let summary = "a proxy rejects the requests of the gateway";
+        Self::rejected(Kind::Unauthorized, Place::Proxy, summary, text, hint)
     }
 
     fn rejected(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method};
 
-use upload_net::{HttpClient, Response, Unreachable, no_response};
+use upload_net::{HttpClient, PROXY_LOGIN_HINT, Response, Unreachable, no_response};
 
 use crate::fault::Fault;
 
@@ -24,6 +24,7 @@ impl From<Unreachable> for Fault {
     fn from(error: Unreachable) -> Self {
         match error {
             Unreachable::Tls(_) => Self::Refused(error.to_string()),
+            Unreachable::ProxyLogin(_) => Self::proxy_login(error.to_string(), PROXY_LOGIN_HINT),
             Unreachable::Certificate(reason) => Self::Untrusted(reason),
             Unreachable::Network(reason) => Self::Unavailable(reason),
         }

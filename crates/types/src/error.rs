@@ -237,6 +237,13 @@ impl Error {
         self
     }
 
+    /// Adds the proxy of a request to the text.
+    #[must_use]
+    pub fn through(mut self, proxy: &str) -> Self {
+        self.what = format!("{} through proxy {proxy}", self.what).into_boxed_str();
+        self
+    }
+
     /// The host that did not answer, with the proxy, if one was in use. `None` if the failure has
     /// another cause.
     #[must_use]

@@ -98,7 +98,7 @@ pub fn failure(response: &Response) -> Failure {
     };
     let new_error = |kind, what: &str| Error::new(kind, format!("{what} ({http}){text}"));
     let error = match status {
-        407 => proxy_login_required(),
+        407 => proxy_login_required(None),
         403 if response.is_html() => new_error(
             Kind::Unauthorized,
             "the backend, or a proxy or a firewall in front of it, rejected the request",

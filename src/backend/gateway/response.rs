@@ -31,7 +31,7 @@ pub fn gateway_error(response: &Response) -> Error {
         return problem_error(status, &problem, retry_after);
     }
     match status {
-        407 => proxy_login_required(),
+        407 => proxy_login_required(None),
         403 if response.is_html() => {
             let what =
                 "a proxy or a firewall answered instead of the backend (HTTP 403, an HTML page)";

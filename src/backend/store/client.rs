@@ -153,10 +153,15 @@ impl StoreClient {
         // An object may be read from another store than parts are sent to.
         let url = self.policy(&[]).check(url.expose())?;
         let timeouts = self.connections.timeouts();
-        let request = self.connections.store(&url)?.get(url);
-        let response = http::send(request, timeouts.response(0), "read the object").await?;
+        let request = self.connections.store(&url)?.get(url.clone());
+        let name_host = |error| self.connections.name_host(&url, error);
+        let response = http::send(request, timeouts.response(0), "read the object")
+            .await
+            .map_err(name_host)?;
         if !response.status().is_success() {
-            let response = http::read_response(response, MAX_RESPONSE_BYTES, timeouts).await?;
+            let response = http::read_response(response, MAX_RESPONSE_BYTES, timeouts)
+                .await
+                .map_err(name_host)?;
             let error = store_error(&response, UrlLifetime::Valid);
             return Err(self.with_clocks(error, &response, UrlLifetime::Valid));
         }

@@ -113,7 +113,7 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     let status = response.status;
     let error: S3Error = from_str(&response.text()).unwrap_or_default();
     if status == 407 {
-        return proxy_login_required();
+        return proxy_login_required(None);
     }
     if status == 413 && error.code.is_empty() {
         let what = "a server in front of the store accepts no part of this size (HTTP 413)";
