@@ -3,6 +3,8 @@
 //!
 //! Not here: interruptions, which are no failures (`summary`).
 
+use std::ops::Range;
+
 use super::output::Message;
 use super::text::{STREAM_NAME, escape, files, number, safe};
 use crate::event::{Event, STREAM_PATH};
@@ -170,22 +172,40 @@ fn without_path(message: &str, path: &str) -> String {
         .strip_prefix(&format!("{path}: "))
         .unwrap_or(message);
     let (mut text, mut rest) = (String::new(), 0);
-    for at in occurrences(message, path) {
-        text = text + &message[rest..at] + "the file";
-        rest = at + path.len();
+    for named in occurrences(message, path) {
+        text = text + &message[rest..named.start] + "the file";
+        rest = named.end;
     }
     text + &message[rest..]
 }
 
-/// The positions at which a message names a path. The letters of a short path may be part of
-/// another word.
-fn occurrences(message: &str, path: &str) -> impl Iterator<Item = usize> {
-    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+/// The places at which a message names a path, also as the end of an absolute one. A short path may
+/// be part of another word or path.
+fn occurrences(message: &str, path: &str) -> impl Iterator<Item = Range<usize>> {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "/-_".contains(c));
+    let mut end = 0;
     message.match_indices(path).filter_map(move |(at, found)| {
-        let before = message[..at].chars().next_back();
-        let after = message[at + found.len()..].chars().next();
-        (!is_word(before) && !is_word(after)).then_some(at)
+        let before = &message[end..at];
+        let start = if before.ends_with('/') && !path.starts_with('/') {
+            end + start_of_absolute(before)?
+        } else {
+            (!is_word(before.chars().next_back())).then_some(at)?
+        };
+        let after = at + found.len();
+        if is_word(message[after..].chars().next()) {
+            return None;
+        }
+        end = after;
+        Some(start..after)
     })
+}
+
+/// The start of the absolute path with which a text ends.
+fn start_of_absolute(text: &str) -> Option<usize> {
+    match text.rfind(" /") {
+        Some(space) => Some(space + 1),
+        None => text.starts_with('/').then_some(0),
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +251,31 @@ mod tests {
         assert_eq!(groups[0], Message::Error(first.into()));
         assert_eq!(groups[1], Message::Detail("dir/0.mov".into()));
         assert_eq!(groups[21], Message::Detail("… and 80 more".into()));
+    }
+
+    /// An error names the file by its absolute path, the event as on the command line.
+    #[test]
+    fn absolute_paths_do_not_make_causes_different() {
+        let mut failures = Failures::default();
+        for file in ["s/a", "s/b", "s/c"] {
+            let message = format!("/tmp/my dir/{file} has changed: see /tmp/my dir/{file}");
+            failures.record(&failed(file, &message, None), true);
+        }
+        failures.count_messages(MAX_RECENT + 1);
+        let first = "3 files: the file has changed: see the file";
+        assert_eq!(failures.groups()[0], Message::Error(first.into()));
+    }
+
+    #[test]
+    fn part_of_another_word_or_path_does_not_name_the_file() {
+        for (message, expected) in [
+            ("could not read s: no", "could not read the file: no"),
+            ("s/a, as, s-1 and a/s remain", "s/a, as, s-1 and a/s remain"),
+            ("/tmp/s is gone", "the file is gone"),
+            ("/tmp/s/a is not s", "/tmp/s/a is not the file"),
+        ] {
+            assert_eq!(without_path(message, "s"), expected);
+        }
     }
 
     #[test]

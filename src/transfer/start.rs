@@ -4,6 +4,7 @@
 //! Not here: the choice between them (`resume::choose`), and the uploads of `resume`
 //! (`start_resume`).
 
+use std::io;
 use std::time::Instant;
 
 use upload_types::UploadId;
@@ -508,6 +509,9 @@ impl Engine<'_> {
 
     /// Reports that a source has changed. Returns the error to use if this ends the upload.
     pub(super) fn emit_changed(&mut self, item: usize, upload: &Upload, why: &str) -> Error {
+        let metadata = upload.intent.path.symlink_metadata();
+        let is_deleted = metadata.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let why = if is_deleted { "it was deleted" } else { why };
         let path = upload.intent.path.display().to_string();
         let what = format!("{path} has changed since its upload began: {why}");
         self.committer.emit(Event::Changed {
@@ -516,7 +520,11 @@ impl Engine<'_> {
             path,
             message: what.clone(),
         });
-        let hint = "run `upload put FILE --if-changed restart` to upload the file as it is now";
+        let hint = if is_deleted {
+            "restore the file; then put it again"
+        } else {
+            "run `upload put FILE --if-changed restart` to upload the file as it is now"
+        };
         Error::new(Kind::SourceChanged, what).with_hint(hint)
     }
 }
