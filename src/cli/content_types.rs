@@ -3,11 +3,16 @@
 use upload_types::DEFAULT_CONTENT_TYPE;
 
 /// Extensions that `mime_guess` does not know, or has an outdated type for.
-const OWN_TYPES: [(&str, &str); 6] = [
+const OWN_TYPES: [(&str, &str); 11] = [
     ("deb", "application/vnd.debian.binary-package"),
+    ("dmg", "application/x-apple-diskimage"),
+    ("m2t", "video/mp2t"),
+    ("m2ts", "video/mp2t"),
+    ("mts", "video/mp2t"),
     ("parquet", "application/vnd.apache.parquet"),
     ("rpm", "application/x-rpm"),
     ("tgz", "application/gzip"),
+    ("ts", "video/mp2t"),
     ("whl", "application/zip"),
     ("zst", "application/zstd"),
 ];
@@ -33,6 +38,9 @@ mod tests {
             ("a.TGZ", "application/gzip"),
             ("a.tar.gz", "application/gzip"),
             ("a.mov", "video/quicktime"),
+            ("0001.ts", "video/mp2t"),
+            ("00001.MTS", "video/mp2t"),
+            ("a.dmg", "application/x-apple-diskimage"),
             ("zst", "application/octet-stream"),
             ("a.unknown", "application/octet-stream"),
         ] {

@@ -44,10 +44,7 @@ impl Settings {
             }),
             None => None,
         };
-        let token = match self.token_setting(connection)? {
-            Some(found) => found.map(|_| "set"),
-            None => Setting::default("not set"),
-        };
+        let token = self.token_setting(connection)?;
         let proxy = self.proxy_setting(&connection.network)?;
         // Its URL is not shown: the variables differ by the scheme of the URL that is requested.
         let proxy_variable = self.proxy_variable().map(|name| Setting::env("set", name));
@@ -61,7 +58,7 @@ impl Settings {
         let not_empty = |found: &Setting<String>| !found.value.is_empty();
         Ok(vec![
             entry("backend", backend),
-            entry("token", Some(token)),
+            entry("token", token.map(|found| found.map(|_| "set"))),
             entry("part_size", part_size.map(|found| found.map(size))),
             entry(
                 "key_style",

@@ -381,3 +381,16 @@ fn limit_rate_precedence() {
     let wrong = environment(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "0".into()));
     assert_eq!(effective(wrong, &[]).unwrap_err().kind(), Kind::Config);
 }
+
+/// Scripts read null, not a text, for a setting that is not set.
+#[test]
+fn settings_that_are_not_set_have_no_value() {
+    let settings = effective(empty(), &[]).unwrap();
+    for setting in &settings {
+        assert_ne!(setting.value.as_deref(), Some("not set"), "{}", setting.key);
+    }
+    assert_eq!(one(empty(), &[], "token"), (None, Origin::Default));
+    let token = environment(|name| (name == "UPLOAD_TOKEN").then(|| "secret".into()));
+    let found = one(token, &[], "token");
+    assert_eq!(found, (Some("set".into()), Origin::Env("UPLOAD_TOKEN")));
+}
