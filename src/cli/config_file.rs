@@ -236,7 +236,14 @@ pub fn read_text(path: &Path, presence: Presence) -> Result<String> {
                 .map_err(|reason| unreadable().with_source(reason))?;
             fs::read_to_string(path).map_err(|error| unreadable().with_source(error))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && presence == Presence::Optional => {
+        // Without a home directory, `HOME` may name a file, such as `/dev/null`.
+        Err(error)
+            if presence == Presence::Optional
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+        {
             Ok(String::new())
         }
         Err(error) => Err(unreadable().with_source(error)),

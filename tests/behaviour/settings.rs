@@ -8,6 +8,16 @@ use crate::support::command::Command;
 use crate::support::requirements::skip;
 use crate::support::sandbox::Sandbox;
 
+/// As in a container without a home directory.
+#[test]
+fn home_that_is_not_a_directory_has_no_configuration() {
+    let sandbox = Sandbox::new();
+    let list = sandbox.command(env!("CARGO_BIN_EXE_upload")).without_env();
+    let list = list.env("HOME", "/dev/null");
+    let list = list.env("XDG_STATE_HOME", sandbox.path("state"));
+    list.arg("list").run().succeeds();
+}
+
 #[test]
 fn backend_comes_from_flag_environment_or_file_in_that_order() {
     let sandbox = Sandbox::new();

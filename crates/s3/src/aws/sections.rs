@@ -15,6 +15,8 @@ pub(super) fn parse(text: &str) -> BTreeMap<String, Section> {
     let mut section = None;
     // The setting without a value whose nested settings follow.
     let mut parent = None;
+    // Editors of Windows begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for line in text.lines() {
         if line.trim().is_empty() || line.trim_start().starts_with(['#', ';']) {
             continue;
@@ -75,5 +77,11 @@ mod tests {
         assert_eq!(dev.len(), 5);
         assert!(sections["services local"].is_empty());
         assert_eq!(sections.len(), 3);
+    }
+
+    #[test]
+    fn section_after_a_byte_order_mark_is_read() {
+        let sections = parse("\u{feff}[default]\r\naws_access_key_id = a\r\n");
+        assert_eq!(sections["default"]["aws_access_key_id"], "a");
     }
 }
