@@ -79,6 +79,12 @@ const TEST_OPENINGS: &[&str] = &[
     "a", "an", "the", "what", "who", "whose", "where", "that", "of", "it", "there",
 ];
 
+/// Participles that do not end in -ed.
+const OTHER_PARTICIPLES: &[&str] = &["found", "kept", "lost", "sent"];
+
+/// Verbs and predicates that look like participles.
+const PARTICIPLE_EXCEPTIONS: &[&str] = &["feed", "need", "seed", "embed"];
+
 const MAX_COMMENT_COLUMNS: usize = 100;
 
 /// The words of a text.
@@ -345,6 +351,70 @@ fn names_of_tests_begin_with_their_subject() {
         }
     }
     assert_none(&found);
+}
+
+/// The names of functions that act, and are named as a bare participle: methods with `&mut self`, and
+/// `async` functions.
+fn participles_that_act(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("fn ") {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        let Some((name, rest)) = text[at + 3..].split_once(['(', '<']) else {
+            continue;
+        };
+        let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase());
+        if !before.is_whitespace() || !is_word {
+            continue;
+        }
+        let is_async = text[..at].ends_with("async ");
+        let arguments = rest.split(')').next().unwrap_or_default();
+        let is_participle = name.ends_with("ed") || OTHER_PARTICIPLES.contains(&name);
+        if is_participle && (is_async || arguments.contains("&mut self")) {
+            found.push((text[..at].lines().count(), name.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn functions_that_act_are_named_as_verbs() {
+    let mut found = Vec::new();
+    for (path, text) in rust_files() {
+        let is_own_code = path.starts_with("src/") || path.starts_with("crates/");
+        if !is_own_code || path.contains("/tests/") || path.ends_with("tests.rs") {
+            continue;
+        }
+        for (line, name) in participles_that_act(&text) {
+            if !PARTICIPLE_EXCEPTIONS.contains(&name.as_str()) {
+                found.push(Finding {
+                    path: path.clone(),
+                    line,
+                    rule: format!("a function that acts, with the name of a getter: {name}"),
+                });
+            }
+        }
+    }
+    assert_none(&found);
+}
+
+#[test]
+fn check_finds_the_participles_that_act() {
+    let names = |text| -> Vec<String> {
+        let found = participles_that_act(text).into_iter();
+        found.map(|(_, name)| name).collect()
+    };
+    assert_eq!(
+        names("fn failed(\n    &mut self,\n    error: &Error,\n) {}"),
+        ["failed"]
+    );
+    assert_eq!(names("pub async fn kept<T>(value: T) {}"), ["kept"]);
+    for text in [
+        "fn signed(&self) -> bool {}",
+        "fn on_failed(&mut self) {}",
+        "fn send(&mut self) {}",
+    ] {
+        assert!(names(text).is_empty(), "{text}");
+    }
 }
 
 #[test]

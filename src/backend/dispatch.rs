@@ -159,9 +159,9 @@ impl Backend {
     /// For each upload, whether it is ready and the store's listing has its object. False if that
     /// is not known; `None` if the backend has no such call. At most
     /// [`upload_types::wire::MAX_BATCH_PRESENT`] uploads.
-    pub async fn present(&self, ids: Vec<UploadId>) -> Result<Option<Vec<bool>>> {
+    pub async fn find_present(&self, ids: Vec<UploadId>) -> Result<Option<Vec<bool>>> {
         match self {
-            Self::Gateway(gateway) => gateway.present(ids).await,
+            Self::Gateway(gateway) => gateway.find_present(ids).await,
             Self::Companion(_) => Ok(None),
         }
     }

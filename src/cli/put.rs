@@ -374,8 +374,8 @@ async fn dry_run(session: &mut Session, target: &Target, items: Items) {
             loop {
                 let incoming = tokio::select! {
                     incoming = set.incoming.recv() => incoming,
-                    error = session.interrupted() => {
-                        session.found(1);
+                    error = session.wait_for_signal() => {
+                        session.count_found(1);
                         session.fail(item, None, Path::new(&set.name), &error);
                         break;
                     }
@@ -398,7 +398,7 @@ async fn dry_run(session: &mut Session, target: &Target, items: Items) {
                     }
                 }
                 item += 1;
-                session.found(1);
+                session.count_found(1);
             }
             let all = set.count.so_far();
             if reported != Some(all) {

@@ -253,7 +253,7 @@ impl Session {
     pub fn fail_set(&mut self, name: &str, error: &Error) {
         self.sets.end(&self.journal);
         let item = self.items;
-        self.found(1);
+        self.count_found(1);
         self.fail(item, None, Path::new(name), error);
     }
 
@@ -263,7 +263,7 @@ impl Session {
     }
 
     /// Waits for a signal that ends the run, and returns the error for the items that remain.
-    pub async fn interrupted(&mut self) -> Error {
+    pub async fn wait_for_signal(&mut self) -> Error {
         let signal = self.stop.wait_for(Option::is_some).await;
         let signal = signal.map(|signal| signal.unwrap_or_default());
         match signal {
@@ -416,7 +416,7 @@ impl Session {
     /// Adds the result of a run to the summary.
     fn add(&mut self, summary: Summary) {
         crash::point("cli.ran");
-        self.found(summary.found);
+        self.count_found(summary.found);
         self.summary.completed += summary.completed;
         self.summary.already_stored += summary.already_stored;
         self.summary.from_journal += summary.from_journal;
@@ -465,7 +465,7 @@ impl Session {
     }
 
     /// Counts items that were found while others were uploaded.
-    pub fn found(&mut self, items: u64) {
+    pub fn count_found(&mut self, items: u64) {
         self.items += usize::try_from(items).unwrap_or(usize::MAX);
     }
 
@@ -473,7 +473,7 @@ impl Session {
         let items = match items {
             Items::Known(items) => items,
             Items::Set(set) => {
-                self.found(1);
+                self.count_found(1);
                 self.forget_new_set();
                 return self.fail(self.first_item, None, Path::new(&set.name), error);
             }

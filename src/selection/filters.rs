@@ -244,7 +244,7 @@ impl Filters {
 
     /// The exclude that matches an entry which is neither a file nor a directory, or that cannot be
     /// read.
-    pub fn excluded(&mut self, below: &Path) -> Option<LeftOut> {
+    pub fn find_exclude(&mut self, below: &Path) -> Option<LeftOut> {
         let rule = self.exclude.first_match(below, PathKind::File)?;
         Some(LeftOut::new(Reason::Excluded, rule))
     }

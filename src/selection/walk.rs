@@ -198,7 +198,7 @@ impl<'a> Walk<'a> {
             Ok(metadata) => metadata,
             Err(unusable) => {
                 let ignored = self.ignored(&reading.directory, &below, PathKind::File);
-                let left_out = ignored.or_else(|| self.filters.excluded(&below));
+                let left_out = ignored.or_else(|| self.filters.find_exclude(&below));
                 return Some(match (left_out, unusable) {
                     (_, Unusable::Vanished) => Found::Vanished { path },
                     (Some(left_out), _) => skipped(path, left_out.reason, Some(left_out.rule)),

@@ -46,7 +46,7 @@ impl Producer {
 
     /// The end of the command: an error of kind [`Kind::CommandFailed`] unless its exit code is 0.
     /// Returns `None` while it runs.
-    pub fn ended(&mut self) -> Option<Result<()>> {
+    pub fn poll_end(&mut self) -> Option<Result<()>> {
         let status = match self.child.try_wait() {
             Ok(status) => status?,
             Err(error) => {
@@ -88,7 +88,7 @@ mod tests {
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
         loop {
-            if let Some(ended) = producer.ended() {
+            if let Some(ended) = producer.poll_end() {
                 return (text, ended);
             }
             std::thread::yield_now();

@@ -26,7 +26,7 @@ impl CallBatcher {
 
     /// The rows whose calls go together now, in the order in which they were added. Empty while
     /// waiting is better. A call that is returned counts as under way until
-    /// [`CallBatcher::call_ended`].
+    /// [`CallBatcher::on_call_ended`].
     pub fn next_batch(&mut self, now: Instant) -> Vec<i64> {
         let due = self.waiting.iter().filter(|(due, _)| *due <= now).count();
         let min_batch = if self.calls == 0 { 1 } else { MIN_BATCH_BESIDE };
@@ -45,7 +45,7 @@ impl CallBatcher {
         rows
     }
 
-    pub fn call_ended(&mut self) {
+    pub fn on_call_ended(&mut self) {
         self.calls = self.calls.saturating_sub(1);
     }
 }
@@ -67,9 +67,9 @@ mod tests {
         batcher.add(3, now + Duration::from_secs(1));
         batcher.add(4, now);
         assert!(batcher.next_batch(now).is_empty(), "one is under way");
-        batcher.call_ended();
+        batcher.on_call_ended();
         assert_eq!(batcher.next_batch(now), [2, 4]);
-        batcher.call_ended();
+        batcher.on_call_ended();
         assert!(batcher.next_batch(now).is_empty(), "3 is not due");
         assert_eq!(batcher.next_batch(now + Duration::from_secs(1)), [3]);
     }

@@ -25,7 +25,7 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// The request, if the status of the upload has to be asked for.
-    pub(super) fn unconfirmed(
+    pub(super) fn accept_unconfirmed(
         &mut self,
         item: usize,
         put: PutRequest,
@@ -68,7 +68,7 @@ impl Engine<'_> {
                 Due::Call(call, ids) => {
                     let backend = Arc::clone(&self.backend);
                     self.tasks.spawn(async move {
-                        TaskResult::Present(call, backend.present(ids).await)
+                        TaskResult::Present(call, backend.find_present(ids).await)
                     });
                 }
             }
@@ -81,7 +81,7 @@ impl Engine<'_> {
         match result {
             Ok(Some(present)) if present.len() == sources.len() => {
                 self.last_success = Instant::now();
-                self.confirmations.succeeded();
+                self.confirmations.reset_failures();
                 let (confirmed, others): (Vec<_>, Vec<_>) = sources
                     .into_iter()
                     .zip(present)
@@ -152,7 +152,7 @@ impl Engine<'_> {
             already: true,
             plan: None,
         };
-        self.completed(upload, KnownFrom::Store);
+        self.report_completed(upload, KnownFrom::Store);
     }
 
     /// Fails the sources that wait. Their uploads stay finished, so there is nothing to resume.

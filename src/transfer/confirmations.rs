@@ -120,8 +120,8 @@ impl Confirmations {
         self.asked.remove(&call).unwrap_or_default()
     }
 
-    /// The last calls were answered.
-    pub fn succeeded(&mut self) {
+    /// The last call has succeeded.
+    pub fn reset_failures(&mut self) {
         self.failures = Failures::default();
         self.not_before = None;
     }

@@ -401,7 +401,7 @@ impl<'a> Engine<'a> {
             Ok(TaskResult::Present(call, result)) => self.on_present(call, result),
             Ok(TaskResult::Searched(files, found)) => self.on_searched(files, found),
             Ok(TaskResult::Batch(results)) => {
-                self.batcher.call_ended();
+                self.batcher.on_call_ended();
                 for (row, result) in results {
                     self.on_upload_result(row, result);
                 }
@@ -438,9 +438,11 @@ impl<'a> Engine<'a> {
             // Meanwhile, a failure may have ended other uploads.
             Ok(Next::Continue) => self.uploads.insert(index.min(self.uploads.len()), upload),
             Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
-            Ok(Next::AlreadyThere(receipt)) => self.on_verified(&upload, receipt, true),
+            Ok(Next::AlreadyThere(receipt)) => {
+                self.on_verified(&upload, receipt, true)
+            }
             Ok(Next::SameContent(receipt)) => self.on_same_content(&upload, receipt),
-            Ok(Next::Skip(existing)) => self.kept(&upload, &existing),
+            Ok(Next::Skip(existing)) => self.report_kept(&upload, &existing),
             // Handled above.
             Ok(Next::Restart) => {}
             Err(error) => self.fail(&upload, &error),
@@ -449,7 +451,7 @@ impl<'a> Engine<'a> {
 
     fn on_verified(&mut self, upload: &ActiveUpload, receipt: Box<Receipt>, already: bool) {
         match upload.upload.begun_id() {
-            Ok(id) => self.verified(VerifiedUpload {
+            Ok(id) => self.on_object_verified(VerifiedUpload {
                 item: upload.item,
                 row: upload.row(),
                 path: upload.path(),

@@ -258,7 +258,7 @@ impl Engine<'_> {
         let is_adopted = upload.upload.state == State::Completed;
         if let (true, Some(id)) = (is_adopted, receipt.id.clone()) {
             // The hooks of the backend may not have accepted it yet.
-            return self.verified(VerifiedUpload {
+            return self.on_object_verified(VerifiedUpload {
                 item: upload.item,
                 row: upload.row(),
                 path: upload.path(),
@@ -281,7 +281,7 @@ impl Engine<'_> {
     }
 
     /// Reports a source that was left out.
-    pub(super) fn kept(&mut self, upload: &ActiveUpload, existing: &ExistingObject) {
+    pub(super) fn report_kept(&mut self, upload: &ActiveUpload, existing: &ExistingObject) {
         self.committer
             .emit(Event::kept(upload.item, upload.path(), existing));
     }

@@ -32,24 +32,24 @@ pub(super) enum KnownFrom {
 
 impl Engine<'_> {
     /// An upload is verified: it is completed, or waits for the backend's hooks.
-    pub(super) fn verified(&mut self, upload: VerifiedUpload) {
+    pub(super) fn on_object_verified(&mut self, upload: VerifiedUpload) {
         if self.waits.is_used() {
             self.waits.add(upload);
         } else {
-            self.completed(upload, KnownFrom::Store);
+            self.report_completed(upload, KnownFrom::Store);
         }
     }
 
     /// An upload is completed according to the journal, and the store is not asked.
-    pub(super) fn completed_by_journal(&mut self, mut upload: VerifiedUpload) {
+    pub(super) fn report_completed_by_journal(&mut self, mut upload: VerifiedUpload) {
         self.summary.bytes_skipped += upload.receipt.size;
         if let Some(plan) = upload.plan.take() {
             self.committer.emit(plan);
         }
-        self.completed(upload, KnownFrom::Journal);
+        self.report_completed(upload, KnownFrom::Journal);
     }
 
-    pub(super) fn completed(&mut self, upload: VerifiedUpload, known_from: KnownFrom) {
+    pub(super) fn report_completed(&mut self, upload: VerifiedUpload, known_from: KnownFrom) {
         let from_journal = known_from == KnownFrom::Journal;
         self.summary.completed += 1;
         self.summary.already_stored += u64::from(upload.already);
@@ -91,7 +91,7 @@ impl Engine<'_> {
                     let (row, receipt) = (waiting.upload.row, waiting.upload.receipt.clone());
                     self.committer.record(Record::Completed { row, receipt });
                 }
-                self.completed(waiting.upload, KnownFrom::Store);
+                self.report_completed(waiting.upload, KnownFrom::Store);
             }
             Presence::There => {
                 self.last_success = now;
@@ -148,7 +148,7 @@ impl Engine<'_> {
     /// resume.
     pub(super) fn fail_verified(&mut self, upload: VerifiedUpload, error: &Error) {
         let resumable = self.summary.resumable;
-        self.failed(upload.item, Some(upload.id), upload.path, error);
+        self.report_failure(upload.item, Some(upload.id), upload.path, error);
         self.summary.resumable = resumable;
     }
 
@@ -163,11 +163,11 @@ impl Engine<'_> {
         } else {
             Record::Released { row }
         });
-        self.failed(upload.item, upload.upload.id.clone(), upload.path(), error);
+        self.report_failure(upload.item, upload.upload.id.clone(), upload.path(), error);
     }
 
     /// Counts and reports a failure. `id` is that of the upload, if it has begun.
-    pub(super) fn failed(
+    pub(super) fn report_failure(
         &mut self,
         item: usize,
         id: Option<UploadId>,
@@ -238,14 +238,14 @@ impl Engine<'_> {
         let waiting = self.blocked.take_all().into_iter();
         let waiting = waiting.chain(self.moved.take_all());
         for (item, request) in pending.chain(waiting) {
-            self.failed(item, None, request.path(), error);
+            self.report_failure(item, None, request.path(), error);
         }
         // The files that were not found yet fail together.
         self.report_selection();
         if let Some(name) = self.incoming.close() {
             let number = self.incoming.number();
             self.summary.found += 1;
-            self.failed(number, None, name, error);
+            self.report_failure(number, None, name, error);
         }
     }
 
@@ -255,7 +255,7 @@ impl Engine<'_> {
     pub(super) fn on_commit_failed(&mut self, error: &Error) {
         for undone in self.committer.undo() {
             self.summary.completed -= 1;
-            self.failed(undone.item, undone.upload, undone.path, error);
+            self.report_failure(undone.item, undone.upload, undone.path, error);
         }
         self.fail_all(error);
         self.committer.drop_records();

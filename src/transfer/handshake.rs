@@ -95,7 +95,7 @@ async fn repeat<T>(
         let response = tokio::select! {
             response = call() => response,
             // The response may arrive byte by byte.
-            () = elapsed(time_left()) => return Err(out_of_time(last_error)),
+            () = wait_for(time_left()) => return Err(out_of_time(last_error)),
             signal = stop_signal(stop) => return stopped(signal),
         };
         let error = match response {
@@ -129,7 +129,7 @@ async fn repeat<T>(
 }
 
 /// Returns after this time; without one, never.
-pub(super) async fn elapsed(limit: Option<Duration>) {
+pub(super) async fn wait_for(limit: Option<Duration>) {
     match limit {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,

@@ -103,7 +103,7 @@ impl Engine<'_> {
     }
 
     /// Reports that the source was uploaded before under another name.
-    pub(super) fn tell_renamed(
+    pub(super) fn emit_renamed(
         &mut self,
         item: usize,
         candidates: &[Upload],

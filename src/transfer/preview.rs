@@ -13,7 +13,7 @@ use upload_types::wire::BackendInfo;
 use super::backend_calls::restore_state;
 use super::comparison::check_key;
 use super::deadline::{GiveUp, WaitingFor};
-use super::handshake::{elapsed, gave_up};
+use super::handshake::{gave_up, wait_for};
 use super::hashing;
 use super::moved_source;
 use super::options::PutRequest;
@@ -64,18 +64,18 @@ pub async fn preview(
                     stored: Stored::InJournal,
                 })
             } else {
-                preview.completed(upload).await?
+                preview.find_completed(upload).await?
             }
         }
         Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
             let upload = candidates[index];
             if preview.is_unchanged(upload).await? {
-                preview.completed(upload).await?
+                preview.find_completed(upload).await?
             } else {
                 None
             }
         }
-        Choice::Continue(index) => preview.continued(candidates[index]).await?,
+        Choice::Continue(index) => preview.find_unfinished(candidates[index]).await?,
     };
     let (plan, id, stored) = match found {
         Some(Found {
@@ -126,7 +126,7 @@ impl<'a> Found<'a> {
 
 impl Preview<'_> {
     /// A completed upload, if its object is still there.
-    async fn completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
+    async fn find_completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
         let Some(status) = unless_gone(self.call(self.backend.status(upload.begun_id()?)).await)?
         else {
             return Ok(None);
@@ -139,7 +139,7 @@ impl Preview<'_> {
     }
 
     /// An unfinished upload, if the source is unchanged and the backend still has it.
-    async fn continued<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
+    async fn find_unfinished<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
         let is_touched = self.source.version() != upload.intent.version;
         if is_touched && !self.is_unchanged(upload).await? {
             return Ok(None);
@@ -180,7 +180,7 @@ impl Preview<'_> {
         let left = self.give_up.left(now, now, WaitingFor::FirstResponse);
         tokio::select! {
             response = call => response,
-            () = elapsed(left) => Err(gave_up(None)),
+            () = wait_for(left) => Err(gave_up(None)),
         }
     }
 

@@ -42,7 +42,7 @@ impl Engine<'_> {
                 Incoming::Failed { path, error } => {
                     let number = self.incoming.number();
                     self.summary.found += 1;
-                    self.failed(number, None, path, &error);
+                    self.report_failure(number, None, path, &error);
                 }
                 Incoming::Event(event) => self.committer.emit(event),
             }
@@ -63,7 +63,7 @@ impl Engine<'_> {
 
     /// Ends an item whose source could not be opened. A source that was found in a directory may
     /// have been deleted since.
-    pub(super) fn not_opened(&mut self, item: usize, put: &PutRequest, error: &Error) {
+    pub(super) fn on_not_opened(&mut self, item: usize, put: &PutRequest, error: &Error) {
         let path = put.path.display().to_string();
         let is_gone = put.path.symlink_metadata().is_err_and(|error| {
             matches!(
@@ -82,9 +82,9 @@ impl Engine<'_> {
                 });
             }
             IfGone::FailAsVanished if is_gone => {
-                self.failed(item, None, path, &vanished(&put.path.display().to_string()));
+                self.report_failure(item, None, path, &vanished(&put.path.display().to_string()));
             }
-            _ => self.failed(item, None, path, error),
+            _ => self.report_failure(item, None, path, error),
         }
     }
 }

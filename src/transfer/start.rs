@@ -99,7 +99,7 @@ impl Engine<'_> {
                         size
                     }
                     Err(error) => {
-                        self.not_opened(item, &put, &error);
+                        self.on_not_opened(item, &put, &error);
                         continue;
                     }
                 },
@@ -110,7 +110,7 @@ impl Engine<'_> {
                     }
                     Err(error) => {
                         let id = upload.id.clone();
-                        self.not_started(item, id, Item::Resume(upload), &error);
+                        self.end_or_block(item, id, Item::Resume(upload), &error);
                         continue;
                     }
                 },
@@ -130,7 +130,7 @@ impl Engine<'_> {
                 // A record in the journal is no proof that the store still has the object.
                 Started::Completed(upload) => self.waits.add(*upload),
                 Started::Unconfirmed(source) => self.confirmations.add(*source, Instant::now()),
-                Started::Trusted(upload) => self.completed_by_journal(*upload),
+                Started::Trusted(upload) => self.report_completed_by_journal(*upload),
             }
         }
         self.start_new(new);
@@ -157,7 +157,7 @@ impl Engine<'_> {
                 candidates.and_then(|candidates| self.start_put(item, put, source, &candidates));
             match one {
                 Ok(one) => started.push((item, one)),
-                Err(error) => self.not_started(item, None, again, &error),
+                Err(error) => self.end_or_block(item, None, again, &error),
             }
         }
         started
@@ -190,7 +190,7 @@ impl Engine<'_> {
         }
         let upload = match choice {
             Choice::New => {
-                self.tell_renamed(item, all, &put, &source);
+                self.emit_renamed(item, all, &put, &source);
                 return Ok(Started::New(Box::new(NewUpload { put, source, base })));
             }
             Choice::Discard(index) => {
@@ -215,7 +215,7 @@ impl Engine<'_> {
                 if let Some(upload) = self.trusted(item, &put, upload) {
                     return Ok(Started::Trusted(Box::new(upload)));
                 }
-                let put = match self.unconfirmed(item, put, upload) {
+                let put = match self.accept_unconfirmed(item, put, upload) {
                     Ok(source) => return Ok(Started::Unconfirmed(source)),
                     Err(put) => *put,
                 };
@@ -240,7 +240,7 @@ impl Engine<'_> {
                         return engine.choose_again(item, put, source);
                     }
                     let put = put.with_attributes_of(&upload.intent);
-                    let upload = engine.continued(item, put, source, upload)?;
+                    let upload = engine.continue_upload(item, put, source, upload)?;
                     Ok(Started::Upload(Box::new(upload.with_base(base))))
                 });
             }
@@ -334,7 +334,7 @@ impl Engine<'_> {
     }
 
     /// An unfinished upload, at the stage from which it continues.
-    pub(super) fn continued(
+    pub(super) fn continue_upload(
         &mut self,
         item: usize,
         put: PutRequest,
@@ -377,7 +377,9 @@ impl Engine<'_> {
                     intents.push(intent);
                     planned.push((item, new));
                 }
-                Err(error) => self.failed(item, None, new.put.path.display().to_string(), &error),
+                Err(error) => {
+                    self.report_failure(item, None, new.put.path.display().to_string(), &error);
+                }
             }
         }
         if intents.is_empty() {
@@ -392,7 +394,7 @@ impl Engine<'_> {
             let again = Item::Put(put.clone());
             match upload.and_then(|upload| self.new_upload(item, put, source, upload)) {
                 Ok(upload) => self.launch(Box::new(upload.with_base(base))),
-                Err(error) => self.not_started(item, None, again, &error),
+                Err(error) => self.end_or_block(item, None, again, &error),
             }
         }
     }
@@ -439,15 +441,15 @@ impl Engine<'_> {
 
     /// Ends an item that could not start. If another process drives its upload, the item waits for
     /// that process instead, for as long as the run may go without progress.
-    fn not_started(&mut self, item: usize, id: Option<UploadId>, request: Item, error: &Error) {
+    fn end_or_block(&mut self, item: usize, id: Option<UploadId>, request: Item, error: &Error) {
         if error.kind() != Kind::Busy || self.stopping.is_some() {
-            return self.failed(item, id, request.path(), error);
+            return self.report_failure(item, id, request.path(), error);
         }
         let now = Instant::now();
         let (since, earlier) = self.blocked.note(item, now);
         let give_up = self.options.give_up;
         if give_up.is_due(now, since, WaitingFor::Progress) {
-            return self.failed(item, id, request.path(), error);
+            return self.report_failure(item, id, request.path(), error);
         }
         if earlier != Earlier::Same {
             self.committer.emit(Event::Blocked {

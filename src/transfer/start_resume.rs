@@ -31,11 +31,11 @@ impl Engine<'_> {
         let path = upload.intent.path.clone();
         self.with_taken(upload, |engine, upload| {
             restore_state(&engine.backend, &upload);
-            engine.resumed(item, upload, &path)
+            engine.resume_taken(item, upload, &path)
         })
     }
 
-    fn resumed(&mut self, item: usize, upload: Upload, path: &Path) -> Result<Started> {
+    fn resume_taken(&mut self, item: usize, upload: Upload, path: &Path) -> Result<Started> {
         if self.options.sha256 && lacks_whole_sha256(&upload) {
             return self.completed_without_sha256(item, &upload);
         }
@@ -56,7 +56,9 @@ impl Engine<'_> {
         let wanted = [(put.name.as_str(), source.path(), source.version())];
         let candidates = self.committer.candidates(&self.info.instance_id, &wanted)?;
         let base = self.base(&candidates.concat(), &source.version())?;
-        let mut upload = self.continued(item, put, source, upload)?.with_base(base);
+        let mut upload = self
+            .continue_upload(item, put, source, upload)?
+            .with_base(base);
         upload.started_by = StartedBy::Resume;
         Ok(Started::Upload(Box::new(upload)))
     }

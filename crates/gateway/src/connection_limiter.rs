@@ -275,7 +275,7 @@ impl Connection {
     }
 
     /// Waits until the limiter evicts this connection.
-    pub async fn evicted(&self) {
+    pub async fn wait_for_eviction(&self) {
         self.evicted.notified().await;
     }
 

@@ -153,7 +153,7 @@ async fn serve_connection(
     tokio::select! {
         // Errors are those of the client's connection.
         _ = connection => {}
-        () = state.evicted() => {}
+        () = state.wait_for_eviction() => {}
     }
 }
 

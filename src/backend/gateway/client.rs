@@ -155,7 +155,7 @@ impl Gateway {
 
     /// `POST /v1/batch`, for each upload: whether the store's listing has its object. An older
     /// gateway ignores the request: then the result is `None`.
-    pub async fn present(&self, ids: Vec<UploadId>) -> Result<Option<Vec<bool>>> {
+    pub async fn find_present(&self, ids: Vec<UploadId>) -> Result<Option<Vec<bool>>> {
         let count = ids.len();
         let request = BatchRequest {
             present: ids,

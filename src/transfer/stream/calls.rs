@@ -13,7 +13,7 @@ use super::run::StreamRun;
 use crate::backend::Backend;
 use crate::event::Event;
 use crate::transfer::deadline::WaitingFor;
-use crate::transfer::handshake::elapsed;
+use crate::transfer::handshake::wait_for;
 use crate::transfer::retry::{self, Attempt, Failures, Verdict};
 use crate::transfer::signal::stop_signal;
 
@@ -49,7 +49,7 @@ impl StreamRun<'_> {
                 .left(Instant::now(), since, WaitingFor::Progress);
             let result = tokio::select! {
                 result = make(Arc::clone(&self.backend)) => result,
-                () = elapsed(left) => return Err(gave_up_call(last)),
+                () = wait_for(left) => return Err(gave_up_call(last)),
                 signal = stop_after(&mut self.stop, grace) => return Err(interrupted(signal)),
             };
             let error = match result {

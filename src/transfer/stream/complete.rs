@@ -43,7 +43,7 @@ impl StreamRun<'_> {
             let Some(producer) = &mut self.producer else {
                 return Ok(());
             };
-            if let Some(ended) = producer.ended() {
+            if let Some(ended) = producer.poll_end() {
                 break ended;
             }
             let is_quiet = self.last_call.elapsed() >= LEASE_RENEW_INTERVAL;

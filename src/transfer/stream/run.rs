@@ -43,11 +43,11 @@ pub async fn run_stream(
         producer.stop();
     }
     match result {
-        Ok(receipt) => run.completed(receipt),
+        Ok(receipt) => run.report_completed(receipt),
         Err(error) => match error.existing() {
-            Some(existing) if if_exists == IfExists::Skip => run.kept(existing),
-            Some(existing) => run.failed(&exists(existing, if_exists)),
-            None => run.failed(&error),
+            Some(existing) if if_exists == IfExists::Skip => run.report_kept(existing),
+            Some(existing) => run.report_failure(&exists(existing, if_exists)),
+            None => run.report_failure(&error),
         },
     }
     run.summary
@@ -246,7 +246,7 @@ impl<'a> StreamRun<'a> {
         self.commit_now()
     }
 
-    fn completed(&mut self, receipt: Box<Receipt>) {
+    fn report_completed(&mut self, receipt: Box<Receipt>) {
         self.summary.completed += 1;
         self.committer.emit(Event::Completed {
             item: self.options.first_item,
@@ -258,12 +258,12 @@ impl<'a> StreamRun<'a> {
         });
         if let Err(error) = self.commit_now() {
             self.summary.completed -= 1;
-            self.failed(&error);
+            self.report_failure(&error);
         }
     }
 
     /// Reports that the stream was left out, because an object is at its key.
-    fn kept(&mut self, existing: &ExistingObject) {
+    fn report_kept(&mut self, existing: &ExistingObject) {
         if let Some(row) = self.row().filter(|_| !self.has_ended) {
             self.committer.record(Record::Abandoned { row });
         }
@@ -275,7 +275,7 @@ impl<'a> StreamRun<'a> {
         self.commit_or_drop();
     }
 
-    fn failed(&mut self, error: &Error) {
+    fn report_failure(&mut self, error: &Error) {
         if let Some(row) = self.row().filter(|_| !self.has_ended) {
             // Another process may continue it.
             self.committer.record(Record::Released { row });

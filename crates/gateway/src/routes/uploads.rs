@@ -133,7 +133,7 @@ pub async fn batch(
     }
     let present = caller
         .service
-        .present(&caller.owner, batch.present.0)
+        .find_present(&caller.owner, batch.present.0)
         .await?;
     let ((begins, completes), statuses) = join(
         caller.service.batch(&caller.owner, begins, completes),

@@ -21,7 +21,7 @@ impl Service {
     /// if that is not known: some stores list new objects late, objects that are far apart in the
     /// listing are left out, and the time is limited. Another program may have put an object with
     /// the same bytes.
-    pub(super) async fn listed(&self, objects: &[&RecordedObject]) -> Vec<bool> {
+    pub(super) async fn find_in_listing(&self, objects: &[&RecordedObject]) -> Vec<bool> {
         let mut is_listed = vec![false; objects.len()];
         let mut order: Vec<usize> = (0..objects.len()).collect();
         order.sort_by_key(|index| &objects[*index].key);

@@ -97,7 +97,7 @@ impl Service {
         };
         match store.create(&upload.key, &upload.new_object()).await {
             Ok(created) => Ok(vec![created]),
-            Err(fault) => Err(self.not_created(upload, &fault).await),
+            Err(fault) => Err(self.on_not_created(upload, &fault).await),
         }
     }
 
@@ -115,10 +115,10 @@ impl Service {
         }
     }
 
-    /// The refusal if the store has not created a multipart upload. A store that refuses the
+    /// The store has not created a multipart upload. Returns the refusal. A store that refuses the
     /// request may not accept the value of an attribute, such as an unknown storage class: then the
     /// upload ends, because no repetition succeeds.
-    async fn not_created(&self, upload: &Upload, fault: &Fault) -> Refusal {
+    async fn on_not_created(&self, upload: &Upload, fault: &Fault) -> Refusal {
         let refusal = store_failed("create a multipart upload", fault);
         let Fault::Refused(reason) = fault else {
             return refusal;

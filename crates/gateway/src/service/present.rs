@@ -18,7 +18,7 @@ impl Service {
     ///
     /// # Errors
     /// `rate_limited`, `unavailable`.
-    pub async fn present(
+    pub async fn find_present(
         &self,
         owner: &Owner,
         ids: Vec<BatchCall<UploadId>>,
@@ -40,7 +40,7 @@ impl Service {
             .filter_map(|(place, object)| Some((place, object.as_ref()?)))
             .collect();
         let objects: Vec<_> = known.iter().map(|(_, object)| *object).collect();
-        let listed = self.listed(&objects).await;
+        let listed = self.find_in_listing(&objects).await;
         for ((place, _), is_listed) in known.iter().zip(listed) {
             is_present[*place] = is_listed;
         }

@@ -52,7 +52,9 @@ impl Service {
     async fn listed_uploads(&self, uploads: impl Iterator<Item = &Upload>) -> HashSet<UploadId> {
         let recorded = uploads.filter_map(|upload| Some((&upload.id, recorded_object(upload)?)));
         let (ids, objects): (Vec<_>, Vec<_>) = recorded.unzip();
-        let listed = self.listed(&objects.iter().collect::<Vec<_>>()).await;
+        let listed = self
+            .find_in_listing(&objects.iter().collect::<Vec<_>>())
+            .await;
         let listed = ids.into_iter().zip(listed);
         let listed = listed.filter(|(_, is_listed)| *is_listed);
         listed.map(|(id, _)| id.clone()).collect()
