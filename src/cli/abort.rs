@@ -144,11 +144,10 @@ impl Aborter<'_> {
                 Ok(upload.id)
             }
             state => {
-                let is_finished = state == State::Completed;
                 let aborted = self.abort_recorded(&upload).await;
                 let named = upload.id.as_ref();
                 aborted.map_err(|error| {
-                    explain(error, self.finished, is_finished, id_or_file, named)
+                    explain(error, self.finished, Some(state), id_or_file, named)
                 })?;
                 Ok(upload.id)
             }
@@ -168,7 +167,7 @@ impl Aborter<'_> {
         let ended = within_limit(self.limit, self.end(handle.backend(), &id)).await;
         handle.close().await;
         let text = id.as_str().as_ref();
-        ended.map_err(|error| explain(error, self.finished, false, text, Some(&id)))?;
+        ended.map_err(|error| explain(error, self.finished, None, text, Some(&id)))?;
         Ok(id)
     }
 
@@ -247,17 +246,19 @@ impl Aborter<'_> {
     }
 }
 
-/// Names the upload in the refusal of a backend, and the remedy. `is_finished` is the state in the
-/// journal.
+/// Names the upload in the refusal of a backend, and the remedy. `recorded` is its state in the
+/// journal, if it is there.
 fn explain(
     error: Error,
     finished: Finished,
-    is_finished: bool,
+    recorded: Option<State>,
     id_or_file: &OsStr,
     id: Option<&UploadId>,
 ) -> Error {
     let text = match error.kind() {
-        Kind::NotAbortable if is_finished => "is finished and was not removed",
+        Kind::NotAbortable if recorded == Some(State::Completed) => {
+            "is finished and was not removed"
+        }
         Kind::NotAbortable => "is finished, or is being completed, and was not removed",
         _ => return error,
     };

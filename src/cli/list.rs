@@ -56,8 +56,8 @@ pub async fn run(settings: &Settings, flags: &ListArgs, commands: &HintCommands)
     if let Some(orphans) = &orphans {
         orphans.announce(settings, commands);
         output::print(&match form {
-            Form::Json => orphans.lines(true),
-            Form::Lines => orphans.lines(false),
+            Form::Json => orphans.json_lines(),
+            Form::Lines => orphans.text_lines(),
             Form::Table(columns) => table(&orphans.entries(), columns),
         })?;
     }

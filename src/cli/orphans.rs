@@ -111,19 +111,26 @@ impl Orphans {
         self.uploads.iter().map(entry).collect()
     }
 
-    /// One line per orphan, of text or of JSON.
-    pub fn lines(&self, json: bool) -> String {
+    /// One line of JSON per orphan.
+    pub fn json_lines(&self) -> String {
+        self.lines(|status| {
+            event::to_json_line(&Line {
+                kind: "orphan",
+                backend: &self.backend,
+                status,
+            })
+        })
+    }
+
+    /// One line of text per orphan.
+    pub fn text_lines(&self) -> String {
+        self.lines(row)
+    }
+
+    fn lines(&self, line: impl Fn(&UploadStatus) -> String) -> String {
         let mut lines = String::new();
         for status in &self.uploads {
-            let line = if json {
-                event::to_json_line(&Line {
-                    kind: "orphan",
-                    backend: &self.backend,
-                    status,
-                })
-            } else {
-                row(status)
-            };
+            let line = line(status);
             // Writing to a string cannot fail.
             let _ = writeln!(lines, "{line}");
         }

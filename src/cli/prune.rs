@@ -35,7 +35,8 @@ pub async fn run(settings: &Settings, flags: &PruneArgs, commands: &HintCommands
     orphans.announce(settings, commands);
     output::print(&match output::stdout_columns() {
         Some(columns) if !settings.json() => table(&orphans.entries(), columns),
-        _ => orphans.lines(settings.json()),
+        _ if settings.json() => orphans.json_lines(),
+        _ => orphans.text_lines(),
     })
 }
 

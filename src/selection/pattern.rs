@@ -24,6 +24,13 @@ pub enum PathKind {
     Directory,
 }
 
+/// Whether a pattern begins with `!`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Negated {
+    No,
+    Yes,
+}
+
 /// One pattern.
 #[derive(Debug, Clone)]
 pub struct Pattern {
@@ -45,8 +52,8 @@ impl Pattern {
             return Ok(None);
         }
         match line.strip_prefix('!') {
-            Some(rest) => Self::new(line, rest, true, case).map(Some),
-            None => Self::new(line, line, false, case).map(Some),
+            Some(rest) => Self::new(line, rest, Negated::Yes, case).map(Some),
+            None => Self::new(line, line, Negated::No, case).map(Some),
         }
     }
 
@@ -63,10 +70,10 @@ impl Pattern {
                 "the pattern `{text}` begins with `!`; write \\! for a name that begins with it"
             ));
         }
-        Self::new(text, text, false, case)
+        Self::new(text, text, Negated::No, case)
     }
 
-    fn new(text: &str, pattern: &str, is_negated: bool, case: Case) -> Result<Self, String> {
+    fn new(text: &str, pattern: &str, negated: Negated, case: Case) -> Result<Self, String> {
         let (pattern, directories_only) = match pattern.strip_suffix('/') {
             Some(name) => (name, true),
             None => (pattern, false),
@@ -93,7 +100,7 @@ impl Pattern {
             text: text.to_owned(),
             glob,
             directories_only,
-            is_negated,
+            is_negated: negated == Negated::Yes,
         })
     }
 

@@ -33,7 +33,7 @@ use super::store_pinning::StorePinning;
 use super::suspend;
 use super::task::{PartResult, TaskResult, UploadResult, task_failed};
 use super::throttle::Throttle;
-use super::wait_ready::{VerifiedUpload, Waits};
+use super::wait_ready::{VerifiedIn, Waits};
 use crate::backend::Backend;
 use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
@@ -437,30 +437,15 @@ impl<'a> Engine<'a> {
         match next {
             // Meanwhile, a failure may have ended other uploads.
             Ok(Next::Continue) => self.uploads.insert(index.min(self.uploads.len()), upload),
-            Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
+            Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, VerifiedIn::ThisRun),
             Ok(Next::AlreadyThere(receipt)) => {
-                self.on_verified(&upload, receipt, true)
+                self.on_verified(&upload, receipt, VerifiedIn::EarlierRun);
             }
             Ok(Next::SameContent(receipt)) => self.on_same_content(&upload, receipt),
             Ok(Next::Skip(existing)) => self.report_kept(&upload, &existing),
             // Handled above.
             Ok(Next::Restart) => {}
             Err(error) => self.fail(&upload, &error),
-        }
-    }
-
-    fn on_verified(&mut self, upload: &ActiveUpload, receipt: Box<Receipt>, already: bool) {
-        match upload.upload.begun_id() {
-            Ok(id) => self.on_object_verified(VerifiedUpload {
-                item: upload.item,
-                row: upload.row(),
-                path: upload.path(),
-                id: id.clone(),
-                receipt,
-                already,
-                plan: None,
-            }),
-            Err(error) => self.fail(upload, &error),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::{UploadState, UploadStatus};
+use upload_types::wire::{Receipt, UploadState, UploadStatus};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::ended_upload::terminal_error;
@@ -16,7 +16,7 @@ use super::options::Summary;
 use super::resume::{self, Presence};
 use super::retry::{self, Attempt, Verdict};
 use super::signal::interrupted;
-use super::wait_ready::{VerifiedUpload, Waiting};
+use super::wait_ready::{VerifiedIn, VerifiedUpload, Waiting};
 use crate::event::Event;
 use crate::journal::Record;
 
@@ -31,6 +31,27 @@ pub(super) enum KnownFrom {
 }
 
 impl Engine<'_> {
+    /// The backend has verified an upload.
+    pub(super) fn on_verified(
+        &mut self,
+        upload: &ActiveUpload,
+        receipt: Box<Receipt>,
+        verified_in: VerifiedIn,
+    ) {
+        match upload.upload.begun_id() {
+            Ok(id) => self.on_object_verified(VerifiedUpload {
+                item: upload.item,
+                row: upload.row(),
+                path: upload.path(),
+                id: id.clone(),
+                receipt,
+                already: verified_in == VerifiedIn::EarlierRun,
+                plan: None,
+            }),
+            Err(error) => self.fail(upload, &error),
+        }
+    }
+
     /// An upload is verified: it is completed, or waits for the backend's hooks.
     pub(super) fn on_object_verified(&mut self, upload: VerifiedUpload) {
         if self.waits.is_used() {

@@ -382,7 +382,7 @@ impl Engine<'_> {
 
 /// How the store has got the bytes of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PartOrigin {
+pub(super) enum PartOrigin {
     /// This run has sent them.
     Sent,
     /// The store has copied them, in this run.

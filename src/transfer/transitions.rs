@@ -44,7 +44,8 @@ impl Engine<'_> {
             UploadResult::LeaseRenewed(renewed) => Self::on_lease_renewed(upload, renewed),
             UploadResult::Looked(observed) => self.on_looked(upload, observed.ok()),
             UploadResult::CheckedEarly(is_same) => self.on_checked_early(upload, is_same.ok()),
-            UploadResult::Rehashed(Ok(is_same)) => self.on_rehashed(upload, is_same),
+            UploadResult::Rehashed(Ok(true)) => self.on_rehashed(upload, Content::Same),
+            UploadResult::Rehashed(Ok(false)) => self.on_rehashed(upload, Content::Differs),
             UploadResult::Confirmed(Ok(status)) => self.on_confirmed(upload, &status),
             UploadResult::Aborted(Ok(outcome)) => self.on_aborted(upload, outcome),
             UploadResult::Begun(requested, Ok(response)) => {
@@ -237,11 +238,15 @@ impl Engine<'_> {
     }
 
     /// The acknowledged parts of a touched source were hashed again.
-    pub(super) fn on_rehashed(&mut self, upload: &mut ActiveUpload, is_same: bool) -> Result<Next> {
+    pub(super) fn on_rehashed(
+        &mut self,
+        upload: &mut ActiveUpload,
+        content: Content,
+    ) -> Result<Next> {
         crash::point("transfer.rehashed");
         let is_final = upload.stage() == Stage::FinalCheck;
         self.last_success = Instant::now();
-        if !is_same {
+        if content == Content::Differs {
             let is_same_version = upload.checked_version == upload.upload.intent.version;
             upload.digests_disproved |= is_same_version;
             if upload.upload.state.is_finished() && upload.started_by == StartedBy::Put {
@@ -504,6 +509,13 @@ impl Engine<'_> {
         self.committer.emit(progress);
         Ok(Next::Verified(Box::new(receipt)))
     }
+}
+
+/// Whether a source has the content of which parts were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Same,
+    Differs,
 }
 
 /// When it was noticed that a source has changed.

@@ -35,6 +35,13 @@ pub struct VerifiedUpload {
     pub plan: Option<Event>,
 }
 
+/// The run in which the backend has verified an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifiedIn {
+    ThisRun,
+    EarlierRun,
+}
+
 impl VerifiedUpload {
     /// An upload that the journal has as completed, of the source at `path`. Returns `None` if the
     /// journal has no receipt of it.

@@ -20,7 +20,7 @@ use super::hashing::count_into;
 use super::plan_error::plan_error;
 use super::resume;
 use super::task::{UploadResult, WholeFile, task_failed};
-use super::transitions::Noticed;
+use super::transitions::{Content, Noticed};
 use crate::journal::{Part, Record, Upload};
 use crate::source::SourceFile;
 
@@ -134,7 +134,7 @@ impl Engine<'_> {
                     upload.digests_disproved = true;
                     self.on_source_changed(upload, "its content differs", Noticed::WhileRunning)
                 }
-                None => self.on_rehashed(upload, false),
+                None => self.on_rehashed(upload, Content::Differs),
             };
         };
         let learned = upload.learn_digests(whole.parts);
@@ -154,7 +154,12 @@ impl Engine<'_> {
         if is_same {
             self.record_digests(upload, learned);
         }
-        self.on_rehashed(upload, is_same)
+        let content = if is_same {
+            Content::Same
+        } else {
+            Content::Differs
+        };
+        self.on_rehashed(upload, content)
     }
 
     /// Records digests that the journal lacks of an upload that is complete.

@@ -77,7 +77,10 @@ impl Store {
         let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
         let page = self.page(prefix, delimiter, after, input.max_keys).await?;
         let encoding = input.encoding_type.as_ref();
-        let with_owner = input.fetch_owner.unwrap_or_default();
+        let with_owner = match input.fetch_owner {
+            Some(true) => WithOwner::Yes,
+            Some(false) | None => WithOwner::No,
+        };
         let (contents, common_prefixes) = (
             page.contents(encoding, with_owner),
             page.common_prefixes(encoding),
@@ -106,7 +109,7 @@ impl Store {
         let page = self.page(prefix, delimiter, after, input.max_keys).await?;
         let encoding = input.encoding_type.as_ref();
         let (contents, common_prefixes) = (
-            page.contents(encoding, true),
+            page.contents(encoding, WithOwner::Yes),
             page.common_prefixes(encoding),
         );
         Ok(ListObjectsOutput {
@@ -258,7 +261,11 @@ impl Page {
         self.objects.len() + self.common_prefixes.len()
     }
 
-    fn contents(&self, encoding: Option<&EncodingType>, with_owner: bool) -> Vec<ListedObject> {
+    fn contents(
+        &self,
+        encoding: Option<&EncodingType>,
+        with_owner: WithOwner,
+    ) -> Vec<ListedObject> {
         let listed = self.objects.iter().map(|object| ListedObject {
             key: Some(encode_key(&object.key, encoding)),
             size: i64::try_from(object.size).ok(),
@@ -267,7 +274,7 @@ impl Page {
             storage_class: Some(ObjectStorageClass::from_static(
                 ObjectStorageClass::STANDARD,
             )),
-            owner: with_owner.then(owner),
+            owner: (with_owner == WithOwner::Yes).then(owner),
             ..ListedObject::default()
         });
         listed.collect()
@@ -279,6 +286,13 @@ impl Page {
         };
         self.common_prefixes.iter().map(prefix).collect()
     }
+}
+
+/// Whether a listing names the owner of each object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WithOwner {
+    No,
+    Yes,
 }
 
 /// The delimiter of a request, unless it is empty.

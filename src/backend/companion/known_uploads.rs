@@ -28,10 +28,10 @@ pub struct KnownUpload {
 pub struct KnownUploads(Mutex<HashMap<UploadId, KnownUpload>>);
 
 impl KnownUpload {
-    fn new(saved: SavedUpload, is_finished: bool) -> Self {
+    fn unfinished(saved: SavedUpload) -> Self {
         Self {
             saved: Arc::new(saved),
-            is_finished,
+            is_finished: false,
             listed: HashMap::new(),
             failed_lists: 0,
             failed_completes: 0,
@@ -44,14 +44,17 @@ impl KnownUploads {
     /// Adds an upload that has begun. Replaces an earlier upload with the same id, whose response
     /// was lost.
     pub fn add_begun(&self, id: &UploadId, saved: SavedUpload) {
-        lock(&self.0).insert(id.clone(), KnownUpload::new(saved, false));
+        lock(&self.0).insert(id.clone(), KnownUpload::unfinished(saved));
     }
 
     /// Adds an upload from the journal, unless it is known.
     pub fn restore(&self, id: &UploadId, saved: SavedUpload, is_finished: bool) {
         lock(&self.0)
             .entry(id.clone())
-            .or_insert_with(|| KnownUpload::new(saved, is_finished));
+            .or_insert_with(|| KnownUpload {
+                is_finished,
+                ..KnownUpload::unfinished(saved)
+            });
     }
 
     /// # Errors

@@ -28,6 +28,7 @@ use crate::transfer::deadline::WaitingFor;
 use crate::transfer::engine::{LEASE_RENEW_INTERVAL, STOP_GRACE, TICK_INTERVAL};
 use crate::transfer::options::PutRequest;
 use crate::transfer::part_states::LastPiece;
+use crate::transfer::part_transitions::PartOrigin;
 use crate::transfer::signal::stop_signal;
 use crate::transfer::suspend;
 
@@ -119,7 +120,7 @@ impl StreamRun<'_> {
         if let Some(etag) = self.stored_etag(&part) {
             let spec = spec(&part);
             self.summary.bytes_skipped += size;
-            self.on_acknowledged(spec, etag, true);
+            self.on_acknowledged(spec, etag, PartOrigin::Stored);
             return Ok(());
         }
         if self.is_completing {
@@ -195,10 +196,10 @@ impl StreamRun<'_> {
         for record in new_stores {
             self.committer.record(record);
         }
-        self.on_acknowledged(spec, etag, false);
+        self.on_acknowledged(spec, etag, PartOrigin::Sent);
     }
 
-    fn on_acknowledged(&mut self, spec: PartSpec, etag: ETag, skipped: bool) {
+    fn on_acknowledged(&mut self, spec: PartSpec, etag: ETag, origin: PartOrigin) {
         let (Some(row), Some(id)) = (self.row(), self.id()) else {
             return;
         };
@@ -224,8 +225,8 @@ impl StreamRun<'_> {
             size,
             sha256,
             etag,
-            skipped,
-            copied: false,
+            skipped: origin != PartOrigin::Sent,
+            copied: origin == PartOrigin::Copied,
         });
     }
 
