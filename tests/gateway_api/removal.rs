@@ -163,7 +163,7 @@ async fn ready_upload_is_removed_only_where_the_operator_permits_it() {
         let status = status(&gateway, &upload).await;
         assert_eq!(status.state, UploadState::Aborted);
         assert_eq!(status.receipt.and_then(|receipt| receipt.location), None);
-        // As if nothing could land any more: its bytes are free.
+        // As if nothing could be written any more: its bytes are free.
         gateway.execute_sql("UPDATE upload SET may_land_until = NULL");
         let next = BeginRequest {
             name: "next".into(),

@@ -83,7 +83,7 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     let (open, outstanding) = tx
         .find(sql, values![owner], read)?
         .ok_or(SqlError::MissingRow)?;
-    let landing = tx.find(
+    let late_writes = tx.find(
         "SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
          WHERE owner = (SELECT number FROM owner WHERE segment = ?1) AND may_land_until IS NOT NULL",
         values![owner],
@@ -97,7 +97,7 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     Ok(Usage {
         open,
         outstanding,
-        landing: landing.ok_or(SqlError::MissingRow)?,
+        late_writes: late_writes.ok_or(SqlError::MissingRow)?,
         stored: stored.ok_or(SqlError::MissingRow)?,
     })
 }

@@ -111,7 +111,7 @@ pub struct Ending {
     pub may_land_until: Option<Timestamp>,
 }
 
-/// Now, and the time of the cleanup, of an upload whose object cannot land.
+/// Now, and the time of the cleanup, of an upload whose object cannot be written late.
 impl From<(Timestamp, Timestamp)> for Ending {
     fn from((now, cleanup_at): (Timestamp, Timestamp)) -> Self {
         Self {
@@ -244,9 +244,9 @@ impl Ledger {
         .await
     }
 
-    /// Like [`Ledger::reschedule_cleanup`], after the last look at a time at which no request may
+    /// Like [`Ledger::reschedule_cleanup`], after the last check at a time at which no request may
     /// create the object any more.
-    pub async fn record_landed(
+    pub async fn record_end_of_writes(
         &self,
         id: &UploadId,
         until: Timestamp,

@@ -24,7 +24,7 @@ pub struct Usage {
     /// Bytes of unfinished uploads.
     pub outstanding: u64,
     /// Bytes of ended uploads that a request signed earlier may still store.
-    pub landing: u64,
+    pub late_writes: u64,
     /// Bytes of verified and ready uploads, and of rejected objects that are kept.
     pub stored: u64,
 }
@@ -62,7 +62,7 @@ impl Quota {
         if let Some(limit) = exceeded(self.open, 1) {
             return Some(Excess::Permanent(Limit::Open(limit)));
         }
-        let outstanding = usage.outstanding.saturating_add(usage.landing);
+        let outstanding = usage.outstanding.saturating_add(usage.late_writes);
         let all = usage.stored.saturating_add(outstanding);
         if let Some(limit) = exceeded(self.total, with_upload(all)) {
             return Some(Excess::Temporary(Limit::Total(limit)));
@@ -89,7 +89,7 @@ mod tests {
         let usage = Usage {
             open,
             outstanding,
-            landing: 0,
+            late_writes: 0,
             stored,
         };
         QUOTA.excess(usage, size)
@@ -110,18 +110,18 @@ mod tests {
             excess(1, 50, 949, 2),
             Some(Excess::Temporary(Limit::Total(1000)))
         );
-        let landing = Usage {
-            landing: 100,
+        let late_writes = Usage {
+            late_writes: 100,
             ..Usage::default()
         };
         assert_eq!(
-            QUOTA.excess(landing, 1),
+            QUOTA.excess(late_writes, 1),
             Some(Excess::Temporary(Limit::Outstanding(100)))
         );
         let most = Usage {
             open: u64::MAX,
             outstanding: u64::MAX,
-            landing: u64::MAX,
+            late_writes: u64::MAX,
             stored: u64::MAX,
         };
         assert_eq!(Quota::default().excess(most, u64::MAX), None);

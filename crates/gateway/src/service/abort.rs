@@ -6,7 +6,7 @@
 use super::completion_outcome::ExpiredObject;
 use super::lifecycle::{is_complete, is_gone};
 use super::shared_state::Service;
-use super::url_ttl::Landing;
+use super::url_ttl::LateWrites;
 use crate::auth::Owner;
 use crate::ledger::{Ending, TransitionOutcome, Upload};
 use crate::metrics::metrics;
@@ -216,11 +216,11 @@ impl Service {
         to: UploadState,
     ) -> Result<bool, Refusal> {
         let now = self.now();
-        let landing = Landing::of(upload, self.config().url_ttl, now);
+        let late_writes = LateWrites::of(upload, self.config().url_ttl, now);
         let ending = Ending {
             now,
-            cleanup_at: landing.map(|landing| landing.urls_end),
-            may_land_until: landing.and_then(|landing| landing.until),
+            cleanup_at: late_writes.map(|writes| writes.urls_end),
+            may_land_until: late_writes.and_then(|writes| writes.possible_until),
         };
         let has_ended = self
             .ledger

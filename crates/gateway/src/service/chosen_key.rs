@@ -25,8 +25,8 @@ use upload_types::sync::lock;
 use upload_types::wire::{BeginRequest, Code, IfExists, UploadState};
 use upload_types::{ETag, Key};
 
-/// How often a begin looks at the key again after another upload there has ended.
-const MAX_LOOKS: usize = 4;
+/// How often a begin checks the key, each time after another upload there has ended.
+const MAX_KEY_CHECKS: usize = 4;
 /// The maximum of `Retry-After` while a lease lives: its holder may end earlier.
 const MAX_RETRY_SECONDS: u64 = 10;
 /// Compiled patterns are kept for so many different sets.
@@ -39,12 +39,12 @@ pub struct RequestedKey {
     pub if_exists: IfExists,
 }
 
-/// The result of a look at the key of a begin.
-enum Look {
+/// The result of the check of the key of a begin.
+enum KeyCheck {
     /// The upload may begin.
     Free(ChosenKey),
     /// The object of an ended upload was there. It was removed, or that upload is complete now: the
-    /// begin must look again.
+    /// begin must check the key again.
     Changed,
 }
 
@@ -164,7 +164,7 @@ impl Service {
         requested: &RequestedKey,
         (request, arrival): (BeginRequest, Arrival),
     ) -> Result<(Upload, bool), Refusal> {
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_KEY_CHECKS {
             let key = &requested.key;
             let usage = self.ledger.key_usage(&owner.0, idempotency_key, key).await;
             let usage = usage.map_err(ledger_failed)?;
@@ -175,9 +175,9 @@ impl Service {
                     self.free_key(open).await?;
                     continue;
                 }
-                (None, None) => match self.look_at_key(owner, requested, &request).await? {
-                    Look::Free(chosen) => Some(chosen),
-                    Look::Changed => continue,
+                (None, None) => match self.check_key_for_begin(owner, requested, &request).await? {
+                    KeyCheck::Free(chosen) => Some(chosen),
+                    KeyCheck::Changed => continue,
                 },
             };
             let arrival = Arrival {
@@ -196,7 +196,7 @@ impl Service {
         Err(Refusal::retry_after(Code::KeyInUse, 1))
     }
 
-    /// Ends an unfinished upload at a chosen key if its lease has ended. The caller then looks at
+    /// Ends an unfinished upload at a chosen key if its lease has ended. The caller then checks
     /// the key again: the upload may also have become complete.
     ///
     /// # Errors
@@ -242,14 +242,14 @@ impl Service {
     }
 
     /// Looks for an object at the key, and decides whether the upload may begin.
-    async fn look_at_key(
+    async fn check_key_for_begin(
         &self,
         owner: &Owner,
         requested: &RequestedKey,
         request: &BeginRequest,
-    ) -> Result<Look, Refusal> {
+    ) -> Result<KeyCheck, Refusal> {
         let Some(object) = self.object_at(&requested.key).await? else {
-            return Ok(Look::Free(ChosenKey {
+            return Ok(KeyCheck::Free(ChosenKey {
                 single_put: self.store.puts_once(),
                 replaces: None,
             }));
@@ -263,7 +263,7 @@ impl Service {
         };
         if let Some(creator) = &creator {
             match self.remove_leftover_object(creator).await? {
-                Leftover::Removed => return Ok(Look::Changed),
+                Leftover::Removed => return Ok(KeyCheck::Changed),
                 Leftover::Undecided => return Err(Refusal::retry_after(Code::KeyInUse, 1)),
                 Leftover::Kept => {
                     let detail = "a hook has rejected the object at this key, and it is kept";
@@ -284,7 +284,7 @@ impl Service {
             return Err(Refusal::exists(existing));
         }
         self.check_may_replace(Some(&object.etag))?;
-        Ok(Look::Free(ChosenKey {
+        Ok(KeyCheck::Free(ChosenKey {
             // A PUT whose URL is used a second time would replace a later object.
             single_put: false,
             replaces: Some(object.etag),

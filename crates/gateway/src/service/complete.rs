@@ -20,7 +20,7 @@ use super::lifecycle::{is_gone, refuse_transition, with_expiry};
 use super::shared_state::Service;
 use super::sign::check_declared;
 use super::stream;
-use super::url_ttl::Landing;
+use super::url_ttl::LateWrites;
 use crate::auth::Owner;
 use crate::ledger::{Ending, TransitionOutcome, Upload, UploadKind};
 use crate::metrics::metrics;
@@ -427,12 +427,12 @@ impl Service {
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         let now = self.now();
-        let landing = Landing::of(upload, self.config().url_ttl, now);
+        let late_writes = LateWrites::of(upload, self.config().url_ttl, now);
         // The sweep removes the object if the deletion below fails.
         let ending = Ending {
             now,
             cleanup_at: Some(now),
-            may_land_until: landing.and_then(|landing| landing.until),
+            may_land_until: late_writes.and_then(|writes| writes.possible_until),
         };
         let is_rejected = self
             .ledger

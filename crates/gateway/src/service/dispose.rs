@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::abort::NamedMultipart;
 use super::new_upload::object_key;
 use super::shared_state::Service;
-use super::url_ttl::{Landing, NextLook, next_look};
+use super::url_ttl::{LateWrites, NextCheck, next_check};
 use crate::hooks::{Disposal, Hook, Hooks, OnReject, Reason};
 use crate::ledger::{LedgerError, PendingHooks, Rejection, Remainder, Upload};
 use crate::metrics::metrics;
@@ -26,7 +26,7 @@ pub struct HeldRejection {
     pub rejection: Rejection,
     pub until: Timestamp,
     /// Until this time the object may appear again; `None` if the row of the upload has it.
-    pub first_landing: Option<Timestamp>,
+    pub late_writes_until: Option<Timestamp>,
 }
 
 /// The key of a rejected object below the quarantine. Several uploads may have the same chosen key,
@@ -62,8 +62,8 @@ impl Service {
             hook: hook.name.clone(),
             reason,
             disposal,
-            until: Landing::of(upload, self.config().url_ttl, now)
-                .and_then(|landing| landing.until),
+            until: LateWrites::of(upload, self.config().url_ttl, now)
+                .and_then(|writes| writes.possible_until),
         };
         let until = self.config().lease_terms.renewed(now).lease_until;
         let is_rejected = self
@@ -76,11 +76,11 @@ impl Service {
         crash::point("gateway.hooks.rejected");
         metrics().record_final_state(UploadState::Rejected);
         self.audit_rejected(upload, &rejection).await;
-        let first_landing = rejection.until;
+        let late_writes_until = rejection.until;
         Ok(Some(HeldRejection {
             rejection,
             until,
-            first_landing,
+            late_writes_until,
         }))
     }
 
@@ -110,16 +110,16 @@ impl Service {
         // The row was read before the rejection, if this process has decided it.
         let may_land_until = match held.rejection.disposal {
             Disposal::Keep => None,
-            _ => upload.may_land_until.or(held.first_landing),
+            _ => upload.may_land_until.or(held.late_writes_until),
         };
         let remainder = Remainder::Nothing;
-        self.schedule_next_look(upload, held.until, may_land_until, remainder)
+        self.schedule_next_check(upload, held.until, may_land_until, remainder)
             .await
     }
 
-    /// Schedules the next look at an ended upload that the caller has taken until `until`. Returns
+    /// Schedules the next check of an ended upload that the caller has taken until `until`. Returns
     /// false after a failure.
-    pub(super) async fn schedule_next_look(
+    pub(super) async fn schedule_next_check(
         &self,
         upload: &Upload,
         until: Timestamp,
@@ -127,10 +127,10 @@ impl Service {
         remainder: Remainder,
     ) -> bool {
         let (id, ledger) = (&upload.id, &self.ledger);
-        let scheduled = match next_look(may_land_until, self.now()) {
-            NextLook::WhenLanded(at) => ledger.reschedule_cleanup(id, until, at).await,
-            NextLook::Landed(at) => ledger.record_landed(id, until, at).await,
-            NextLook::Never => ledger.finish_cleanup(id, until, remainder).await,
+        let scheduled = match next_check(may_land_until, self.now()) {
+            NextCheck::WhenWritesEnd(at) => ledger.reschedule_cleanup(id, until, at).await,
+            NextCheck::AfterWrites(at) => ledger.record_end_of_writes(id, until, at).await,
+            NextCheck::Never => ledger.finish_cleanup(id, until, remainder).await,
         };
         match scheduled {
             Ok(_) => true,

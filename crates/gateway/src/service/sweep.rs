@@ -228,7 +228,7 @@ impl Service {
                     HeldRejection {
                         rejection,
                         until,
-                        first_landing: None,
+                        late_writes_until: None,
                     },
                 )
                 .await;
@@ -253,7 +253,7 @@ impl Service {
             return false;
         }
         let may_land_until = upload.may_land_until;
-        self.schedule_next_look(&upload, until, may_land_until, remainder)
+        self.schedule_next_check(&upload, until, may_land_until, remainder)
             .await
     }
 

@@ -1,5 +1,5 @@
-//! The lifetimes of presigned URLs for writing, and the time at which what they permit has landed
-//! in the store. Pure.
+//! The lifetimes of presigned URLs for writing, and the time at which the writes that they permit
+//! have ended. Pure.
 //!
 //! Not here: URLs for reading (`read`, `hooks`).
 
@@ -16,11 +16,11 @@ const MAX_PART_URL_TTL: Duration = Duration::from_hours(12);
 /// Some browser clients never request another URL for a part.
 const MIN_BROWSER_PART_URL_TTL: Duration = Duration::from_hours(1);
 /// A PUT that is slower than this is looked for a day later only.
-const MIN_LANDING_BYTES_PER_SECOND: u64 = 64 << 10;
-const MIN_LANDING_TIME: Duration = Duration::from_mins(15);
-const MAX_LANDING_TIME: Duration = Duration::from_hours(24);
-/// The last look at an ended upload is this long after the one at which everything had landed.
-const LATE_LOOK_DELAY: Duration = Duration::from_hours(24);
+const MIN_WRITE_BYTES_PER_SECOND: u64 = 64 << 10;
+const MIN_WRITE_TIME: Duration = Duration::from_mins(15);
+const MAX_WRITE_TIME: Duration = Duration::from_hours(24);
+/// The last check of an ended upload is this long after the one at the end of late writes.
+const LATE_CHECK_DELAY: Duration = Duration::from_hours(24);
 /// The largest object that is sent in one form. Larger sources are sent in parts.
 pub const MAX_FORM_BYTES: u64 = 100 << 20;
 
@@ -44,53 +44,55 @@ pub fn upload_url_ttl(upload: &Upload, min: Duration) -> Duration {
 /// How long a PUT or a form of `size` bytes may take. S3 ends a connection that is silent for about
 /// 20 seconds, but sets no limit to the whole request, so slower ones are possible: the sweep looks
 /// again a day later, and the survey of objects finds any others.
-pub fn landing_time(size: u64) -> Duration {
-    Duration::from_secs(size / MIN_LANDING_BYTES_PER_SECOND)
-        .clamp(MIN_LANDING_TIME, MAX_LANDING_TIME)
+pub fn write_time(size: u64) -> Duration {
+    Duration::from_secs(size / MIN_WRITE_BYTES_PER_SECOND).clamp(MIN_WRITE_TIME, MAX_WRITE_TIME)
 }
 
-/// When to look in the store for an upload that has ended.
+/// The writes of an upload that may arrive in the store after its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Landing {
+pub struct LateWrites {
     /// The end of its URLs: from now on no request may begin.
     pub urls_end: Timestamp,
     /// The time at which a request that began before has ended. `None` if no request can create the
     /// object: that of an upload of several parts is created by the gateway alone.
-    pub until: Option<Timestamp>,
+    pub possible_until: Option<Timestamp>,
 }
 
-impl Landing {
+impl LateWrites {
     /// `now` is the time at which the upload ends. `min` is the minimum lifetime of URLs. Returns
-    /// `None` if everything has landed already.
+    /// `None` if no such write is possible.
     pub fn of(upload: &Upload, min: Duration, now: Timestamp) -> Option<Self> {
         // Nothing is signed for an upload that has a receipt.
         let receipt = upload.receipt.as_ref();
         let signed = receipt.map_or(now, |receipt| receipt.finished.min(now));
         let urls_end = after(signed, upload_url_ttl(upload, min));
         let size = upload.plan.size();
-        let until = upload
+        let possible_until = upload
             .is_single()
-            .then(|| after(urls_end, landing_time(size)));
-        (until.unwrap_or(urls_end) > now).then_some(Self { urls_end, until })
+            .then(|| after(urls_end, write_time(size)));
+        (possible_until.unwrap_or(urls_end) > now).then_some(Self {
+            urls_end,
+            possible_until,
+        })
     }
 }
 
-/// When to look again after a look at `now` that found or removed everything. `until` is
-/// [`Landing::until`], as the ledger has it.
-pub fn next_look(until: Option<Timestamp>, now: Timestamp) -> NextLook {
+/// When to check again after a check at `now` that found or removed everything. `until` is
+/// [`LateWrites::possible_until`], as the ledger has it.
+pub fn next_check(until: Option<Timestamp>, now: Timestamp) -> NextCheck {
     match until {
-        None => NextLook::Never,
-        Some(until) if now < until => NextLook::WhenLanded(until),
-        Some(_) => NextLook::Landed(after(now, LATE_LOOK_DELAY)),
+        None => NextCheck::Never,
+        Some(until) if now < until => NextCheck::WhenWritesEnd(until),
+        Some(_) => NextCheck::AfterWrites(after(now, LATE_CHECK_DELAY)),
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NextLook {
+pub enum NextCheck {
     /// A request may still create the object.
-    WhenLanded(Timestamp),
+    WhenWritesEnd(Timestamp),
     /// No request may create the object any more, unless it is slower than any known one.
-    Landed(Timestamp),
+    AfterWrites(Timestamp),
     Never,
 }
 
@@ -109,22 +111,22 @@ mod tests {
     }
 
     #[test]
-    fn largest_put_has_landed_within_a_day() {
-        assert_eq!(landing_time(0), MIN_LANDING_TIME);
-        assert_eq!(landing_time(1 << 30), Duration::from_secs(16_384));
-        assert_eq!(landing_time(5 << 30), Duration::from_secs(81_920));
-        assert_eq!(landing_time(u64::MAX), MAX_LANDING_TIME);
+    fn largest_put_ends_within_a_day() {
+        assert_eq!(write_time(0), MIN_WRITE_TIME);
+        assert_eq!(write_time(1 << 30), Duration::from_secs(16_384));
+        assert_eq!(write_time(5 << 30), Duration::from_secs(81_920));
+        assert_eq!(write_time(u64::MAX), MAX_WRITE_TIME);
     }
 
     #[test]
-    fn looks_are_at_the_end_of_landing_and_a_day_later() {
+    fn checks_are_at_the_end_of_late_writes_and_a_day_later() {
         let at = |second| Timestamp::from_second(second).unwrap();
         assert_eq!(
-            next_look(Some(at(100)), at(99)),
-            NextLook::WhenLanded(at(100))
+            next_check(Some(at(100)), at(99)),
+            NextCheck::WhenWritesEnd(at(100))
         );
-        let late = NextLook::Landed(at(100 + 24 * 60 * 60));
-        assert_eq!(next_look(Some(at(100)), at(100)), late);
-        assert_eq!(next_look(None, at(100)), NextLook::Never);
+        let late = NextCheck::AfterWrites(at(100 + 24 * 60 * 60));
+        assert_eq!(next_check(Some(at(100)), at(100)), late);
+        assert_eq!(next_check(None, at(100)), NextCheck::Never);
     }
 }

@@ -23,7 +23,7 @@ use upload_types::sync::lock;
 const CONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// An attempt to connect that takes longer is a failure if the pool ends it.
-pub(super) const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const SLOW_CONNECT_AFTER: Duration = Duration::from_millis(500);
 /// A connection is replaced after this long, and a random part of the spread.
 const MIN_LIFETIME: Duration = Duration::from_mins(25);
 const LIFETIME_SPREAD: Duration = Duration::from_mins(10);
@@ -211,7 +211,7 @@ impl<'a> Connecting<'a> {
 
 impl Drop for Connecting<'_> {
     fn drop(&mut self) {
-        if !self.has_ended && self.began.elapsed() >= CONNECT_PATIENCE {
+        if !self.has_ended && self.began.elapsed() >= SLOW_CONNECT_AFTER {
             self.connector.on_connect_failed(None);
         }
         self.connector.connecting.fetch_sub(1, Ordering::SeqCst);

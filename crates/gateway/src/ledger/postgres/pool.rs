@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::address::PostgresAddress;
-use super::connector::{CONNECT_PATIENCE, Connector};
+use super::connector::{Connector, SLOW_CONNECT_AFTER};
 use super::failure::{cannot_open, is_server_unusable, is_statement_lost};
 use super::migrate::{WrongVersion, migrate};
 use super::pooler;
@@ -272,7 +272,7 @@ impl Pool {
         &self,
     ) -> Option<Result<managed::Object<Connector>, PoolError<SqlError>>> {
         let mut get = pin!(self.connections.get());
-        if let Ok(result) = tokio::time::timeout(CONNECT_PATIENCE, &mut get).await {
+        if let Ok(result) = tokio::time::timeout(SLOW_CONNECT_AFTER, &mut get).await {
             return Some(result);
         }
         loop {

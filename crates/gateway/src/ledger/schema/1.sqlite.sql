@@ -104,7 +104,7 @@ CREATE INDEX open_upload_by_lease ON upload (lease_until)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 CREATE INDEX open_upload_by_owner ON upload (owner, size)
     WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
-CREATE INDEX landing_upload_by_owner ON upload (owner, size) WHERE may_land_until IS NOT NULL;
+CREATE INDEX late_write_upload_by_owner ON upload (owner, size) WHERE may_land_until IS NOT NULL;
 CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
 
 -- The parts of unfinished uploads that are pinned to a SHA-256, or that the store has listed for a

@@ -94,8 +94,11 @@ pub async fn removed_upload_is_counted_as_open_until_it_has_ended(fixture: Fixtu
     };
     let ended = ledger.end(id, from, UploadState::Aborted, ending);
     assert!(ended.await.unwrap());
-    assert!(!fits(&fixture, "a", 1).await, "its object may still land");
-    let landed = ledger.record_landed(id, at(50), at(99));
-    assert!(landed.await.unwrap());
+    assert!(
+        !fits(&fixture, "a", 1).await,
+        "its object may still be written"
+    );
+    let recorded = ledger.record_end_of_writes(id, at(50), at(99));
+    assert!(recorded.await.unwrap());
     assert!(fits(&fixture, "a", 1).await);
 }

@@ -50,7 +50,7 @@ async fn abort_leaves_the_multipart_uploads_of_others_at_the_key() {
 }
 
 #[tokio::test]
-async fn object_that_lands_after_its_abort_does_not_block_the_key() {
+async fn object_written_after_its_abort_does_not_block_the_key() {
     let fixture = probed().await;
     let first = fixture
         .begin_at("a", IfExists::Same, 3)
@@ -75,7 +75,7 @@ async fn object_that_lands_after_its_abort_does_not_block_the_key() {
 }
 
 #[tokio::test]
-async fn object_that_lands_during_the_next_upload_is_not_reported_as_an_object() {
+async fn object_written_during_the_next_upload_is_not_reported_as_an_object() {
     let fixture = probed().await;
     let first = fixture.send_at("a", IfExists::Same, b"abc").await;
     fixture.abort(&first.upload).await.unwrap();

@@ -13,8 +13,9 @@ use upload_types::{PartNumber, Sha256};
 
 const BODY: &[u8] = &[7; 3];
 
-/// As if the URLs had ended, and the time for the last request to land.
-const LANDED: &str = "UPDATE upload SET cleanup_at = 1, may_land_until = 1 WHERE cleanup_at > 1";
+/// As if the URLs had ended, and the time of the last request.
+const WRITES_ENDED: &str =
+    "UPDATE upload SET cleanup_at = 1, may_land_until = 1 WHERE cleanup_at > 1";
 const URLS_ENDED: &str = "UPDATE upload SET cleanup_at = 1 WHERE cleanup_at > 1";
 
 /// Begins an upload of a single PUT. Returns its signed PUT, too.
@@ -65,14 +66,17 @@ async fn begin_refused(fixture: &Fixture, key: &str, size: usize) -> (Code, bool
 }
 
 #[tokio::test]
-async fn object_that_lands_after_the_end_of_its_url_is_removed_each_time() {
+async fn object_written_after_the_end_of_its_url_is_removed_each_time() {
     let fixture = Fixture::new().await;
     let (upload, put) = begin_signed(&fixture, "key").await;
     fixture.abort(&upload).await.unwrap();
     let row = fixture.row(&upload).await;
-    let landing = row.may_land_until.unwrap().duration_since(Timestamp::now());
+    let late_writes = row.may_land_until.unwrap().duration_since(Timestamp::now());
     // 15 minutes until the URL ends, and 15 for a slow request.
-    assert!((1700..=1800).contains(&landing.as_secs()), "{landing}");
+    assert!(
+        (1700..=1800).contains(&late_writes.as_secs()),
+        "{late_writes}"
+    );
 
     // The URL has ended, and a request that began before is still running.
     fixture.execute_sql(URLS_ENDED);
@@ -83,12 +87,12 @@ async fn object_that_lands_after_the_end_of_its_url_is_removed_each_time() {
     );
     send(&put, BODY).await;
     assert!(fixture.has_object(&upload).await);
-    fixture.execute_sql(LANDED);
+    fixture.execute_sql(WRITES_ENDED);
     sweep(&fixture).await;
     assert!(!fixture.has_object(&upload).await);
     assert_eq!(fixture.row(&upload).await.may_land_until, None);
 
-    // A slower one: the last look is a day later.
+    // A slower one: the last check is a day later.
     send(&put, BODY).await;
     sweep(&fixture).await;
     assert!(fixture.has_object(&upload).await, "not due yet");
@@ -96,11 +100,11 @@ async fn object_that_lands_after_the_end_of_its_url_is_removed_each_time() {
     sweep(&fixture).await;
     assert!(!fixture.has_object(&upload).await);
 
-    // After the last look, the survey finds it.
+    // After the last check, the survey finds it.
     send(&put, BODY).await;
     fixture.execute_sql(URLS_ENDED);
     sweep(&fixture).await;
-    assert!(fixture.has_object(&upload).await, "no look is scheduled");
+    assert!(fixture.has_object(&upload).await, "no check is scheduled");
     fixture.service.survey_all().await.unwrap();
     sweep(&fixture).await;
     assert!(!fixture.has_object(&upload).await);
@@ -108,7 +112,7 @@ async fn object_that_lands_after_the_end_of_its_url_is_removed_each_time() {
 }
 
 #[tokio::test]
-async fn aborted_single_put_counts_until_it_cannot_land_any_more() {
+async fn aborted_single_put_counts_until_it_cannot_write_any_more() {
     let fixture = with_total(5).await;
     let (upload, put) = begin_signed(&fixture, "key").await;
     fixture.abort(&upload).await.unwrap();
@@ -118,13 +122,13 @@ async fn aborted_single_put_counts_until_it_cannot_land_any_more() {
     fixture.execute_sql(URLS_ENDED);
     sweep(&fixture).await;
     assert_eq!(begin_refused(&fixture, "next", 3).await, temporary);
-    fixture.execute_sql(LANDED);
+    fixture.execute_sql(WRITES_ENDED);
     sweep(&fixture).await;
     assert!(!fixture.has_object(&upload).await);
     fixture.begin_as("next", 3).await.unwrap();
 }
 
-/// The store accepts no more parts of an aborted multipart upload, so nothing can land.
+/// The store accepts no more parts of an aborted multipart upload, so nothing can be written late.
 #[tokio::test]
 async fn aborted_multipart_upload_frees_its_bytes_at_once() {
     let size = PART + 1;
