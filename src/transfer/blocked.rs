@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::options::Item;
 
 /// How often the journal is asked whether the other process has ended its upload.
-const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const VERSION_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The items that wait.
 #[derive(Default)]
@@ -57,7 +57,9 @@ impl Blocked {
         now: Instant,
         left: Option<Duration>,
     ) {
-        let wait = left.map_or(CHECK_INTERVAL, |left| left.min(CHECK_INTERVAL));
+        let wait = left.map_or(VERSION_CHECK_INTERVAL, |left| {
+            left.min(VERSION_CHECK_INTERVAL)
+        });
         self.waiting.push(Waiting {
             item,
             request,

@@ -259,7 +259,7 @@ impl<'a> Engine<'a> {
         for index in 0..self.uploads.len() {
             let stage = self.uploads[index].stage();
             let is_active = matches!(stage, Stage::Sending | Stage::Preparing);
-            if !is_active || self.uploads[index].watch.is_checking() {
+            if !is_active || self.uploads[index].watch.is_checking_content() {
                 continue;
             }
             let others = load.minus(self.uploads[index].queue.load());
@@ -488,7 +488,7 @@ impl<'a> Engine<'a> {
             self.last_success = now;
         }
         self.report_selection();
-        self.look_at_sources(now);
+        self.check_versions(now);
         self.measure_throughput(now);
         self.fail_late_waits(now);
         if let Some(cause) = self.options.disk_failure.get() {

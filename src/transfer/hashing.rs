@@ -43,8 +43,8 @@ pub async fn is_unchanged(
 }
 
 /// Observes a source.
-pub async fn look(source: SourceFile) -> Result<Observed> {
-    let look = move || {
+pub async fn observe(source: SourceFile) -> Result<Observed> {
+    let observe = move || {
         let version = source.current_version()?;
         let at_path = FileVersion::of(source.path());
         Ok(Observed {
@@ -53,7 +53,7 @@ pub async fn look(source: SourceFile) -> Result<Observed> {
             is_replaced: at_path.is_some_and(|other| !other.is_same_file(&version)),
         })
     };
-    spawn_blocking(look).await.map_err(task_failed)?
+    spawn_blocking(observe).await.map_err(task_failed)?
 }
 
 /// Hashes several ranges, one after another.

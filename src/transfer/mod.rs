@@ -16,7 +16,7 @@
 //! | `rejoined` | the parts that the store has of an upload that has begun, and those to send |
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
-//! | `source_looks`, `source_watch` | changes of a source while its parts are sent |
+//! | `source_checks`, `source_watch` | changes of a source while its parts are sent |
 //! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
 //! | `items`, `incoming`, `set_items`, `set_progress` | items that are found while others are uploaded |
 //! | `wait_ready`, `suspend`, `after_suspend` | `--wait ready`; suspended and stopped processes |
@@ -72,7 +72,7 @@ mod retry_budget;
 mod set_items;
 mod set_progress;
 mod signal;
-mod source_looks;
+mod source_checks;
 mod source_watch;
 mod stage_calls;
 mod start;

@@ -1,14 +1,14 @@
-//! Looks at the version of a source while its parts are sent: when, and what follows. Pure: the
+//! Checks of the version of a source while its parts are sent: when, and what follows. Pure: the
 //! clock and the observed version are arguments.
 //!
-//! A look saves work: a source that changes is noticed before all of it is sent. The proof is the
+//! A check saves work: a source that changes is noticed before all of it is sent. The proof is the
 //! comparison after the last part, which each upload has (`transitions`).
 
 use std::time::{Duration, Instant};
 
 use crate::source::FileVersion;
 
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const VERSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the digests so far are compared during one upload because its source was touched.
 /// Later touches are noticed after the last part.
 const MAX_EARLY_CHECKS: u32 = 3;
@@ -23,7 +23,7 @@ pub struct Observed {
     pub is_replaced: bool,
 }
 
-/// The result of a look.
+/// The result of a check of the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     /// Nothing that needs an action.
@@ -36,8 +36,8 @@ pub enum Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activity {
     None,
-    Looking,
-    Checking,
+    CheckingVersion,
+    CheckingContent,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct SourceWatch {
     /// A process could write to the source during its latest comparison.
     has_writer: bool,
     seen: FileVersion,
-    looked_at: Instant,
+    checked_at: Instant,
     activity: Activity,
     checks: u32,
 }
@@ -59,7 +59,7 @@ impl SourceWatch {
             may_be_mapped: has_writer,
             has_writer,
             seen: version,
-            looked_at: now,
+            checked_at: now,
             activity: Activity::None,
             checks: 0,
         }
@@ -90,23 +90,23 @@ impl SourceWatch {
         self.may_be_mapped = self.has_writer || has_writer;
     }
 
-    /// Starts a look if it is time for one.
-    pub fn start_look(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.looked_at);
-        let is_due = self.activity == Activity::None && elapsed >= LOOK_INTERVAL;
+    /// Starts a check of the version if it is time for one.
+    pub fn start_version_check(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.checked_at);
+        let is_due = self.activity == Activity::None && elapsed >= VERSION_CHECK_INTERVAL;
         if is_due {
-            self.activity = Activity::Looking;
-            self.looked_at = now;
+            self.activity = Activity::CheckingVersion;
+            self.checked_at = now;
         }
         is_due
     }
 
-    /// Ends a look or a comparison.
+    /// Ends a check.
     pub fn end(&mut self) {
         self.activity = Activity::None;
     }
 
-    /// Judges the version that a look has observed.
+    /// Judges the version that a check has observed.
     pub fn judge(&mut self, observed: FileVersion) -> Finding {
         if observed.size != self.seen.size {
             return Finding::OtherSize;
@@ -122,14 +122,14 @@ impl SourceWatch {
     }
 
     /// The digests so far are compared. No part starts meanwhile.
-    pub fn start_check(&mut self) {
+    pub fn start_content_check(&mut self) {
         self.checks += 1;
-        self.activity = Activity::Checking;
+        self.activity = Activity::CheckingContent;
     }
 
     #[must_use]
-    pub fn is_checking(&self) -> bool {
-        self.activity == Activity::Checking
+    pub fn is_checking_content(&self) -> bool {
+        self.activity == Activity::CheckingContent
     }
 }
 
@@ -156,13 +156,16 @@ mod tests {
     fn looks_have_an_interval_and_never_overlap() {
         let start = Instant::now();
         let mut watch = SourceWatch::new(VERSION, false, start);
-        assert!(!watch.start_look(start));
-        assert!(watch.start_look(start + LOOK_INTERVAL));
-        assert!(!watch.start_look(start + 2 * LOOK_INTERVAL));
+        assert!(!watch.start_version_check(start));
+        assert!(watch.start_version_check(start + VERSION_CHECK_INTERVAL));
+        assert!(!watch.start_version_check(start + 2 * VERSION_CHECK_INTERVAL));
         watch.end();
-        assert!(watch.start_look(start + 2 * LOOK_INTERVAL));
-        watch.start_check();
-        assert!(watch.is_checking() && !watch.start_look(start + 4 * LOOK_INTERVAL));
+        assert!(watch.start_version_check(start + 2 * VERSION_CHECK_INTERVAL));
+        watch.start_content_check();
+        assert!(
+            watch.is_checking_content()
+                && !watch.start_version_check(start + 4 * VERSION_CHECK_INTERVAL)
+        );
     }
 
     #[test]
@@ -172,7 +175,7 @@ mod tests {
         for at in 0..i64::from(MAX_EARLY_CHECKS) {
             assert_eq!(watch.judge(touched(10 + at)), Finding::Touched);
             assert_eq!(watch.judge(touched(10 + at)), Finding::Unchanged);
-            watch.start_check();
+            watch.start_content_check();
         }
         assert_eq!(watch.judge(touched(99)), Finding::Unchanged);
         let shorter = FileVersion { size: 2, ..VERSION };

@@ -47,7 +47,7 @@ pub enum UploadResult {
     /// Whether the parts that were hashed again still have their digests.
     Rehashed(Result<bool>),
     /// The version of the source while its parts are sent, and whether a process may write to it.
-    Looked(Result<Observed>),
+    VersionChecked(Result<Observed>),
     /// Whether the parts so far still have their digests.
     CheckedEarly(Result<bool>),
     /// The status of an upload that was completed before.

@@ -42,7 +42,9 @@ impl Engine<'_> {
                 self.on_part_result(upload, generation, result)
             }
             UploadResult::LeaseRenewed(renewed) => Self::on_lease_renewed(upload, renewed),
-            UploadResult::Looked(observed) => self.on_looked(upload, observed.ok()),
+            UploadResult::VersionChecked(observed) => {
+                self.on_version_checked(upload, observed.ok())
+            }
             UploadResult::CheckedEarly(is_same) => self.on_checked_early(upload, is_same.ok()),
             UploadResult::Rehashed(Ok(true)) => self.on_rehashed(upload, Content::Same),
             UploadResult::Rehashed(Ok(false)) => self.on_rehashed(upload, Content::Differs),

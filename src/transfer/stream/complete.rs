@@ -31,7 +31,7 @@ const SIGNAL_GRACE: Duration = Duration::from_millis(250);
 const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The interval between two questions about the hooks of the backend.
 const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-/// The interval between two looks at a command that has closed its output.
+/// The interval between two checks of a command that has closed its output.
 const PRODUCER_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The longest time for an abort after a failure.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(20);

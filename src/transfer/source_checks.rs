@@ -1,6 +1,6 @@
-//! The looks at the sources of running uploads, and what follows from them.
+//! The checks of the sources of running uploads, and what follows from them.
 //!
-//! Not here: the decision about what a look has found (`source_watch`).
+//! Not here: the decision about what a check has found (`source_watch`).
 
 use std::time::Instant;
 
@@ -15,24 +15,27 @@ use super::transitions::Noticed;
 use crate::journal::Record;
 
 impl Engine<'_> {
-    /// Looks at the sources that are due.
-    pub(super) fn look_at_sources(&mut self, now: Instant) {
+    /// Checks the versions of the sources that are due.
+    pub(super) fn check_versions(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
         }
         for upload in &mut self.uploads {
-            if !is_watched(upload) || !upload.watch.start_look(now) {
+            if !is_watched(upload) || !upload.watch.start_version_check(now) {
                 continue;
             }
             let (row, source) = (upload.row(), upload.source.clone());
             let task = self.tasks.spawn(async move {
-                TaskResult::Upload(row, UploadResult::Looked(hashing::look(source).await))
+                TaskResult::Upload(
+                    row,
+                    UploadResult::VersionChecked(hashing::observe(source).await),
+                )
             });
             upload.keep_task(task);
         }
     }
 
-    pub(super) fn on_looked(
+    pub(super) fn on_version_checked(
         &mut self,
         upload: &mut ActiveUpload,
         observed: Option<Observed>,
@@ -92,7 +95,7 @@ impl Engine<'_> {
         if parts.is_empty() {
             return;
         }
-        upload.watch.start_check();
+        upload.watch.start_content_check();
         let (row, source, read) = (upload.row(), upload.source.clone(), upload.start_rehash());
         let task = self.tasks.spawn(async move {
             let is_same = hashing::is_unchanged(source, parts, read).await;
