@@ -18,8 +18,8 @@ use upload_types::attributes::check_tag;
 #[cfg(feature = "gateway")]
 use upload_types::wire::UploadState;
 
-const MIN_PART_SIZE: u64 = 5 << 20;
-const MAX_PART_SIZE: u64 = 5 << 30;
+const MIN_PART_BYTES: u64 = 5 << 20;
+const MAX_PART_BYTES: u64 = 5 << 30;
 const MAX_JOBS: usize = 256;
 const MIN_RATE_BYTES_PER_SECOND: u64 = 1 << 10;
 const MAX_DURATION: Duration = Duration::from_hours(3650 * 24);
@@ -69,7 +69,7 @@ impl fmt::Display for LimitRate {
 /// A part size in bytes, 5 MiB to 5 GiB.
 pub fn part_size(text: &str) -> Result<u64> {
     match size(text)? {
-        size @ MIN_PART_SIZE..=MAX_PART_SIZE => Ok(size),
+        size @ MIN_PART_BYTES..=MAX_PART_BYTES => Ok(size),
         _ => Err("a part must have 5MiB to 5GiB".to_owned()),
     }
 }
@@ -321,8 +321,8 @@ mod tests {
 
     #[test]
     fn part_size_has_the_range_of_s3() {
-        assert_eq!(part_size("5MiB"), Ok(MIN_PART_SIZE));
-        assert_eq!(part_size("5GiB"), Ok(MAX_PART_SIZE));
+        assert_eq!(part_size("5MiB"), Ok(MIN_PART_BYTES));
+        assert_eq!(part_size("5GiB"), Ok(MAX_PART_BYTES));
         assert!(part_size("5242879").is_err());
         assert!(part_size("5368709121").is_err());
         assert!(part_size("5M").is_err());

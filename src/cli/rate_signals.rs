@@ -11,10 +11,10 @@ use super::signals::{receive, subscribe};
 use crate::backend::Limiter;
 use upload_types::error::Result;
 
-/// In bytes per second. A store may close a slower connection.
-const MIN_RATE: u64 = 1 << 10;
-/// In bytes per second. A higher limit has no effect.
-const MAX_RATE: u64 = 1 << 30;
+/// The lowest limit that a signal sets: a store may close a slower connection.
+const MIN_LIMIT_BYTES_PER_SECOND: u64 = 1 << 10;
+/// The highest limit that a signal sets: a higher one has no effect.
+const MAX_LIMIT_BYTES_PER_SECOND: u64 = 1 << 30;
 /// How long the current rate is measured if there is no limit that can be halved.
 const MEASURE_TIME: Duration = Duration::from_millis(500);
 
@@ -32,7 +32,7 @@ impl RateControl {
         if limit.is_none() {
             self.unlimited_rate = Some(current_rate);
         }
-        (limit.unwrap_or(current_rate) / 2).max(MIN_RATE)
+        (limit.unwrap_or(current_rate) / 2).max(MIN_LIMIT_BYTES_PER_SECOND)
     }
 
     /// Twice `limit`; `None` if that is as fast as without a limit.
@@ -40,8 +40,8 @@ impl RateControl {
         let doubled = limit?.saturating_mul(2);
         let end = self
             .unlimited_rate
-            .unwrap_or(MAX_RATE)
-            .clamp(MIN_RATE, MAX_RATE);
+            .unwrap_or(MAX_LIMIT_BYTES_PER_SECOND)
+            .clamp(MIN_LIMIT_BYTES_PER_SECOND, MAX_LIMIT_BYTES_PER_SECOND);
         // Halving may have rounded down.
         (doubled.saturating_add(1) < end).then_some(doubled)
     }
@@ -116,10 +116,10 @@ mod tests {
     #[test]
     fn limit_never_falls_below_the_minimum() {
         let mut control = RateControl::default();
-        assert_eq!(control.halve(Some(1500), 0), MIN_RATE);
-        assert_eq!(control.halve(None, 0), MIN_RATE);
+        assert_eq!(control.halve(Some(1500), 0), MIN_LIMIT_BYTES_PER_SECOND);
+        assert_eq!(control.halve(None, 0), MIN_LIMIT_BYTES_PER_SECOND);
         assert_eq!(
-            control.double(Some(MIN_RATE)),
+            control.double(Some(MIN_LIMIT_BYTES_PER_SECOND)),
             None,
             "nothing was sent without a limit"
         );

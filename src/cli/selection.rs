@@ -36,10 +36,10 @@ const MAX_AHEAD: usize = 50_000;
 const MAX_REQUESTS: usize = 256;
 /// The most results that become requests at once.
 const MAX_AT_ONCE: usize = 64;
-/// A set of at most this many files is reported file by file, so its size is found out first…
-const SMALL_SET: usize = 20;
+/// A set of at most this many files is reported file by file, so the search has to end first…
+const MAX_FILES_OF_SMALL_SET: usize = 20;
 /// … unless that takes longer than this.
-const HEAD_START: Duration = Duration::from_millis(250);
+const SMALL_SET_SEARCH_TIME: Duration = Duration::from_millis(250);
 
 /// The files to find.
 pub struct Selection {
@@ -386,7 +386,7 @@ async fn pass_on(
 ) {
     let mut first = Vec::new();
     let collect = async {
-        while first.len() <= SMALL_SET {
+        while first.len() <= MAX_FILES_OF_SMALL_SET {
             match found.recv().await {
                 Some(next) => first.push(next),
                 None => break,
@@ -394,7 +394,7 @@ async fn pass_on(
         }
     };
     // The time has passed: the set is large, or its search is slow.
-    let _ = timeout(HEAD_START, collect).await;
+    let _ = timeout(SMALL_SET_SEARCH_TIME, collect).await;
     for found in first {
         if requests.send(incoming(found)).await.is_err() {
             return;

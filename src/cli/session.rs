@@ -35,8 +35,8 @@ use upload_types::wire::{BackendInfo, Proof};
 
 /// The longest time without any response from the backend: after it, the address is probably wrong.
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
-/// The limit of a wait without a limit.
-const UNLIMITED: Duration = Duration::from_hours(8760);
+/// How long a run without `--give-up-after` waits for a lock: a year, instead of forever.
+const LOCK_TIMEOUT_WITHOUT_LIMIT: Duration = Duration::from_hours(8760);
 /// The hint of a temporary failure before an upload has begun.
 const RUN_AGAIN: &str = "run the command again";
 /// The longest time from the first signal to the exit: 5 s for requests in flight, and a little to
@@ -118,7 +118,7 @@ impl Session {
             keys_by_path: KeysByPath::default(),
             sets: RunSets::default(),
             commands,
-            lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
+            lock_timeout: transfer.give_up_after.unwrap_or(LOCK_TIMEOUT_WITHOUT_LIMIT),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
             limiter,
             summary: Summary::default(),

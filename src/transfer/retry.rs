@@ -8,6 +8,10 @@ use std::time::Duration;
 use upload_types::backoff::Backoff;
 use upload_types::error::Kind;
 
+/// The shortest and the longest wait before the next question about an upload that the backend is
+/// completing.
+pub const COMPLETION_POLL_WAITS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(30));
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 const THROTTLED_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 /// A captive portal responds instead of the backend until the user logs in.
@@ -20,15 +24,16 @@ const MAX_PROTOCOL_ERRORS: u32 = 3;
 /// How many responses of the store without an `ETag` are followed by a retry, before its parts are
 /// listed.
 const MAX_MISSING_ETAGS: u32 = 2;
-const MAX_CORRUPT: u32 = 3;
+/// How many corrupted bodies are followed by a retry.
+const MAX_CORRUPT_BODIES: u32 = 3;
 /// How many rejections of the storage credentials are followed by a retry. That takes some seconds,
 /// in which newer credentials may be in use.
 const MAX_REJECTED_CREDENTIALS: u32 = 4;
 /// How often in a row the store may report a new URL as expired, before that counts as an ordinary
 /// failure.
-const MAX_FREE_EXPIRED: u32 = 3;
+const MAX_FREE_EXPIRED_URLS: u32 = 3;
 /// How many of them are followed by a retry: then a further URL would be rejected too.
-const MAX_EXPIRED: u32 = 4;
+const MAX_EXPIRED_URLS: u32 = 4;
 /// How many read errors of a source are followed by a retry. That takes some five minutes, in which
 /// a network file system may become available again.
 const MAX_READ_ERRORS: u32 = 20;
@@ -93,15 +98,15 @@ pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64)
         }
         Kind::UrlExpired => {
             failures.expired += 1;
-            if failures.expired <= MAX_FREE_EXPIRED {
+            if failures.expired <= MAX_FREE_EXPIRED_URLS {
                 Verdict::Retry(Duration::ZERO)
-            } else if failures.expired <= MAX_EXPIRED {
+            } else if failures.expired <= MAX_EXPIRED_URLS {
                 later
             } else {
                 Verdict::Stop
             }
         }
-        Kind::Corrupt if failures.corrupt < MAX_CORRUPT => {
+        Kind::Corrupt if failures.corrupt < MAX_CORRUPT_BODIES => {
             failures.corrupt += 1;
             later
         }

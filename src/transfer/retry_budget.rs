@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use upload_types::backoff::Backoff;
 
 /// The initial budget, which is also the largest.
-const FULL: u32 = 500;
+const MAX_RETRY_BUDGET: u32 = 500;
 /// The cost of a failure. A stored part adds 1.
 const FAILURE_COST: u32 = 5;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
@@ -33,7 +33,7 @@ pub struct RetryBudget {
 impl Default for RetryBudget {
     fn default() -> Self {
         Self {
-            left: FULL,
+            left: MAX_RETRY_BUDGET,
             stored_in_row: 0,
             failed_in_row: 0,
             paused_until: None,
@@ -43,7 +43,7 @@ impl Default for RetryBudget {
 
 impl RetryBudget {
     pub fn on_stored(&mut self) {
-        self.left = (self.left + 1).min(FULL);
+        self.left = (self.left + 1).min(MAX_RETRY_BUDGET);
         self.stored_in_row = self.stored_in_row.saturating_add(1);
         self.failed_in_row = 0;
         self.paused_until = None;

@@ -20,7 +20,7 @@ use super::engine::{Engine, Next};
 use super::options::OnChange;
 use super::plan_error::plan_error;
 use super::resume::{self, Presence};
-use super::retry::Failures;
+use super::retry::{COMPLETION_POLL_WAITS, Failures};
 use super::task::{AbortOutcome, PartResult, UploadResult};
 use crate::backend::Completion;
 use crate::event::Event;
@@ -28,8 +28,6 @@ use crate::journal::{Record, State};
 
 /// How often a source that is modified while it is hashed is hashed again before completing.
 const MAX_FINAL_CHECKS: u32 = 3;
-/// The shortest and the longest wait before asking again about an upload that is being completed.
-const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Engine<'_> {
     pub(super) fn on_result(
@@ -186,7 +184,7 @@ impl Engine<'_> {
 
     /// Asks again about an upload that is being completed.
     fn call_when_decided(&mut self, upload: &mut ActiveUpload, wait: Duration) -> Result<Next> {
-        let (shortest, longest) = COMPLETION_WAIT;
+        let (shortest, longest) = COMPLETION_POLL_WAITS;
         upload.call_failures = Failures::default();
         self.call_after(upload, wait.clamp(shortest, longest))?;
         Ok(Next::Continue)

@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use upload_types::sync::lock;
 
-/// A transfer at this rate, in bytes per second, never falls behind.
-const MIN_RATE: u64 = 1 << 10;
+/// A transfer at this rate never falls behind.
+const MIN_BYTES_PER_SECOND: u64 = 1 << 10;
 
 /// One direction of a connection: the bytes that its client sends, or the bytes that it reads.
 ///
-/// Each second of waiting for the client adds a second to the lag, and each [`MIN_RATE`] bytes
-/// subtract one. So a transfer may pause, and may be slow, but not for long below the minimum rate.
-/// Time in which the gateway itself works does not count.
+/// Each second of waiting for the client adds a second to the lag, and each
+/// [`MIN_BYTES_PER_SECOND`] bytes subtract one. So a transfer may pause, and may be slow, but not
+/// for long below the minimum rate. Time in which the gateway itself works does not count.
 #[derive(Debug, Default)]
 pub struct TransferProgress(Mutex<State>);
 
@@ -63,7 +63,7 @@ fn waited(since: Option<Instant>, now: Instant) -> Duration {
 /// The lag of a transfer that has waited for `bytes`.
 fn lag_after(lag: Duration, waited: Duration, bytes: usize) -> Duration {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-    let expected = Duration::from_millis(bytes.saturating_mul(1000) / MIN_RATE);
+    let expected = Duration::from_millis(bytes.saturating_mul(1000) / MIN_BYTES_PER_SECOND);
     (lag + waited).saturating_sub(expected)
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The part size if the caller requests none, in bytes.
-pub const DEFAULT_PART_SIZE: u64 = 8 << 20;
+/// The part size if the caller requests none.
+pub const DEFAULT_PART_BYTES: u64 = 8 << 20;
 
 /// The bytes of a part in its source: `start..start + len`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 //! to be sent.
 
 use crate::ids::PartNumber;
-pub use crate::part_size::{ByteRange, DEFAULT_PART_SIZE, PlanError};
+pub use crate::part_size::{ByteRange, DEFAULT_PART_BYTES, PlanError};
 use crate::schedule::Schedule;
 use crate::wire::Limits;
 
@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Cuts `size` bytes into parts of `requested` bytes (default [`DEFAULT_PART_SIZE`]). The part
+    /// Cuts `size` bytes into parts of `requested` bytes (default [`DEFAULT_PART_BYTES`]). The part
     /// size is doubled until `limits.max_parts` parts suffice, but is never larger than
     /// `limits.max_part`.
     ///
@@ -29,7 +29,7 @@ impl Plan {
     pub fn new(size: u64, requested: Option<u64>, limits: &Limits) -> Result<Self, PlanError> {
         let (min, max) = (limits.min_part, limits.max_part);
         let requested = match requested {
-            None => DEFAULT_PART_SIZE.clamp(min.max(1), max.max(1)),
+            None => DEFAULT_PART_BYTES.clamp(min.max(1), max.max(1)),
             Some(part_size) if part_size == 0 || part_size < min || part_size > max => {
                 return Err(PlanError::PartSizeOutOfRange {
                     part_size,

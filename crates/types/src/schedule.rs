@@ -7,11 +7,11 @@
 //! Not here: the plan of a source of known size ([`crate::plan`]).
 
 use crate::ids::PartNumber;
-use crate::part_size::{ByteRange, DEFAULT_PART_SIZE, PlanError};
+use crate::part_size::{ByteRange, DEFAULT_PART_BYTES, PlanError};
 use crate::wire::Limits;
 
 /// The number of parts that the store permits is divided by this: a stream of the expected size has
-/// at most so many parts. The others are left for a stream that is larger than expected.
+/// at most the quotient. The other parts are left for a stream that is larger than expected.
 const EXPECTED_PARTS_DIVISOR: u32 = 2;
 
 /// The sizes of parts: `part_size` bytes, doubled after each `double_after` parts. Only the last
@@ -25,7 +25,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// The schedule for a stream of perhaps `expected` bytes. The first part has `requested` bytes
-    /// (default [`DEFAULT_PART_SIZE`]), or more if that takes too many parts for `expected`. No
+    /// (default [`DEFAULT_PART_BYTES`]), or more if that takes too many parts for `expected`. No
     /// part is larger than `limits.max_part`.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Schedule {
     ) -> Result<Self, PlanError> {
         let (min, max) = (limits.min_part, limits.max_part);
         let mut part_size = match requested {
-            None => DEFAULT_PART_SIZE.clamp(min.max(1), max.max(1)),
+            None => DEFAULT_PART_BYTES.clamp(min.max(1), max.max(1)),
             Some(part_size) if part_size == 0 || part_size < min || part_size > max => {
                 return Err(PlanError::PartSizeOutOfRange {
                     part_size,
@@ -97,7 +97,7 @@ impl Schedule {
         self.part_size
     }
 
-    /// After each so many parts, the part size doubles. `None` if all parts have the same size.
+    /// After each group of this many parts, the part size doubles. `None` if all parts have the same size.
     #[must_use]
     pub fn double_after(self) -> Option<u32> {
         self.double_after

@@ -26,7 +26,7 @@ use crate::backend::connections::Connections;
 use crate::backend::response::{Response, damaged_idempotency_key, wrong_parts_signed};
 use crate::backend::store::{PartUpload, PutOutcome, StoreClient};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::plan::DEFAULT_PART_SIZE;
+use upload_types::plan::DEFAULT_PART_BYTES;
 use upload_types::sync::lock;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL_VERSION, PartSpec,
@@ -178,7 +178,7 @@ impl Companion {
             name: request.name.clone(),
             content_type: request.content_type.clone(),
             size,
-            part_size: request.part_size.unwrap_or(DEFAULT_PART_SIZE),
+            part_size: request.part_size.unwrap_or(DEFAULT_PART_BYTES),
             started,
         };
         let (part_size, part_count) = (saved.part_size, saved.part_count());

@@ -22,13 +22,12 @@ use crate::transfer::ended_upload::terminal_error;
 use crate::transfer::engine::{LEASE_RENEW_INTERVAL, STOP_GRACE};
 use crate::transfer::options::{PutRequest, WaitFor};
 use crate::transfer::resume::{self, Presence};
+use crate::transfer::retry::COMPLETION_POLL_WAITS;
 use crate::transfer::signal::stop_signal;
 
 /// A signal that ends all processes of a terminal ends the producer too. The end of its output may
 /// be noticed before the signal, which is first acknowledged on standard error.
 const SIGNAL_GRACE: Duration = Duration::from_millis(250);
-/// The shortest and the longest wait before asking again about an upload that is being completed.
-const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The interval between two questions about the hooks of the backend.
 const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 /// The interval between two checks of a command that has closed its output.
@@ -158,7 +157,7 @@ impl StreamRun<'_> {
     }
 
     async fn request_completion(&mut self, request: BatchComplete) -> Result<Box<Receipt>> {
-        let (shortest, longest) = COMPLETION_WAIT;
+        let (shortest, longest) = COMPLETION_POLL_WAITS;
         loop {
             let completion = self
                 .call_with_grace(STOP_GRACE, |backend| {

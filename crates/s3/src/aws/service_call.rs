@@ -15,9 +15,11 @@ use crate::fault::Fault;
 use crate::transport;
 
 /// The time-out of one request.
-const TIMEOUT: Duration = Duration::from_secs(5);
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(200);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most requests of one call.
+const MAX_ATTEMPTS: u32 = 3;
+/// The pause before the second request; before the third, twice as long.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// The maximum length of a text of a service in an error.
 const MAX_TEXT_CHARS: usize = 300;
 
@@ -31,11 +33,11 @@ pub(super) async fn send(
     request: &http::Request<Vec<u8>>,
 ) -> Result<Response, Fault> {
     let mut failure = String::new();
-    for attempt in 0..ATTEMPTS {
+    for attempt in 0..MAX_ATTEMPTS {
         if attempt > 0 {
-            sleep(PAUSE * attempt).await;
+            sleep(RETRY_PAUSE * attempt).await;
         }
-        match transport::send(http, request.clone(), TIMEOUT).await {
+        match transport::send(http, request.clone(), REQUEST_TIMEOUT).await {
             Ok(response) if is_temporary(response.status) => {
                 failure = format!("HTTP {}", response.status.as_u16());
             }

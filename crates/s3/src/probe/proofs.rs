@@ -16,7 +16,7 @@ use crate::signing::body_headers;
 use crate::store::Store;
 
 /// The maximum number of attempts to send a body while the store fails temporarily.
-const ATTEMPTS: u32 = 3;
+const MAX_SEND_ATTEMPTS: u32 = 3;
 /// Each check has part numbers of its own, so that no check sees the part of another. The checks of
 /// proofs use the first numbers.
 const LENGTH_PART: u32 = 11;
@@ -155,7 +155,7 @@ impl ProofChecks<'_> {
         copy_source: Option<&str>,
     ) -> Result<Outcome, Fault> {
         let mut last = Fault::Unavailable("UploadPart: not sent".into());
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_SEND_ATTEMPTS {
             let presigned = self
                 .store
                 .presign_internal_part(self.key, self.upload_id, number, headers.clone(), URL_TTL)
