@@ -174,7 +174,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;list' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend for --orphans [env: UPLOAD_BACKEND]')
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -202,7 +202,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;status' {
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -231,7 +231,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;abort' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]')
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -258,7 +258,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;rm' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]')
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -286,7 +286,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;prune' {
             [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]')
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend for --orphans; this flag implies --orphans, the variable does not [env: UPLOAD_BACKEND]')
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -314,7 +314,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;cat' {
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -342,7 +342,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;url' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Ask this gateway instead of the backend of the upload')
             [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]')
-            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not answered after this long')
+            [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up if the backend has not responded after this long')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')
@@ -429,7 +429,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--required-header', '--required-header', [CompletionResultType]::ParameterName, 'A header that the bucket requires when an object is created; repeatable')
             [CompletionResult]::new('--store-probe', '--store-probe', [CompletionResultType]::ParameterName, 'Whether to test at the start that the store rejects a wrong body and a wrong length')
             [CompletionResult]::new('--store-checksum', '--store-checksum', [CompletionResultType]::ParameterName, 'The check that the store must enforce on each part; receipts name it as their proof')
-            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]')
+            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'The format of the log on standard error; -v adds a line for each request')
             [CompletionResult]::new('--auth', '--auth', [CompletionResultType]::ParameterName, 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]')
             [CompletionResult]::new('--jwt-issuer', '--jwt-issuer', [CompletionResultType]::ParameterName, 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable')
@@ -624,7 +624,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--required-header', '--required-header', [CompletionResultType]::ParameterName, 'A header that the bucket requires when an object is created; repeatable')
             [CompletionResult]::new('--store-probe', '--store-probe', [CompletionResultType]::ParameterName, 'Whether to test at the start that the store rejects a wrong body and a wrong length')
             [CompletionResult]::new('--store-checksum', '--store-checksum', [CompletionResultType]::ParameterName, 'The check that the store must enforce on each part; receipts name it as their proof')
-            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]')
+            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'The format of the log on standard error; -v adds a line for each request')
             [CompletionResult]::new('--auth', '--auth', [CompletionResultType]::ParameterName, 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]')
             [CompletionResult]::new('--jwt-issuer', '--jwt-issuer', [CompletionResultType]::ParameterName, 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable')
@@ -692,7 +692,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--required-header', '--required-header', [CompletionResultType]::ParameterName, 'A header that the bucket requires when an object is created; repeatable')
             [CompletionResult]::new('--store-probe', '--store-probe', [CompletionResultType]::ParameterName, 'Whether to test at the start that the store rejects a wrong body and a wrong length')
             [CompletionResult]::new('--store-checksum', '--store-checksum', [CompletionResultType]::ParameterName, 'The check that the store must enforce on each part; receipts name it as their proof')
-            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]')
+            [CompletionResult]::new('--drain', '--drain', [CompletionResultType]::ParameterName, 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'The format of the log on standard error; -v adds a line for each request')
             [CompletionResult]::new('--auth', '--auth', [CompletionResultType]::ParameterName, 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]')
             [CompletionResult]::new('--jwt-issuer', '--jwt-issuer', [CompletionResultType]::ParameterName, 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable')

@@ -168,7 +168,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;list'= {
             cand --backend 'The backend for --orphans [env: UPLOAD_BACKEND]'
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -195,7 +195,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;status'= {
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -223,7 +223,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;abort'= {
             cand --backend 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]'
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -249,7 +249,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;rm'= {
             cand --backend 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]'
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -276,7 +276,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;prune'= {
             cand --older-than 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]'
             cand --backend 'The backend for --orphans; this flag implies --orphans, the variable does not [env: UPLOAD_BACKEND]'
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -303,7 +303,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;cat'= {
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -330,7 +330,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;url'= {
             cand --backend 'Ask this gateway instead of the backend of the upload'
             cand --expires 'How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]'
-            cand --give-up-after 'Give up if the backend has not answered after this long'
+            cand --give-up-after 'Give up if the backend has not responded after this long'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'
@@ -415,7 +415,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --required-header 'A header that the bucket requires when an object is created; repeatable'
             cand --store-probe 'Whether to test at the start that the store rejects a wrong body and a wrong length'
             cand --store-checksum 'The check that the store must enforce on each part; receipts name it as their proof'
-            cand --drain 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]'
+            cand --drain 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]'
             cand --log-format 'The format of the log on standard error; -v adds a line for each request'
             cand --auth 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]'
             cand --jwt-issuer 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable'
@@ -602,7 +602,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --required-header 'A header that the bucket requires when an object is created; repeatable'
             cand --store-probe 'Whether to test at the start that the store rejects a wrong body and a wrong length'
             cand --store-checksum 'The check that the store must enforce on each part; receipts name it as their proof'
-            cand --drain 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]'
+            cand --drain 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]'
             cand --log-format 'The format of the log on standard error; -v adds a line for each request'
             cand --auth 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]'
             cand --jwt-issuer 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable'
@@ -669,7 +669,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --required-header 'A header that the bucket requires when an object is created; repeatable'
             cand --store-probe 'Whether to test at the start that the store rejects a wrong body and a wrong length'
             cand --store-checksum 'The check that the store must enforce on each part; receipts name it as their proof'
-            cand --drain 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]'
+            cand --drain 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]'
             cand --log-format 'The format of the log on standard error; -v adds a line for each request'
             cand --auth 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]'
             cand --jwt-issuer 'For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com; repeatable'

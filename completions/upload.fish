@@ -179,7 +179,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d '
 complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand list" -l backend -d 'The backend for --orphans [env: UPLOAD_BACKEND]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand list" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand list" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -206,7 +206,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JS
 complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand status" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -234,7 +234,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d '
 complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand abort" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -260,7 +260,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'S
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand rm" -l backend -d 'The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand rm" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand rm" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand rm" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand rm" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand rm" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -287,7 +287,7 @@ complete -c upload -n "__fish_upload_using_subcommand rm" -s v -l verbose -d 'Sh
 complete -c upload -n "__fish_upload_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend for --orphans; this flag implies --orphans, the variable does not [env: UPLOAD_BACKEND]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand prune" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -314,7 +314,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print J
 complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors and warnings only; standard output is as without it'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand cat" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -341,7 +341,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'S
 complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand url" -l backend -d 'Ask this gateway instead of the backend of the upload' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is valid, such as 15m or 7d, at most 7d [default: 1h]' -r
-complete -c upload -n "__fish_upload_using_subcommand url" -l give-up-after -d 'Give up if the backend has not answered after this long' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l give-up-after -d 'Give up if the backend has not responded after this long' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
@@ -446,7 +446,7 @@ sha256\t'The header x-amz-checksum-sha256, signed'
 payload\t'The SHA-256 as the payload hash of the signature'
 md5\t'The header Content-MD5, signed'
 none\t'Nothing'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l drain -d 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l drain -d 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l log-format -d 'The format of the log on standard error; -v adds a line for each request' -r -f -a "text\t'Lines for people'
 json\t'One JSON object per line'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l auth -d 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]' -r -f -a "none\t'No authentication: on loopback only'
@@ -612,7 +612,7 @@ sha256\t'The header x-amz-checksum-sha256, signed'
 payload\t'The SHA-256 as the payload hash of the signature'
 md5\t'The header Content-MD5, signed'
 none\t'Nothing'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l drain -d 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l drain -d 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l log-format -d 'The format of the log on standard error; -v adds a line for each request' -r -f -a "text\t'Lines for people'
 json\t'One JSON object per line'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l auth -d 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]' -r -f -a "none\t'No authentication: on loopback only'
@@ -707,7 +707,7 @@ sha256\t'The header x-amz-checksum-sha256, signed'
 payload\t'The SHA-256 as the payload hash of the signature'
 md5\t'The header Content-MD5, signed'
 none\t'Nothing'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l drain -d 'After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l drain -d 'After a signal to stop, keep serving for this long while /readyz responds with 503 [default: stop at once]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l log-format -d 'The format of the log on standard error; -v adds a line for each request' -r -f -a "text\t'Lines for people'
 json\t'One JSON object per line'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l auth -d 'How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]' -r -f -a "none\t'No authentication: on loopback only'

@@ -129,7 +129,7 @@ pub enum Event {
     },
     /// A pattern of `--include`, `--exclude` or `--exclude-from` matched nothing.
     Unmatched {
-        /// As the user wrote it.
+        /// The rule as the user wrote it.
         rule: String,
     },
     /// The first request to a backend. Not serialised.
@@ -184,7 +184,7 @@ pub enum Event {
         size: u64,
         /// Bytes written to the network per second, recently.
         rate: u64,
-        /// Of a stream.
+        /// The waits of a stream; `None` for a file.
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         waits: Option<StreamWaits>,
         #[serde(skip)]
@@ -222,7 +222,7 @@ pub enum Event {
         kind: &'static str,
         wait_ms: u64,
         message: String,
-        /// The host that did not answer; `None` if the attempt failed for another reason.
+        /// The host that did not respond; `None` if the attempt failed for another reason.
         #[serde(skip)]
         unreached: Option<String>,
     },

@@ -63,6 +63,11 @@ const FORBIDDEN_PHRASES: &[&str] = &[
     "shown out",
     "on the way in",
     "has no business",
+    // A count, or what follows from it, has a name.
+    "so many",
+    "says nothing",
+    "lease lives",
+    "is the truth",
 ];
 
 /// Words that no sentence of a comment may begin with, because a clause must not be the subject.

@@ -31,7 +31,7 @@ struct Inner {
     options: Options,
     clock: ServerClock,
     api: Client,
-    /// For stores on this machine, without a proxy.
+    /// The client for stores on this machine, without a proxy.
     local_store: OnceLock<Client>,
     store: OnceLock<Client>,
     /// Resolves names of stores. Absent if a proxy resolves them or the backend runs in this

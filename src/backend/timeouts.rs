@@ -9,7 +9,7 @@ use upload_types::error::{Error, Kind, Result};
 
 /// The kernel closes a connection if its peer acknowledges nothing for this long.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// From the last byte of a request to the first of its response.
+/// The longest time from the last byte of a request to the first of its response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes that the kernel may have accepted and not yet sent.
 const MAX_BUFFERED_BYTES: u64 = 4 << 20;
@@ -42,14 +42,14 @@ impl Timeouts {
             .unwrap_or_else(|| RESPONSE_TIMEOUT + Self::time_to_drain(len))
     }
 
-    /// Between two bytes that the kernel accepts.
+    /// The longest time between two bytes that the kernel accepts.
     #[must_use]
     pub fn send(self) -> Duration {
         self.configured
             .unwrap_or_else(|| TCP_USER_TIMEOUT + Self::time_to_drain(MAX_BUFFERED_BYTES))
     }
 
-    /// Between two chunks of a response.
+    /// The longest time between two chunks of a response.
     #[must_use]
     pub fn receive(self) -> Duration {
         self.configured.unwrap_or(TCP_USER_TIMEOUT)

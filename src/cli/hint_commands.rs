@@ -12,7 +12,7 @@ use crate::journal::S3Service;
 /// The subject of a failed command, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subject<'a> {
-    /// As [`backend_flags`] returns them.
+    /// The flags that [`backend_flags`] returns.
     pub backend: &'a [String],
     /// The flags that choose the key of a put, unless `put` chooses it without flags.
     pub key: &'a [String],

@@ -27,9 +27,9 @@ pub struct PutFlags {
 
 /// The flags of `put` that repeat the upload of each item.
 pub struct ItemFlags {
-    /// Of the items of a `put`.
+    /// The flags of the items of a `put`.
     shared: PutFlags,
-    /// Of uploads of the journal.
+    /// The flags of uploads of the journal, by item.
     of_uploads: BTreeMap<usize, PutFlags>,
     by_path: KeysByPath,
 }

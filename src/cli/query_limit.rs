@@ -14,7 +14,7 @@ impl QueryArgs {
     }
 }
 
-/// Waits for the answers of a backend, at most for `limit`.
+/// Waits for the responses of a backend, at most for `limit`.
 ///
 /// # Errors
 /// [`Kind::Temporary`] if they do not arrive in time, otherwise those of `query`.
@@ -36,7 +36,7 @@ pub fn within_limit<'a, T: 'a>(
 
 fn gave_up(limit: Duration) -> Error {
     let limit = DurationOrNever::After(limit);
-    let what = format!("gave up: the backend did not answer within {limit}");
+    let what = format!("gave up: the backend did not respond within {limit}");
     Error::new(Kind::Temporary, what).with_hint(
         "check the network and the address of the backend; to wait longer, add \
          --give-up-after DURATION",

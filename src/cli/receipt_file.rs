@@ -170,7 +170,7 @@ impl ReceiptFile {
         let file = opened.transpose().map_err(failed)?;
         let path = fs::canonicalize(&target.path).unwrap_or_else(|_| target.path.clone());
         if file.is_none() {
-            access(folder(&path), Access::WRITE_OK | Access::EXEC_OK)
+            access(directory(&path), Access::WRITE_OK | Access::EXEC_OK)
                 .map_err(|error| failed(error.into()))?;
         }
         Ok(Self {
@@ -279,20 +279,20 @@ impl ReceiptFile {
     }
 }
 
-/// The folder of a file; `.` for a bare name.
-fn folder(path: &Path) -> &Path {
+/// The directory of a file; `.` for a bare name.
+fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-/// A path in the same folder that no other process uses.
+/// A path in the same directory that no other process uses.
 fn temporary_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", upload_types::new_id()));
-    folder(path).join(name)
+    directory(path).join(name)
 }
 
 /// Standard output or standard error, if the path names one of them: a file behind it has content

@@ -17,9 +17,9 @@ const HEADING: &str = "UPLOAD                               STATE      STORED   
 pub struct Entry {
     pub id: String,
     pub state: &'static str,
-    /// In percent; `None` if it is not known.
+    /// The stored part of the upload in percent; `None` if it is not known.
     pub stored: Option<u64>,
-    /// In bytes; `None` if it is not known.
+    /// The size in bytes; `None` if it is not known.
     pub size: Option<u64>,
     pub begun_at: Timestamp,
     /// A label and a text for each further line.

@@ -17,7 +17,7 @@ use super::s3_service::S3Service;
 pub struct SetIntent {
     /// The name of the backend on the command line.
     pub backend: String,
-    /// For an `s3://` backend.
+    /// The S3 service of an `s3://` backend.
     pub s3_service: Option<S3Service>,
     /// Its directories and lists, for messages.
     pub name: String,

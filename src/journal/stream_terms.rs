@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct StreamTerms {
     /// The size that the user expects, in bytes. A repeated request to begin must have it too.
     pub expected_size: Option<u64>,
-    /// The part size doubles after each so many parts. `None` if all parts have the same size.
+    /// The part size doubles after each group of this many parts. `None` if all parts have the same
+    /// size.
     pub double_after: Option<u32>,
 }

@@ -30,7 +30,7 @@ use crate::source::FileVersion;
 pub struct Intent {
     /// The name of the backend on the command line.
     pub backend: String,
-    /// For an `s3://` backend.
+    /// The S3 service of an `s3://` backend.
     pub s3_service: Option<S3Service>,
     /// The id that the backend reports.
     pub instance_id: String,
@@ -45,9 +45,9 @@ pub struct Intent {
     /// What to do about an object at `key`; `None` without a key.
     pub if_exists: Option<IfExists>,
     pub version: FileVersion,
-    /// In bytes.
+    /// The size of each part but the last one, in bytes.
     pub part_size: u64,
-    /// For a stream. It has no file version: its fields are 0.
+    /// The terms of a stream, which has no file version: the fields of `version` are 0.
     pub stream: Option<StreamTerms>,
     /// The row of the set with which it was begun.
     pub file_set: Option<i64>,

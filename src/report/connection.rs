@@ -26,10 +26,10 @@ const MAX_ATTEMPT_TIME: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub struct Connection {
-    /// The host of the backend, or another word for it, until it has answered.
+    /// The host of the backend, or another word for it, until it has responded.
     contacting: Option<String>,
     by_item: BTreeMap<usize, Work>,
-    /// When bytes were last read, sent or confirmed, or the backend last answered.
+    /// When bytes were last read, sent or confirmed, or the backend last responded.
     moved_at: Instant,
     /// Since when bytes are sent without a pause or a failure, and when the last were.
     sending: Option<(Instant, Instant)>,
@@ -37,7 +37,7 @@ pub struct Connection {
     failure: Option<Failure>,
     /// A failure before the last movement, of a part that may still wait for its next attempt.
     earlier_failure: Option<Failure>,
-    /// A host did not answer since the last movement.
+    /// A host has not responded since the last movement.
     is_unreached: bool,
     /// The loss is reported.
     is_lost: bool,
@@ -201,7 +201,7 @@ impl Connection {
         let pause = now.saturating_duration_since(self.moved_at);
         let has_failed = self.failure.is_some();
         if let Some(failure) = self.failure.take() {
-            // The host has answered.
+            // The host has responded.
             self.earlier_failure = Some(Failure {
                 host: None,
                 ..failure
@@ -253,7 +253,7 @@ impl Connection {
         Some(Change::Lost)
     }
 
-    /// Whether bytes should be moving or an answer should arrive.
+    /// Whether bytes should be moving or a response should arrive.
     fn is_waiting_for_network(&self) -> bool {
         let is_local = |phase| matches!(phase, Phase::Hashing | Phase::Checking(_));
         self.contacting.is_some() || self.by_item.values().any(|work| !is_local(work.phase))
@@ -269,7 +269,7 @@ impl Connection {
         self.is_lost && self.failure.is_some()
     }
 
-    /// Since when nothing moves.
+    /// How long nothing has moved.
     pub fn pause(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.moved_at)
     }
@@ -310,7 +310,7 @@ impl Connection {
     }
 }
 
-/// The reason of a failure in a few words. For a host that did not answer, that is the last cause.
+/// The reason of a failure in a few words. For a host that did not respond, that is the last cause.
 fn reason(is_unreached: bool, kind: &str, message: &str) -> String {
     let message = if message.is_empty() { kind } else { message };
     let short = match message.rsplit(": ").next() {

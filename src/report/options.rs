@@ -30,9 +30,9 @@ pub enum Screen {
 /// The lines with the locations of uploaded files on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locations {
-    /// For programs.
+    /// The location is the only text of its line: programs read it.
     Alone,
-    /// For a terminal: with the name of the file, unless another line has it.
+    /// The name of the file precedes it, unless another line has the name: a person reads it.
     Named,
 }
 

@@ -30,7 +30,7 @@ pub struct SourceState {
     pub has_sent: bool,
     /// Recent bytes per second.
     pub rate: u64,
-    /// Of a stream.
+    /// The waits of a stream; `None` for a file.
     pub waits: Option<StreamWaits>,
     pub phase: Phase,
     pub pace: Pace,

@@ -437,9 +437,9 @@ struct Counted {
     failed: usize,
     would_send: usize,
     bytes_to_send: u64,
-    /// Of a dry run.
+    /// The number of sources whose objects a dry run has found in the store.
     stored_before: usize,
-    /// Of a dry run.
+    /// The number of sources that a dry run has found in the journal, without asking the store.
     in_journal_before: usize,
     resumed_of_uploaded: u64,
 }

@@ -1,4 +1,4 @@
-//! Standard error, written by a thread of its own: a reader that lives and reads nothing must not
+//! Standard error, written by a thread of its own: a reader that has stopped reading must not
 //! stop a run.
 //!
 //! Not here: the rows at the bottom of a terminal (`live_rows`), and the log (`cli::log_queue`).

@@ -76,7 +76,7 @@ pub fn motion(source: &SourceState, motion: Motion, now: Instant) -> String {
     facts.join(", ")
 }
 
-/// The share of a shorter time says nothing.
+/// The share of a shorter time depends on chance.
 fn is_meaningful(waits: &StreamWaits) -> bool {
     waits.total >= MIN_WAITS_DURATION
 }

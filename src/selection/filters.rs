@@ -141,9 +141,9 @@ impl Age {
 pub struct Filters {
     include: Rules,
     exclude: Rules,
-    /// In bytes.
+    /// The limit in bytes.
     pub min_size: Option<u64>,
-    /// In bytes.
+    /// The limit in bytes.
     pub max_size: Option<u64>,
     pub ages: Vec<Age>,
     junk: PatternSet,

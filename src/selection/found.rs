@@ -19,7 +19,7 @@ pub enum Found {
     },
     /// A pattern that matched nothing.
     Unmatched {
-        /// As the user wrote it.
+        /// The rule as the user wrote it.
         rule: String,
     },
     /// An entry that was deleted after it was found.
@@ -39,7 +39,7 @@ pub struct Selected {
     pub path: PathBuf,
     /// Its path from the directory or list that named it, with `/` between names.
     pub relative: String,
-    /// In bytes, when it was found.
+    /// The size in bytes, when it was found.
     pub size: u64,
     /// Its attributes in a map.
     pub attributes: Option<Box<Attributes>>,

@@ -38,7 +38,7 @@ pub struct SourceFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
     pub sha256: Sha256,
-    /// Only if it was requested.
+    /// `None` unless the caller has requested it.
     pub md5: Option<Md5>,
 }
 

@@ -12,7 +12,7 @@ pub struct PartMemory(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// In bytes.
+    /// The size of all buffers together, in bytes.
     limit: u64,
     state: Mutex<State>,
     changed: Condvar,

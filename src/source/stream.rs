@@ -63,7 +63,7 @@ impl PartBytes {
 #[derive(Debug, Clone, Copy)]
 pub struct StreamEnd {
     pub size: u64,
-    /// Of the whole stream.
+    /// The SHA-256 of the whole stream.
     pub sha256: Sha256,
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 pub struct FileVersion {
     pub dev: u64,
     pub ino: u64,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
     /// Nanoseconds since the epoch.
     pub mtime_ns: i64,

@@ -13,7 +13,7 @@ use upload_types::{ByteRange, Sha256, UploadId};
 use crate::journal::{Part, State, Upload};
 use crate::source::FileVersion;
 
-/// After so many responses without a copied part, no further copies are requested.
+/// After this many responses without a copied part, no further copies are requested.
 const MAX_FAILED_COPIES: u32 = 3;
 
 /// The parts of an earlier upload, by their SHA-256.

@@ -599,7 +599,7 @@ fn rate_recovers_after_an_outage() {
     );
 }
 
-/// Without parts that wait, the measurement says nothing about the link.
+/// Without parts that wait, the measurement does not show the capacity of the link.
 #[test]
 fn limit_stays_while_no_part_waits() {
     let start = Instant::now();

@@ -75,7 +75,7 @@ impl Engine<'_> {
         }
     }
 
-    /// The answer to a call: for each source, whether its object is there.
+    /// The response to a call: for each source, whether its object is there.
     pub(super) fn on_present(&mut self, call: u64, result: Result<Option<Vec<bool>>>) {
         let sources = self.confirmations.take(call);
         match result {

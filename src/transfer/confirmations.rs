@@ -2,7 +2,7 @@
 //! their objects: many of them together, and none is open meanwhile. Pure: the clock is an
 //! argument.
 //!
-//! Not here: which sources these are, and what follows from the answer (`confirm_many`).
+//! Not here: which sources these are, and what follows from the response (`confirm_many`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -38,7 +38,7 @@ pub struct Unconfirmed {
 /// Sources that are due.
 pub enum Due {
     Nothing,
-    /// Ask the backend about these. The answer has the number of the call.
+    /// Ask the backend about these. The response has the number of the call.
     Call(u64, Vec<UploadId>),
     /// They are too few: ask for the status of each.
     OneByOne(Vec<Unconfirmed>),
@@ -80,8 +80,8 @@ impl Confirmations {
         self.waiting.len() + asked < MAX_SOURCES
     }
 
-    /// Whether an item may be confirmed together with others. After [`Confirmations::leave`], the
-    /// answer is no, once.
+    /// Whether an item may be confirmed together with others. After [`Confirmations::leave`], this
+    /// returns false, once.
     pub fn accepts(&mut self, item: usize) -> bool {
         !self.one_by_one.remove(&item) && !self.is_unsupported
     }
@@ -293,7 +293,7 @@ mod tests {
         confirmations.ask_all_again(now + wait);
         assert!(
             confirmations.take(2).is_empty(),
-            "a late answer is for no source"
+            "a late response is for no source"
         );
         let third = call(&mut confirmations, More::Excluded, now + wait);
         assert_eq!(third, Some((3, MIN_SOURCES)));

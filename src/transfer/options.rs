@@ -19,7 +19,7 @@ use upload_types::wire::{Attributes, BackendInfo, IfExists};
 pub struct Options {
     /// The backend as the user named it: for the journal and for receipts.
     pub backend: String,
-    /// For an `s3://` backend: recorded with each upload.
+    /// The S3 service of an `s3://` backend, which is recorded with each upload.
     pub s3_service: Option<S3Service>,
     /// The command line that continues unfinished uploads, for hints.
     pub resume_command: String,
@@ -73,7 +73,7 @@ pub struct PutRequest {
     pub key: Option<String>,
     /// What to do about an object at `key`.
     pub if_exists: IfExists,
-    /// In bytes.
+    /// The part size in bytes.
     pub part_size: Option<u64>,
     /// Make a new object even if this version of the source is already stored.
     pub force: bool,

@@ -19,7 +19,7 @@ impl StorePinning {
         Self { stores }
     }
 
-    /// After a part was stored: the records for stores that are new.
+    /// A part was stored. Returns the records for stores that are new.
     pub fn on_stored(&mut self, backend: &Backend, instance_id: &str) -> Vec<Record> {
         let stores = backend.stores();
         if stores == self.stores {

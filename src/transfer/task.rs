@@ -80,7 +80,7 @@ pub struct WholeFile {
 /// The digests of a source that is compared with an object.
 #[derive(Debug)]
 pub struct SourceDigests {
-    /// Of each part of the object, in order.
+    /// The digest of each part of the object, in order.
     pub parts: Vec<Sha256>,
     /// Of the whole source, if it was read from its start to its end for it.
     pub whole: Option<Sha256>,

@@ -17,7 +17,7 @@ use crate::support::proxy::{Fault, Requests, Response, Traffic};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 
-/// A page of a listing has so many objects.
+/// The objects of a page of a listing.
 const FILES_PER_PAGE: u64 = 1000;
 /// Fewer files are confirmed one by one; some requests belong to the start of the gateway.
 const MAX_ONE_BY_ONE: u64 = 32 + 8;

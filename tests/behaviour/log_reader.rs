@@ -113,7 +113,7 @@ fn failure_without_a_reader_of_standard_error_has_its_exit_code() {
     }
 }
 
-/// The pipe is full, and its reader lives and reads nothing.
+/// The pipe is full, and its reader does not read.
 #[test]
 fn put_ends_while_the_reader_of_standard_error_reads_nothing() {
     let world = World::new();

@@ -198,7 +198,7 @@ impl LossyProxy {
         if is_key_in_use {
             self.key_in_use.notify_one();
         }
-        // The client would wait for as long as the lease lives.
+        // The client would wait until the lease has ended.
         let is_left_out =
             |name: &str| name == "transfer-encoding" || (is_key_in_use && name == "retry-after");
         let mut response = Response::builder().status(status);

@@ -40,7 +40,7 @@ const IMPLEMENTED: [&str; 21] = [
     "x-amz-signature",
     "x-amz-storage-class",
 ];
-/// The fields are parsed each time so many bytes have arrived, and at the end of the body.
+/// The fields are parsed each time this many bytes have arrived, and at the end of the body.
 const PARSE_INTERVAL_BYTES: usize = 1 << 10;
 
 /// Names in lower case, and values.

@@ -26,7 +26,7 @@ pub const MAX_XML_BYTES: usize = 8 << 20;
 /// The expected digests of an XML body.
 pub struct ExpectedXml {
     md5: Option<[u8; 16]>,
-    /// In hexadecimal.
+    /// The digest in hexadecimal.
     sha256: Option<String>,
     checksums: Vec<(Algorithm, String)>,
 }

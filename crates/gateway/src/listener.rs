@@ -467,14 +467,14 @@ mod tests {
         let server = Server::start(Router::new(), limits(NO_HEADER_TIMEOUT, 1)).await;
         let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
         let mut connection = server.send(preface).await;
-        let mut answer = Vec::new();
-        let read = connection.read_to_end(&mut answer);
+        let mut response = Vec::new();
+        let read = connection.read_to_end(&mut response);
         let _ = timeout(RESPONSE_TIMEOUT, read)
             .await
             .expect("the connection is still open");
         assert!(
-            answer.is_empty() || answer.starts_with(b"HTTP/1.1 "),
-            "{answer:?}"
+            response.is_empty() || response.starts_with(b"HTTP/1.1 "),
+            "{response:?}"
         );
         server.stop().await;
     }

@@ -66,7 +66,7 @@ impl Reloader {
         })?;
         let service = self.gateway.service().ok_or_else(|| {
             let error = Error::new(Kind::Temporary, "the gateway is still starting");
-            error.with_hint("send SIGHUP again when /readyz answers 200")
+            error.with_hint("send SIGHUP again when /readyz responds with 200")
         })?;
         let old = service.config();
         service.set_config(ServiceConfig {

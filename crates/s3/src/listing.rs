@@ -16,7 +16,7 @@ use crate::xml;
 /// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedObject {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
     pub etag: ETag,
 }

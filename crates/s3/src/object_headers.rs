@@ -104,7 +104,7 @@ impl NewObject<'_> {
 /// An object as HeadObject describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
     pub etag: ETag,
     /// `None` if the store keeps no SHA-256 checksum of the object.

@@ -26,7 +26,7 @@ pub enum PublicEndpoint {
     Works,
     /// It cannot be reached from this machine, for this reason.
     NotReachable(String),
-    /// It does not answer like a store that accepts the signature; with status and error code.
+    /// It does not respond like a store that accepts the signature; with status and error code.
     Rejects(String),
 }
 

@@ -1,6 +1,6 @@
 //! The report that a disk of this process cannot be written: it is full, or read-only.
 //!
-//! A store and a ledger in the process of a client answer such a failure like any other, by HTTP.
+//! A store and a ledger in the process of a client report such a failure like any other, by HTTP.
 //! The client learns here that it is local, and that waiting does not help.
 
 use std::sync::{Arc, OnceLock};

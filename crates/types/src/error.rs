@@ -38,7 +38,7 @@ pub enum Kind {
     /// The backend or the store demands fewer requests. The delay before the next one, if it named
     /// one.
     Throttled(Option<Duration>),
-    /// Another server answered: a captive portal, a proxy, a wrong address.
+    /// Another server responded: a captive portal, a proxy, a wrong address.
     UnexpectedServer,
     /// The backend's response does not match the request.
     ProtocolError,
@@ -171,11 +171,11 @@ pub struct Error {
     what: Box<str>,
     hint: Option<Box<str>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// The host that did not answer.
+    /// The host that did not respond.
     unreached: Option<Box<str>>,
     /// The object at the key of the upload.
     existing: Option<Box<ExistingObject>>,
-    /// The store has answered with a code of S3.
+    /// The store has responded with a code of S3.
     is_of_store: bool,
 }
 
@@ -229,7 +229,7 @@ impl Error {
         }
     }
 
-    /// Notes that a host did not answer, or broke off the connection. The text of the error does
+    /// Notes that a host did not respond, or broke off the connection. The text of the error does
     /// not name it.
     #[must_use]
     pub fn with_unreached(mut self, host: impl Into<String>) -> Self {
@@ -244,7 +244,7 @@ impl Error {
         self
     }
 
-    /// The host that did not answer, with the proxy, if one was in use. `None` if the failure has
+    /// The host that did not respond, with the proxy, if one was in use. `None` if the failure has
     /// another cause.
     #[must_use]
     pub fn unreached(&self) -> Option<&str> {
@@ -265,14 +265,14 @@ impl Error {
         self.existing.as_deref()
     }
 
-    /// Notes that the error is the answer of a store, with a code of S3.
+    /// Notes that the error is the response of a store, with a code of S3.
     #[must_use]
     pub fn of_store(mut self) -> Self {
         self.is_of_store = true;
         self
     }
 
-    /// Returns true if a store has answered with a code of S3: no other server, and no check of
+    /// Returns true if a store has responded with a code of S3: no other server, and no check of
     /// this program.
     #[must_use]
     pub fn is_of_store(&self) -> bool {

@@ -97,7 +97,8 @@ impl Schedule {
         self.part_size
     }
 
-    /// After each group of this many parts, the part size doubles. `None` if all parts have the same size.
+    /// After each group of this many parts, the part size doubles. `None` if all parts have the
+    /// same size.
     #[must_use]
     pub fn double_after(self) -> Option<u32> {
         self.double_after

@@ -32,7 +32,7 @@ pub enum UrlLifetime {
     Valid,
     /// When the request was sent, but not when the response arrived.
     EndedMeanwhile,
-    /// Not even when the request was sent.
+    /// The URL was no longer valid when the request was sent.
     Expired,
 }
 

@@ -66,14 +66,14 @@ pub struct AccessArgs {
     /// entry of a batch, counts once, and so do 256 files that a put confirms together. Each
     /// gateway counts separately. After a pause, an owner may use a burst at once: at least 1000,
     /// the most URLs that one call may request; by default the larger of N and 1000. The gateway
-    /// answers further calls with 429 rate_limited and the time to wait.
+    /// refuses further calls with 429 rate_limited and the time to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
     /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB
     /// including ready uploads [default: unlimited]
     ///
     /// Any of the three, separated by commas. All gateways on one ledger count together. A request
-    /// for an upload that would exceed a limit is answered with 429 quota_exceeded, and with the
+    /// for an upload that would exceed a limit is refused with 429 quota_exceeded, and with the
     /// time to wait if the end of other uploads will make room.
     #[arg(long, value_name = "open=N,outstanding=SIZE,total=SIZE")]
     pub quota: Option<String>,

@@ -77,7 +77,7 @@ pub struct S3Args {
 /// The time limit of verbs that ask a backend and do not upload.
 #[derive(Clone, Args)]
 pub struct QueryArgs {
-    /// Give up if the backend has not answered after this long
+    /// Give up if the backend has not responded after this long
     ///
     /// A duration such as 90s or 15m, or never. An object that is being read may take any time, as
     /// long as its bytes keep moving.

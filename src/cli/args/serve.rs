@@ -270,8 +270,8 @@ pub struct ServeOptions {
     /// The check that the store must enforce on each part; receipts name it as their proof
     #[arg(long, value_name = "CHECKSUM", default_value = "auto")]
     pub store_checksum: ChecksumMode,
-    /// After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop
-    /// at once]
+    /// After a signal to stop, keep serving for this long while /readyz responds with 503 [default:
+    /// stop at once]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub drain: Option<Duration>,
     /// The format of the log on standard error; -v adds a line for each request
@@ -301,7 +301,7 @@ pub struct ServeOptions {
 /// The origin of the value of a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueOrigin {
-    /// With its hyphens.
+    /// The flag with its hyphens.
     pub flag: String,
     /// A file or a variable of the environment.
     pub origin: String,
@@ -410,8 +410,8 @@ pub enum ServeVerb {
     ///
     /// Uploads that were aborted, rejected or have expired are deleted, if nothing of them is left
     /// in the store; gateways do the same after --keep-ended. A client that asks for such an upload
-    /// gets the answer not_found, and begins again. Running gateways need not be stopped. The file
-    /// of a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
+    /// gets the response not_found, and begins again. Running gateways need not be stopped. The
+    /// file of a SQLite ledger gets smaller; PostgreSQL reuses the space (autovacuum).
     Prune(PruneArgs),
 }
 

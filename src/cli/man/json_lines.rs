@@ -49,7 +49,7 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "double_after",
         "integer",
-        "of a stream: its part size doubles after each so many parts; absent if all parts have the same size",
+        "of a stream: its part size doubles after each group of this many parts; absent if all parts have the same size",
     ),
     F(
         "etag",

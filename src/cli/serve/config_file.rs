@@ -19,7 +19,7 @@ use crate::cli::toml_keys::TableOf;
 use upload_s3::SharedConfig;
 use upload_types::error::{Error, Kind, Result};
 
-/// In the configuration directory.
+/// The name of the file in the configuration directory.
 const DEFAULT_NAME: &str = "serve.toml";
 const MAX_VALUE_BYTES: u64 = 64 << 10;
 

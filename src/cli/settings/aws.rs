@@ -9,7 +9,7 @@ use super::origin::Setting;
 /// Settings of the AWS configuration, not parsed yet.
 #[derive(Default)]
 pub(super) struct AwsSettings {
-    /// From `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
+    /// The value of `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`.
     pub(super) endpoint_variable: Option<Setting<String>>,
     /// `endpoint_url` of the profile.
     pub(super) endpoint_of_profile: Option<Setting<String>>,

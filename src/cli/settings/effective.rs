@@ -11,7 +11,7 @@ use upload_types::error::Result;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveSetting {
-    /// As in the configuration file.
+    /// The key in the configuration file.
     pub key: &'static str,
     /// `None` if it is not set and has no default.
     pub value: Option<String>,

@@ -29,7 +29,7 @@ pub struct Terminals {
 #[derive(Debug, Clone, Default)]
 pub struct Directories {
     pub config: Option<PathBuf>,
-    /// For journal and ledgers.
+    /// The directory of the journal and of ledgers.
     pub state: Option<PathBuf>,
     pub data: Option<PathBuf>,
 }

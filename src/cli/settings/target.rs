@@ -42,7 +42,7 @@ impl<'a> From<&'a SetIntent> for RecordedBackend<'a> {
 pub struct Target {
     pub spec: BackendSpec,
     pub connection: Connection,
-    /// For a backend in this process.
+    /// The paths of a backend in this process.
     pub local: Option<LocalPaths>,
 }
 
@@ -50,7 +50,7 @@ pub struct Target {
 #[derive(Debug, Clone)]
 pub struct LocalPaths {
     pub journal: PathBuf,
-    /// For the backend `embedded`.
+    /// The directory of the store of the backend `embedded`.
     pub store_dir: Option<PathBuf>,
 }
 

@@ -211,7 +211,7 @@ pub struct PutOptions {
     pub force: bool,
     #[serde(default, skip_serializing_if = "KeyForm::is_normalised")]
     pub key_form: KeyForm,
-    /// Of this command alone: `upload resume` asks the store.
+    /// The setting is for this command alone: `upload resume` asks the store.
     #[serde(skip)]
     pub trust_journal: bool,
     #[serde(skip)]

@@ -11,7 +11,7 @@ use upload_types::crash;
 use super::directory::PartFiles;
 use super::name::FileName;
 
-/// A flush in the background begins each time so many bytes of a file have been written, so that
+/// A flush in the background begins each time this many bytes of a file have been written, so that
 /// less is left to flush at the end.
 const FLUSH_INTERVAL_BYTES: u64 = 16 << 20;
 

@@ -70,8 +70,8 @@ impl Ledger {
     }
 
     /// Moves an unfinished upload whose lease has ended at `now` to `aborting`, as if it had
-    /// expired, and takes it until `until`. Returns false if its lease has another epoch or lives
-    /// again, or if the upload is being completed or has ended.
+    /// expired, and takes it until `until`. Returns false if its lease has another epoch or was
+    /// renewed, or if the upload is being completed or has ended.
     pub async fn take_over_key(
         &self,
         id: &UploadId,

@@ -10,7 +10,7 @@ use upload_types::{CommonFields, CompactReceipt, RowValues, Sha256, UploadId};
 /// A receipt as its row has it.
 pub(super) struct StoredReceipt {
     pub(super) own: Vec<u8>,
-    /// Of the JSON of the fields in common.
+    /// The SHA-256 of the JSON of the fields in common.
     pub(super) common_sha256: Sha256,
     common: String,
 }

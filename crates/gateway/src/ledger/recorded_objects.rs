@@ -16,7 +16,7 @@ const IDS_PER_STATEMENT: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedObject {
     pub key: Key,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
     pub etag: ETag,
 }

@@ -27,9 +27,9 @@ use upload_types::{ETag, Key};
 
 /// How often a begin checks the key, each time after another upload there has ended.
 const MAX_KEY_CHECKS: usize = 4;
-/// The maximum of `Retry-After` while a lease lives: its holder may end earlier.
+/// The maximum of `Retry-After` before the end of a lease: its holder may end earlier.
 const MAX_RETRY_SECONDS: u64 = 10;
-/// Compiled patterns are kept for so many different sets.
+/// Compiled patterns are kept for at most this many different sets.
 const MAX_CACHED_PATTERNS: usize = 1000;
 
 /// A key that the owner may choose.
@@ -200,7 +200,7 @@ impl Service {
     /// the key again: the upload may also have become complete.
     ///
     /// # Errors
-    /// `key_in_use` while its lease lives, or while another call works on it.
+    /// `key_in_use` until its lease has ended, or while another call works on it.
     async fn free_key(self: &Arc<Self>, open: Upload) -> Result<(), Refusal> {
         let now = self.now();
         if open.lease.until > now {

@@ -174,9 +174,9 @@ fn whole_checksum(object: &Head) -> Option<Checksum> {
 /// The sizes of the parts of an object. Both are empty if they are unknown.
 #[derive(Debug, PartialEq, Eq)]
 struct Shape {
-    /// Of each part but the last one.
+    /// The size of each part but the last one.
     part_size: Option<u64>,
-    /// Of all parts, if they differ.
+    /// The sizes of all parts, if they differ.
     part_sizes: Vec<u64>,
     /// Only the size of the first part is known.
     is_guess: bool,

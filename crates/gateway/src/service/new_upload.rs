@@ -93,7 +93,7 @@ fn with_mtime(
     metadata
 }
 
-/// Metadata without the time at which the source was modified: it says nothing about the content.
+/// Metadata without the time at which the source was modified: it is not a property of the content.
 pub fn without_mtime(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut metadata = metadata.clone();
     metadata.remove(MTIME_KEY);

@@ -1,6 +1,6 @@
 //! Present: which of many finished uploads have their objects in the store's listing.
 //!
-//! Not here: the uploads of which the listing says nothing; their clients ask for the status
+//! Not here: the uploads that the listing does not confirm; their clients ask for the status
 //! (`statuses`).
 
 use super::batch::BatchCall;

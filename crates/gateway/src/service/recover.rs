@@ -1,8 +1,8 @@
 //! Recover: verifies an object whose upload has expired in the ledger.
 //!
-//! The store is the truth. A ledger that was restored from a backup, or a clock that is ahead,
-//! makes an upload expire although its object was verified earlier. Such an object is never
-//! deleted: its upload becomes verified again.
+//! The object in the store decides, not the ledger. A ledger that was restored from a backup, or a
+//! clock that is ahead, makes an upload expire although its object was verified earlier. Such an
+//! object is never deleted: its upload becomes verified again.
 //!
 //! Not here: the removal of all other leftovers (`abort`).
 

@@ -60,7 +60,8 @@ fn end(schedule: Schedule, part: &PartSpec) -> Option<u64> {
 /// Checks the parts of a request to sign: 1 to [`MAX_SIGN_PARTS`] parts, none larger than the
 /// schedule permits. A smaller one is the last of the stream.
 ///
-/// # Errors `invalid_request` that names the first wrong part; `too_large` if the store permits no
+/// # Errors
+/// `invalid_request` that names the first wrong part; `too_large` if the store permits no
 /// stream of this size.
 pub fn check_parts(schedule: Schedule, parts: &[PartSpec], limits: &Limits) -> Result<(), Refusal> {
     let invalid = |detail: String| Err(Refusal::with_detail(Code::InvalidRequest, detail));
@@ -94,7 +95,8 @@ pub fn check_parts(schedule: Schedule, parts: &[PartSpec], limits: &Limits) -> R
 /// The plan of a stream that ends with the last part of a request to complete. `rows` are the
 /// pinned parts, `plan` has the schedule.
 ///
-/// # Errors `source_mismatch` if a part was not signed, or if another part than the last one is
+/// # Errors
+/// `source_mismatch` if a part was not signed, or if another part than the last one is
 /// smaller than the schedule demands.
 pub fn whole_plan(
     plan: &Plan,

@@ -37,8 +37,8 @@ pub struct Receipt {
     pub parts: u32,
     /// The size of each part but the last one, in bytes.
     pub part_size: u64,
-    /// Of a stream: the part size doubles after each so many parts. Absent: all parts but the last
-    /// one have the same size.
+    /// Of a stream: the part size doubles after each group of this many parts. Absent: all
+    /// parts but the last one have the same size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub double_after: Option<u32>,
     pub etag: ETag,

@@ -116,9 +116,9 @@ pub struct BeginRequest {
     pub copies: Vec<PartCopy>,
 }
 
-/// What to do if there is an object at the key that a client asks for. The gateway answers all but
-/// `overwrite` with the error `exists`, which describes the object: the client decides whether its
-/// content is the same.
+/// What to do if there is an object at the key that a client asks for. The gateway responds to all
+/// but `overwrite` with the error `exists`, which describes the object: the client decides whether
+/// its content is the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -177,8 +177,8 @@ pub struct BeginResponse {
     pub key: Key,
     /// The size of each part but the last one, in bytes. Of a stream: the size of its first part.
     pub part_size: u64,
-    /// Of a stream: the part size doubles after each so many parts. Absent: all parts but the last
-    /// one have the same size.
+    /// Of a stream: the part size doubles after each group of this many parts. Absent: all
+    /// parts but the last one have the same size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub double_after: Option<u32>,
     /// At least 1: an empty source has one empty part. 0 for a stream: its parts are numbered from

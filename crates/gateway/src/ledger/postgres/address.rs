@@ -19,7 +19,7 @@ use upload_types::error::{Error, Kind, Result};
 /// `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection is lost if sent bytes are not acknowledged for this long, or if an idle server does
-/// not answer a probe for this long, unless the URL has `tcp_user_timeout`.
+/// not respond to a probe for this long, unless the URL has `tcp_user_timeout`.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is probed after this long, unless the URL has `keepalives_idle`.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);

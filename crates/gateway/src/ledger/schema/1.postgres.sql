@@ -56,7 +56,7 @@ CREATE TABLE upload (
     -- How its bytes arrive: 'declared', 'copied', 'streamed', 'multipart' or 'form_post'.
     kind TEXT COLLATE "C" NOT NULL,
     part_size BIGINT NOT NULL,
-    -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.
+    -- Of a stream: its part size doubles after each group of this many parts. 0: all parts have the same size.
     double_after BIGINT NOT NULL DEFAULT 0,
     part_count BIGINT NOT NULL,
     -- Several uploads may have the same key if their clients have chosen it.

@@ -55,7 +55,7 @@ CREATE TABLE upload (
     -- How its bytes arrive: 'declared', 'copied', 'streamed', 'multipart' or 'form_post'.
     kind TEXT NOT NULL,
     part_size INTEGER NOT NULL,
-    -- Of a stream: its part size doubles after so many parts. 0: all parts have the same size.
+    -- Of a stream: its part size doubles after each group of this many parts. 0: all parts have the same size.
     double_after INTEGER NOT NULL DEFAULT 0,
     part_count INTEGER NOT NULL,
     -- Several uploads may have the same key if their clients have chosen it.

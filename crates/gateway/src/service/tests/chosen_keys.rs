@@ -168,7 +168,7 @@ async fn parts_of_an_object_that_the_ledger_does_not_know_are_found() {
 }
 
 #[tokio::test]
-async fn unfinished_upload_holds_its_key_while_its_lease_lives() {
+async fn unfinished_upload_holds_its_key_until_its_lease_has_ended() {
     for fixture in [probed().await, Fixture::on_postgres().await] {
         let first = fixture
             .send_at("a", IfExists::Same, &vec![1; PART + 1])
