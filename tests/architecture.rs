@@ -46,6 +46,45 @@ const LEVELS: &[&[&str]] = &[
     &["main"],
 ];
 
+/// The modules of the gateway by layer, from the lowest. A module imports modules of its own layer
+/// and of lower ones.
+const GATEWAY_LAYERS: &[&[&str]] = &[
+    &[
+        "background_task",
+        "connection_limiter",
+        "hooks",
+        "key_patterns",
+        "lease",
+        "limits",
+        "listener",
+        "metrics",
+        "time",
+        "tracked_stream",
+        "transfer_progress",
+    ],
+    &["ledger"],
+    &[
+        "auth",
+        "cors",
+        "json_body",
+        "problem",
+        "request_body",
+        "validation",
+    ],
+    &["events", "service"],
+    &["companion", "openapi", "routes"],
+    &[
+        "bootstrap",
+        "config",
+        "reload",
+        "removal",
+        "server",
+        "store_check",
+        "store_credentials",
+        "sweep_once",
+    ],
+];
+
 /// External crates, and workspace crates that the gateway needs, with the only files (or folders,
 /// with a slash) that may name them.
 const ALLOWED_IN: &[(&str, &[&str])] = &[
@@ -486,6 +525,36 @@ fn modules_import_lower_levels_only() {
                 .get(name.as_str())
                 .is_some_and(|other| other < own_level);
             if name != module && !is_lower {
+                wrong.push(format!("{}: {module} must not import {name}", source.path));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn modules_of_the_gateway_import_their_own_layer_and_lower_ones_only() {
+    let layer: BTreeMap<&str, usize> = GATEWAY_LAYERS
+        .iter()
+        .enumerate()
+        .flat_map(|(layer, modules)| modules.iter().map(move |module| (*module, layer)))
+        .collect();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let module = source.top_module();
+        if source.crate_folder() != "crates/gateway" || source.code.is_empty() || module == "lib" {
+            continue;
+        }
+        let Some(own_layer) = layer.get(module) else {
+            wrong.push(format!("{} has no layer", source.path));
+            continue;
+        };
+        let named = source.named_paths();
+        for name in named.iter().filter_map(|path| path.first()) {
+            if layer
+                .get(name.as_str())
+                .is_some_and(|other| other > own_layer)
+            {
                 wrong.push(format!("{}: {module} must not import {name}", source.path));
             }
         }

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::auth::{Auth, Issuer, LimitRule};
 use crate::cors;
+use crate::events::EventSource;
 use crate::hooks::{Hook, OnReject};
 use crate::key_patterns::{self, ClientKeys};
 use crate::ledger::LedgerConfig;
@@ -138,15 +139,6 @@ pub enum SubjectUse {
     LogsAndHooks,
     Hooks,
     Nowhere,
-}
-
-/// The source of the store's events.
-#[derive(Debug, Clone)]
-pub enum EventSource {
-    /// A queue of Amazon SQS, by its URL.
-    Sqs(Url),
-    /// Stores push to `POST /v1/events/s3`, with this secret.
-    Webhook(Token),
 }
 
 /// The reaction to the probe of the store at startup, which sends a wrong body and a wrong length.

@@ -23,7 +23,8 @@
 //!
 //! # Layers
 //!
-//! Each module imports modules of its own layer and of lower layers only:
+//! Each module imports modules of its own layer and of lower layers only (`tests/architecture.rs`
+//! checks it):
 //!
 //! 1. processes: `server`, `reload`, `sweep_once`, `removal`, `store_check`, `bootstrap`,
 //!    `store_credentials`, `config`
@@ -69,7 +70,8 @@ mod transfer_progress;
 pub mod validation;
 
 pub use auth::{Algorithm, Auth, Issuer, LimitRule};
-pub use config::{Config, EventSource, ProbePolicy, StoreConfig, SubjectUse};
+pub use config::{Config, ProbePolicy, StoreConfig, SubjectUse};
+pub use events::EventSource;
 pub use hooks::{Hook, HookKind, OnReject};
 pub use key_patterns::ClientKeys;
 pub use ledger::{

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::bootstrap;
-use crate::config::{Config, EventSource};
+use crate::config::Config;
+use crate::events::EventSource;
 use crate::routes::Gateway;
 use crate::service::ServiceConfig;
 use upload_types::Token;

@@ -8,8 +8,10 @@ mod handler;
 mod message;
 mod push;
 mod queue;
+mod source;
 
 pub use push::PushInbox;
 #[cfg(test)]
 pub(crate) use queue::{Disposition, process_message};
 pub use queue::{EventQueue, open_queue};
+pub use source::EventSource;

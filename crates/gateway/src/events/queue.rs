@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 use tracing::Instrument as _;
 
+use super::source::EventSource;
 use super::{handler, message};
-use crate::config::EventSource;
 use crate::service::Service;
 use upload_s3::{Fault, Message, Queue, Store};
 use upload_types::backoff::Backoff;
