@@ -1,4 +1,5 @@
-//! The destination among the arguments of `upload put`: `upload put FILE s3://bucket/prefix/`.
+//! The destination among the arguments of `upload put`, the last one if it begins with `s3://`: a
+//! backend, and a key or a prefix (`upload put FILE s3://bucket/prefix/`).
 //!
 //! Not here: parsing a backend (`backend_spec`), and the keys that follow from it (`keys`).
 

@@ -2,15 +2,16 @@
 //!
 //! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `toml_keys`,
 //!   `secret_file`, `permissions`, `repeat`, `settings`
-//! - streams and signals: `output`, `log_queue`, `notices`, `hints`, `hint_commands`,
-//!   `put_flags`, `object_flags`, `signals`, `rate_signals`, `run_state`, `receipt_file`,
-//!   `receipt_target`, `resource_limits`
+//! - streams and signals: `output`, `log_queue`, `notices`, `signals`, `rate_signals`, `run_state`,
+//!   `receipt_file`, `receipt_target`, `resource_limits`
+//! - hints, which name a command that the user can run: `hints`, `hint_commands`, `put_flags`,
+//!   `object_flags`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `query_limit`, `session`,
 //!   `session_events`, `session_sets`, `lookup`, `orphans`, `upload_line`, `set_line`,
 //!   `upload_table`, `status_text`, `object_verifier`
 //! - verbs: `put` (`put_stream`, `destination`, `directory_flag`, `content_types`, `keys`,
-//!   `selection`, `filter_flags`, `set_definition`), `resume`, `list`, `status`, `abort`, `prune`,
-//!   `cat`, `url`, `config`, `serve`, `completions`, `man`
+//!   `selection`, `filter_flags`, `set_definition`), `resume`, `list`, `status`, `abort` (also
+//!   `rm`), `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and

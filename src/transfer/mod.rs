@@ -7,6 +7,7 @@
 //! | file | content |
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
+//! | `committer` | writes records to the journal, and reports their events afterwards |
 //! | `start`, `start_resume` | from sources, and from the journal for `resume`, to uploads: new, continued, replaced, already stored |
 //! | `base` | the earlier upload from whose object parts may be copied |
 //! | `restart` | a new upload in place of one that cannot be continued |
@@ -18,6 +19,7 @@
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `source_checks`, `source_watch` | changes of a source while its parts are sent |
 //! | `existing`, `comparison` | an object at the key of an upload; its comparison with the source |
+//! | `whole_file` | the SHA-256 of a whole source, for `--sha256` |
 //! | `items`, `incoming`, `set_items`, `set_progress` | items that are found while others are uploaded |
 //! | `wait_ready`, `suspend`, `after_suspend` | `--wait ready`; suspended and stopped processes |
 //! | `confirm_many`, `confirmations` | finished uploads that the backend confirms, many in one call |

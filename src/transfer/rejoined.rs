@@ -1,4 +1,5 @@
-//! The upload after a rejoin: which parts the store has, and which are sent.
+//! The upload after a rejoin, which claims the lease and lists the stored parts after an
+//! interruption: which parts the store has, and which are sent.
 //!
 //! Not here: the calls of a rejoin (`backend_calls`), and the comparison of journal and store
 //! (`resume`).

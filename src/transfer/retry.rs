@@ -1,6 +1,9 @@
 //! The decision whether a failed attempt is repeated, and when. Pure: the random number is an
 //! argument.
 //!
+//! Callers of [`judge`]: `part_transitions` and `stream/send_part` for parts; `engine`,
+//! `confirm_many`, `finish`, `handshake` and `stream/calls` for calls of the backend.
+//!
 //! Not here: how long the whole run may go without progress (`deadline`).
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Items that are found while others are uploaded: how they join the run.
+//! Items that are found while others are uploaded: how they join the run. A source has vanished if
+//! it was deleted after it was found.
 //!
 //! Not here: how they start (`start`).
 

@@ -1,6 +1,9 @@
 //! Checks of the version of a source while its parts are sent: when, and what follows. Pure: the
 //! clock and the observed version are arguments.
 //!
+//! A source is touched if its metadata has changed: only a comparison of its content shows whether
+//! it is the same.
+//!
 //! A check saves work: a source that changes is noticed before all of it is sent. The proof is the
 //! comparison after the last part, which each upload has (`transitions`).
 

@@ -1,4 +1,5 @@
-//! The keys that clients may choose: their form, and the patterns of owners. Pure.
+//! The keys that clients may choose: their form, and the patterns of owners, which are
+//! globs (`--keys`). Pure.
 //!
 //! Not here: the choice of the patterns for an owner (`auth`), and whether there is an object at a
 //! key (`service/chosen_key`).

@@ -1,4 +1,5 @@
-//! The right to drive an upload: its holder, its epoch, and when it ends.
+//! The right to drive an upload: its holder, its epoch, and when it ends. A claim is the request
+//! that takes or renews it.
 //!
 //! Not here: the compare-and-set in the `ledger` that records a decision. Decisions are pure; the
 //! clock is an argument.

@@ -1,5 +1,5 @@
 //! The schedule of a stream: the size of each part of a source whose size is unknown until it ends.
-//! Pure arithmetic, the same in client and gateway.
+//! The size doubles after a number of parts. Pure arithmetic, the same in client and gateway.
 //!
 //! Parts begin small, so that the first one is sent early and a part fits into memory. They grow,
 //! so that the largest object of the store fits into its number of parts.

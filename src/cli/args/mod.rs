@@ -1,5 +1,11 @@
 //! The command line as clap parses it: every verb and flag with its help.
 //!
+//! To add a flag: declare it in `verbs` (a flag that verbs share: `transfer`, `connection`,
+//! `selection`); give its value a field in `settings/values.rs`, and resolve it in
+//! `settings/resolve.rs`; add it to `config_file.rs` if it may be a key there, to
+//! `hint_commands.rs` if hints must repeat it, and to `set_definition.rs` if `resume` needs it.
+//! Then run `UPLOAD_REGENERATE=1 cargo test --test docs`.
+//!
 //! The only folder that uses clap's derive; help, man pages and completions all come from here. Not
 //! here: environment, configuration file and defaults (`settings`).
 

@@ -1,5 +1,6 @@
 //! Authentication: finds the owner of a request by an API token of the ledger or by a JSON Web
 //! Token of an issuer; without tokens, every request to a loopback address has the same owner.
+//! A claim of a JSON Web Token is a statement about its owner, such as `repository`.
 //!
 //! Not here: permissions. The ledger finds an upload for a caller only if the caller is its owner.
 

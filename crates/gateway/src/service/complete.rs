@@ -1,7 +1,9 @@
 //! Complete: CompleteMultipartUpload, then HeadObject. A receipt requires that the object in the
 //! store matches.
 //!
-//! A completion continues if its client disconnects.
+//! A completion continues if its client disconnects. If two gateways complete an upload at once,
+//! one of them records it as verified: the ledger permits that transition once. The other one then
+//! responds with the receipt of the first.
 //!
 //! Not here: checks of the request (`validation`), and the decision (`completion_outcome`).
 
