@@ -1,6 +1,9 @@
 //! Writes the log in a thread of its own: a reader of standard error that reads nothing must not
 //! stop an upload or a gateway. Lines for which there is no room are dropped.
 //!
+//! Instead of `tracing-appender`: [`flush`] needs no guard that the end of the process must reach,
+//! and the log itself reports how many lines were dropped.
+//!
 //! Not here: the log itself (`output`).
 
 use std::io::{self, Write};

@@ -1,6 +1,8 @@
 //! Fits text into the columns of a terminal: shortens paths, wraps messages at words.
 //!
 //! Not here: escapes, and the format of sizes and durations (`text`). All functions are pure.
+//! Instead of `textwrap`: a command within a message must stay in one line, so that it can be
+//! copied.
 
 use unicode_width::UnicodeWidthChar as _;
 

@@ -1,4 +1,7 @@
 //! Media types (RFC 9110, sections 5.6 and 8.3): `type/subtype` and parameters.
+//!
+//! Instead of `mime`, which keeps quotes and spaces as they were written: a media type has one text
+//! here, with unique parameters.
 
 use std::fmt;
 use std::str::FromStr;
