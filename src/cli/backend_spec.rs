@@ -6,7 +6,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::repeat::repeatable;
+use super::secret_redaction::repeatable;
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::args::PutArgs;
 use super::backend_spec::FORMS;
 use super::hint_commands::{quoted, without_value};
-use super::repeat::repeatable;
+use super::secret_redaction::repeatable;
 use upload_types::error::{Error, Kind, Result};
 
 const SCHEMES: [&str; 5] = [

@@ -3,7 +3,7 @@
 //! Not here: the events (`crate::event`), and their reports (`crate::report`).
 
 use super::hint_commands::{HintCommands, Subject, backend_flags};
-use super::put_flags::ItemFlags;
+use super::hint_put_flags::ItemFlags;
 use super::run_state::RunState;
 use super::settings::Target;
 use crate::event::{Event, EventSender};

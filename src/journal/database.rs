@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
-use super::dir_check;
+use super::journal_directory_check;
 use super::process_lock::{self, ProcessLock};
 use super::schema;
 
@@ -48,10 +48,10 @@ impl Journal {
     /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a directory that other users can
     /// write to.
     pub fn open(path: &Path) -> Result<Self> {
-        dir_check::check(path)?;
+        journal_directory_check::check(path)?;
         let path = upload_sqlite::prepare_path(path, &schema::SCHEMA)?;
         // Another user may have created the directory in the meantime.
-        dir_check::check(&path)?;
+        journal_directory_check::check(&path)?;
         let (db, file, has_wal) = connect(&path)?;
         Ok(Self {
             db,

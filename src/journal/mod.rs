@@ -10,7 +10,7 @@
 //! | `s3_service` | [`S3Service`]: how the bucket of an `s3://` backend was reached |
 //! | `stream_terms` | [`StreamTerms`]: how a stream is cut into parts |
 //! | `state` | the states of an upload and their transitions |
-//! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
+//! | `journal_directory_check`, `process_lock` | the owner of the directory; the process that drives an upload |
 //! | `database` | [`Journal`]: the file, its transactions, their durability |
 //! | `compact` | gives unused space back to the file system |
 //! | `backends`, `receipts` | rows that many uploads refer to |
@@ -23,8 +23,8 @@ mod backends;
 mod columns;
 mod compact;
 mod database;
-mod dir_check;
 mod file_sets;
+mod journal_directory_check;
 mod parts;
 mod process_lock;
 mod receipts;

@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use super::found::Reason;
 use super::pattern::{Case, PathKind, Pattern, PatternSet};
+use super::selection_results::Reason;
 use upload_types::error::{Error, Kind, Result};
 
 /// Names of files and directories that cameras and desktops leave behind.

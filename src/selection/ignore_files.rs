@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filters::LeftOut;
-use super::found::Reason;
 use super::pattern::{Case, PathKind, Pattern, PatternSet};
+use super::selection_results::Reason;
 use upload_types::error::{Error, Kind, Result};
 
 /// The largest ignore file that is read, in bytes.

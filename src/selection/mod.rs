@@ -13,24 +13,24 @@
 //! | `walk` | [`Walk`]: the files below a directory |
 //! | `path_list` | [`PathList`]: paths from a file or from standard input |
 //! | `path_map` | [`PathMap`]: JSON lines with a path and its attributes |
-//! | `listed` | the relative path of a listed file; each file once |
+//! | `listed_paths` | the relative path of a listed file; each file once |
 
 mod filters;
-mod found;
 mod ignore_files;
-mod listed;
+mod listed_paths;
 mod names;
 mod path_list;
 mod path_map;
 mod pattern;
+mod selection_results;
 mod walk;
 
 pub use filters::{Age, Filters, Rule, Rules};
-pub use found::{Attributes, Found, Reason, Selected};
 pub use ignore_files::IgnoreFiles;
-pub use listed::{Base, SeenPaths, Unnamed, relative, relative_to};
+pub use listed_paths::{Base, SeenPaths, Unnamed, relative, relative_to};
 pub use names::{file_name, root_name};
 pub use path_list::{Line, PathList, Separator};
 pub use path_map::PathMap;
 pub use pattern::{Case, Pattern};
+pub use selection_results::{Attributes, Found, Reason, Selected};
 pub use walk::{Links, Walk, WalkOptions};

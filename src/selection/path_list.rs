@@ -1,7 +1,7 @@
 //! A list of paths: one a line, or separated by NUL. Paths are verbatim: there are no patterns, no
 //! comments, and no trimming. Only empty lines are left out.
 //!
-//! The list is read as a stream. Not here: the relative path of each (`listed`).
+//! The list is read as a stream. Not here: the relative path of each (`listed_paths`).
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::found::Attributes;
 use super::path_list::{Line, Lines, LinesOf, Separator};
+use super::selection_results::Attributes;
 use upload_types::error::{Error, Kind, Result};
 
 /// A line of the map.

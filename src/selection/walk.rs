@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filters::{Above, Filters, LeftOut};
-use super::found::{FileId, Found, Reason, Selected};
 use super::ignore_files::{IgnoreFiles, IgnoreRules};
 use super::names;
 use super::pattern::PathKind;
+use super::selection_results::{FileId, Found, Reason, Selected};
 use upload_types::error::{Error, Kind};
 
 /// The most names of a directory that are kept and sorted at a time.

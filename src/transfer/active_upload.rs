@@ -29,7 +29,7 @@ use upload_types::plan::Plan;
 use upload_types::wire::{ExistingObject, PartSpec};
 use upload_types::{ByteRange, PartNumber, Sha256};
 
-use super::base::{Base, Copies};
+use super::copy_base::{Base, Copies};
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
 use super::part_states::PartStates;

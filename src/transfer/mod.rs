@@ -9,7 +9,7 @@
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `committer` | writes records to the journal, and reports their events afterwards |
 //! | `start`, `start_resume` | from sources, and from the journal for `resume`, to uploads: new, continued, replaced, already stored |
-//! | `base` | the earlier upload from whose object parts may be copied |
+//! | `copy_base` | the earlier upload from whose object parts may be copied |
 //! | `restart` | a new upload in place of one that cannot be continued |
 //! | `moved_source`, `moved_source_search` | uploads whose source was moved |
 //! | `stage_calls` | the call that each stage of an upload makes |
@@ -39,7 +39,6 @@
 mod active_upload;
 mod after_suspend;
 mod backend_calls;
-mod base;
 mod batcher;
 mod blocked;
 mod committer;
@@ -47,6 +46,7 @@ mod comparison;
 mod concurrency;
 mod confirm_many;
 mod confirmations;
+mod copy_base;
 mod deadline;
 mod ended_upload;
 mod engine;

@@ -14,11 +14,11 @@ use upload_types::plan::Plan;
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls::restore_state;
-use super::base::{Base, choose_base};
 use super::blocked::Earlier;
 use super::committer::same_error;
 use super::comparison::check_key;
 use super::confirmations::Unconfirmed;
+use super::copy_base::{Base, choose_base};
 use super::deadline::WaitingFor;
 use super::engine::Engine;
 use super::moved_source;

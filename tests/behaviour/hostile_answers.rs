@@ -1,7 +1,8 @@
 //! Answers of a hostile backend: no text of one reaches a terminal unescaped, and no id leads to
 //! another path.
 //!
-//! Not here: hostile file names, errors of servers (`escapes`); presigned URLs (`redirects`).
+//! Not here: hostile file names, errors of servers (`terminal_escaping`); presigned URLs
+//! (`redirects`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,13 +12,13 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::escapes::{assert_plain, is_plain};
 use crate::support::PART;
 use crate::support::command::{Command, Output};
 use crate::support::events::upload_id;
 use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
+use crate::terminal_escaping::{assert_plain, is_plain};
 use crate::test_backend::{Answer, Request, TestBackend};
 
 /// A title (OSC), a bell, clearing (CSI), colours (C1), reversed text, an invisible character and a

@@ -1,6 +1,7 @@
 //! The report of several files: names, order, failures, and the summary.
 //!
-//! Not here: JSON events and quiet runs (`output`), and the report while nothing moves (`waiting`).
+//! Not here: JSON events and quiet runs (`output`), and the report while nothing moves
+//! (`network_loss_report`).
 
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //! read.
 //!
 //! The hooks are shell scripts and a receiver on loopback. Not here: the client's wait
-//! (`tests/behaviour/wait.rs`).
+//! (`tests/behaviour/wait_for_hooks.rs`).
 
 use std::path::PathBuf;
 

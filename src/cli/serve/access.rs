@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use super::issuers;
 use crate::cli::args::access::{AccessArgs, AuthMode};
 use crate::cli::parse;
-use crate::cli::repeat::not_understood;
+use crate::cli::secret_redaction::not_understood;
 use upload_gateway::{Auth, Quota, Rate};
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};

@@ -1,7 +1,7 @@
 //! The statuses of several uploads. Objects that the store's listing does not confirm are checked
 //! one by one.
 //!
-//! Not here: the listing (`listed`), and the status of one upload (`read`).
+//! Not here: the listing (`store_listing`), and the status of one upload (`read`).
 
 use std::collections::HashSet;
 

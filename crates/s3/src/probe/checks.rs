@@ -11,11 +11,11 @@ use upload_net::Response;
 use upload_types::wire::{CompletePart, Proof};
 use upload_types::{ByteRange, Checksum, ETag, Key, PartNumber, Sha256};
 
+use super::body_check::{self, Reaction, finding_of};
 use super::fixture::{
     PROBE_OBJECT, SIGNED_BODY, SOURCE_BODY, URL_TTL, object_key, part_number, part_spec,
 };
 use super::headers;
-use super::reaction::{self, Reaction, finding_of};
 use crate::condition::WriteCondition;
 use crate::copy::CopySource;
 use crate::deletion::{DeleteCondition, Deletion};
@@ -95,7 +95,7 @@ async fn put_source(
     headers.extend(condition.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let url = store.object_url(key, &[])?;
     let presigned = store.presign(Method::PUT, &url, headers, URL_TTL).await?;
-    reaction::put(store, presigned, SOURCE_BODY, &[]).await
+    body_check::put(store, presigned, SOURCE_BODY, &[]).await
 }
 
 /// The checks that need a proof.
@@ -145,7 +145,7 @@ impl Checks<'_> {
         let number = part_number(EXPIRY_PART);
         let headers = body_headers(store.proof(), &part_spec(number, SIGNED_BODY))?;
         let presigned = part_urls.sign(number, headers, EXPIRED_URL_TTL);
-        let response = reaction::put(store, presigned, SIGNED_BODY, &[]).await?;
+        let response = body_check::put(store, presigned, SIGNED_BODY, &[]).await?;
         Ok(Reaction::of(&response).to_wrong_request())
     }
 
@@ -394,7 +394,7 @@ impl Checks<'_> {
         let presigned = store
             .presign_internal_part(key, upload_id, number, headers, URL_TTL)
             .await?;
-        let response = reaction::put(store, presigned, body, &[]).await?;
+        let response = body_check::put(store, presigned, body, &[]).await?;
         let response = response::check("UploadPart", response)?;
         let etag = response
             .header("etag")

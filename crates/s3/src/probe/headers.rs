@@ -5,8 +5,8 @@ use http::Method;
 
 use upload_types::{Key, PartNumber};
 
+use super::body_check::{self, Reaction};
 use super::fixture::{PROBE_OBJECT, SIGNED_BODY, URL_TTL, object_key, part_spec};
-use super::reaction::{self, Reaction};
 use crate::attribute_headers::ENCRYPTION_HEADER;
 use crate::fault::Fault;
 use crate::profile::{Capability, Finding, Profile, Support};
@@ -70,7 +70,7 @@ async fn check_unsigned(store: &Store, key: &Key) -> Result<Finding, Fault> {
         .collect();
     let url = store.object_url(key, &[])?;
     let presigned = store.presign(Method::PUT, &url, headers, URL_TTL).await?;
-    let response = reaction::put(store, presigned, SIGNED_BODY, &unsigned).await?;
+    let response = body_check::put(store, presigned, SIGNED_BODY, &unsigned).await?;
     let reaction = Reaction::of(&response);
     if !reaction.accepted {
         return Ok(reaction.to_wrong_request());

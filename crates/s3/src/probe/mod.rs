@@ -13,17 +13,17 @@
 //! | `depth` | the number of checks |
 //! | `proofs` | checks of proofs, of the length and of unsigned headers |
 //! | `checks` | the other checks |
-//! | `reaction` | sends a body and classifies the response |
+//! | `body_check` | sends a body and classifies the response |
 //! | `fixture` | keys, objects and bodies |
 //! | `cleanup` | deletes the objects of a probe, and the leftovers of interrupted probes |
 
+mod body_check;
 mod checks;
 mod cleanup;
 mod depth;
 mod fixture;
 mod headers;
 mod proofs;
-mod reaction;
 mod run;
 
 pub use depth::ProbeDepth;

@@ -7,8 +7,8 @@ use tracing::{debug, warn};
 use upload_types::wire::Proof;
 use upload_types::{Key, PartNumber, Sha256};
 
+use super::body_check::{self, observed};
 use super::fixture::{FORGED_BODY, SIGNED_BODY, URL_TTL, object_key, part_number, part_spec};
-use super::reaction::{self, observed};
 use crate::fault::Fault;
 use crate::profile::{Capability, Finding, Profile, Support};
 use crate::response;
@@ -161,7 +161,7 @@ impl ProofChecks<'_> {
                 .presign_internal_part(self.key, self.upload_id, number, headers.clone(), URL_TTL)
                 .await?;
             let unsigned = copy_source.map(|source| ("x-amz-copy-source", source));
-            let result = reaction::put(self.store, presigned, body, unsigned.as_slice()).await;
+            let result = body_check::put(self.store, presigned, body, unsigned.as_slice()).await;
             let observed = result.as_ref().map(observed).unwrap_or_default();
             // The rejection of an unsigned header is final, even with the code of a temporary
             // failure.

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use upload_types::wire::Proof;
 
+use super::body_check::finding_of;
 use super::checks::{self, Checks};
 use super::cleanup;
 use super::depth::ProbeDepth;
 use super::fixture::{PROBE_OBJECT, PROBE_PREFIX, parse_key, probe_key};
 use super::proofs::{ProofChecks, ProofSearch};
-use super::reaction::finding_of;
 use crate::attribute_headers::ENCRYPTION_HEADER;
 use crate::fault::Fault;
 use crate::profile::{Capability, Finding, Profile, Support};

@@ -1,7 +1,7 @@
 //! The report while nothing moves: a lost network, bytes that are not confirmed yet, and the end of
 //! a run by a signal.
 //!
-//! Not here: the results of a run (`reports`), and the backend's checks (`wait`).
+//! Not here: the results of a run (`reports`), and the backend's checks (`wait_for_hooks`).
 
 use std::io::Write as _;
 

@@ -1,7 +1,7 @@
 //! The objects of many uploads in the store's listing. A page has up to 1000 objects, so that a
 //! tree of files costs a few requests to the store instead of one for each file.
 //!
-//! Not here: what follows for an upload (`present`, `statuses`).
+//! Not here: what follows for an upload (`known_objects`, `statuses`).
 
 use std::time::Duration;
 
