@@ -56,7 +56,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Whether the store has rejected the credentials of a URL.
+    /// Whether the store has refused the credentials of a URL.
     #[must_use]
     pub fn has_rejected_credentials(&self) -> bool {
         self.rejected_credentials > 0

@@ -413,7 +413,7 @@ fn gateway_logs_the_reason_of_a_rejected_token() {
     let output = put.run().exits(77);
     let log = gateway.stderr();
     assert!(
-        log.contains("token rejected") && log.contains("its secret is wrong"),
+        log.contains("token refused") && log.contains("its secret is wrong"),
         "{log}"
     );
     assert!(

@@ -294,7 +294,7 @@ pub fn checksum(upload: &BeginResponse, parts: &[CompletePart]) -> Checksum {
 }
 
 pub fn etag(response: &Response) -> ETag {
-    assert_eq!(response.status(), 200, "the store rejected the part");
+    assert_eq!(response.status(), 200, "the store refused the part");
     ETag::from_header(response.headers()["etag"].to_str().unwrap()).unwrap()
 }
 

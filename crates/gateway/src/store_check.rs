@@ -144,7 +144,7 @@ async fn check_public_endpoint(store: &Store, config: &Config) -> Result<()> {
             tracing::warn!(
                 endpoint,
                 response,
-                "the public endpoint rejects signed URLs"
+                "the public endpoint refuses signed URLs"
             );
         }
         Err(fault) => tracing::warn!(%fault, "could not check the public endpoint of the store"),

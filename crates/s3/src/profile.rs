@@ -275,7 +275,7 @@ impl Capability {
             (CompleteMatch, Refused) => {
                 "an overwrite is sent without the condition; the object is compared directly before"
             }
-            (ObjectSize, Yes) => "a complete with another size is rejected",
+            (ObjectSize, Yes) => "a complete with another size is refused",
             (ObjectSize, No) => "the size is compared only after the complete",
             (ObjectSize, Refused) => {
                 "a complete is sent without the size, which is compared afterwards"

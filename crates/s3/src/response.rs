@@ -114,7 +114,7 @@ fn credential_summary(code: &str) -> Option<&'static str> {
         }
         "InvalidToken" => "the session token of the AWS credentials is not valid",
         "SignatureDoesNotMatch" | "InvalidSignatureException" => {
-            "the store rejects the signature of the AWS credentials"
+            "the store refuses the signature of the AWS credentials"
         }
         _ => return None,
     })
@@ -163,8 +163,8 @@ pub(crate) fn rejection(code: &str, region: &str, text: &str) -> Option<Fault> {
             Some(other_region(&region, text))
         }
         "AuthorizationHeaderMalformed" => Some(Fault::misconfigured(
-            "the store rejects the signature of the gateway",
-            format!("the store rejects the signature ({text})"),
+            "the store refuses the signature of the gateway",
+            format!("the store refuses the signature ({text})"),
             "check the region of the bucket: --s3-region",
         )),
         _ => None,

@@ -101,10 +101,10 @@ pub fn failure(response: &Response) -> Failure {
         407 => proxy_login_required(None),
         403 if response.is_html() => new_error(
             Kind::Unauthorized,
-            "the backend, or a proxy or a firewall in front of it, rejected the request",
+            "the backend, or a proxy or a firewall in front of it, refused the request",
         )
         .with_hint(LOGIN_HINT),
-        401 | 403 => new_error(Kind::Unauthorized, "the backend rejected the credentials")
+        401 | 403 => new_error(Kind::Unauthorized, "the backend refused the credentials")
             .with_hint(LOGIN_HINT),
         300..=399 => backend_redirects(&http),
         511 => not_a_companion(status),
@@ -113,7 +113,7 @@ pub fn failure(response: &Response) -> Failure {
         408 | 409 | 429 | 502..=504 => backend_unavailable(status, response.retry_after()),
         _ => {
             if let Some(kind) = store_kind(&body) {
-                let error = new_error(kind, "the store rejected the request of the backend");
+                let error = new_error(kind, "the store refused the request of the backend");
                 match store_hint(kind, body.store_code()) {
                     Some(hint) => error.with_hint(hint),
                     None => error,
@@ -135,7 +135,7 @@ pub fn failure(response: &Response) -> Failure {
                 )
                 .with_hint("choose a name and a content type that the backend accepts: `upload put FILE --name NAME --content-type TYPE`")
             } else {
-                new_error(Kind::Incompatible, "the backend rejected the request")
+                new_error(Kind::Incompatible, "the backend refused the request")
                     .with_hint(ADDRESS_HINT)
             }
         }

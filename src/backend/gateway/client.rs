@@ -42,7 +42,7 @@ const MAX_LIST_BYTES: usize = 32 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignReason {
     UrlNeeded,
-    /// The store has rejected the credentials of an earlier URL.
+    /// The store has refused the credentials of an earlier URL.
     CredentialsRejected,
 }
 

@@ -40,7 +40,7 @@ pub fn gateway_error(response: &Response) -> Error {
         // A gateway and a proxy that asks for credentials send no XML; a store does.
         401 | 403 if response.is_xml() => no_gateway_here(status),
         401 | 403 => {
-            let what = format!("the backend rejected the credentials (HTTP {status})");
+            let what = format!("the backend refused the credentials (HTTP {status})");
             Error::new(Kind::Unauthorized, what).with_hint(TOKEN_HINT)
         }
         408 | 429 | 500 | 502..=504 => backend_unavailable(status, retry_after),
@@ -92,7 +92,7 @@ pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duratio
         // The title lists every reason for which an upload may be gone.
         (Some(reason), Some(Code::Gone)) => excerpt(reason),
         (_, Some(Code::KeyInUse)) => format!("{title}{detail}"),
-        _ => format!("the backend rejected the request: {title}{detail}"),
+        _ => format!("the backend refused the request: {title}{detail}"),
     };
     let mut error = Error::new(kind, what);
     if let Some(existing) = &problem.existing {

@@ -143,12 +143,12 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
         format!("the response is not from a store (HTTP {status})")
     } else if kind == Kind::UrlExpired && lifetime == UrlLifetime::Valid {
         let code = excerpt(&error.code);
-        format!("the store rejected a new URL as expired (HTTP {status} {code})")
+        format!("the store refused a new URL as expired (HTTP {status} {code})")
     } else if error.code.is_empty() {
-        format!("the store rejected the request (HTTP {status})")
+        format!("the store refused the request (HTTP {status})")
     } else {
         let code = excerpt(&error.code);
-        format!("the store rejected the request (HTTP {status} {code})")
+        format!("the store refused the request (HTTP {status} {code})")
     };
     let hint = match (kind, error.code.as_str()) {
         (Kind::UrlExpired, "ExpiredToken") => Some(

@@ -262,7 +262,7 @@ pub struct ServeOptions {
     /// A header that the bucket requires when an object is created; repeatable
     #[arg(long = "required-header", value_name = "NAME: VALUE", value_parser = parse::header)]
     pub required_headers: Vec<(String, String)>,
-    /// Whether to test at the start that the store rejects a wrong body and a wrong length
+    /// Whether to test at the start that the store refuses a wrong body and a wrong length
     ///
     /// The result is kept in the ledger and used for 24 hours.
     #[arg(long, value_name = "MODE", default_value = "require")]

@@ -202,7 +202,7 @@ impl Authenticator {
 
 /// Logs the reason, without the token.
 fn reject_token(reason: &str) -> Refusal {
-    tracing::info!(reason, "token rejected");
+    tracing::info!(reason, "token refused");
     Refusal::new(Code::Unauthenticated)
 }
 

@@ -85,7 +85,7 @@ impl ProofChecks<'_> {
                 return Ok(Finding::new(Support::No, forged.observed));
             }
             if self.stored_size(number).await?.is_some() {
-                warn!(?proof, "the store rejects a wrong body, but keeps it");
+                warn!(?proof, "the store refuses a wrong body, but keeps it");
                 let text = format!("{}, and kept it", forged.observed);
                 return Ok(Finding::new(Support::No, text));
             }
@@ -179,7 +179,7 @@ impl ProofChecks<'_> {
                 }
                 Err(fault @ Fault::Unavailable(_)) if !is_final => last = fault,
                 Err(fault) => {
-                    debug!(%fault, "the store rejects the body");
+                    debug!(%fault, "the store refuses the body");
                     return Ok(Outcome {
                         accepted: false,
                         observed,

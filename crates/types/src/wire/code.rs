@@ -58,7 +58,7 @@ codes! {
     RateLimited         "rate_limited"         429 "too many requests"
     QuotaExceeded       "quota_exceeded"       429 "the quota is used up"
     StoreUnavailable    "store_unavailable"    502 "the store did not respond as expected"
-    StoreRejected       "store_rejected"       502 "the store rejects the requests of the gateway"
+    StoreRejected       "store_rejected"       502 "the store refuses the requests of the gateway"
     Unavailable         "unavailable"          503 "the gateway cannot serve this request now"
 }
 

@@ -44,7 +44,7 @@ pub struct SignRequest {
     /// The places of parts whose bytes are in the store already, at most one for each part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<PartCopy>,
-    /// The store has rejected the credentials of an earlier URL of one of the parts.
+    /// The store has refused the credentials of an earlier URL of one of the parts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub credentials_rejected: bool,
 }

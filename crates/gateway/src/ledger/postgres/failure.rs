@@ -71,7 +71,7 @@ pub(in crate::ledger) fn reason(error: &SqlError) -> Option<&'static str> {
     match error {
         SqlError::Backoff(reason) => *reason,
         SqlError::ReadOnly => Some("no server of the ledger accepts writes"),
-        _ if is_login_rejected(error) => Some("the ledger's database rejects the login"),
+        _ if is_login_rejected(error) => Some("the ledger's database refuses the login"),
         _ => None,
     }
 }

@@ -257,7 +257,7 @@ impl Pool {
                 return Err(error);
             }
             if !matches!(error, SqlError::Backoff(_)) && connector.must_report() {
-                tracing::warn!(%error, open, "the ledger's database rejects further connections");
+                tracing::warn!(%error, open, "the ledger's database refuses further connections");
             }
             tokio::select! {
                 () = returned => {}
