@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use upload_types::error::Error;
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::stream_waits::StreamWaits;
 use upload_types::wire::{ExistingObject, Receipt};
 use upload_types::{ETag, PartNumber, Sha256, UploadId};
@@ -479,7 +480,7 @@ impl Event {
             number,
             attempt,
             kind: error.kind().name(),
-            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            wait_ms: saturating::to_u64(wait.as_millis()),
             message: error.to_string(),
             unreached: error.unreached().map(str::to_owned),
         }

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256 as Sha256Hasher};
 
 use crate::journal::Part;
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::{Checksum, PartNumber, Sha256};
 
 /// Why an object is not the uploaded file.
@@ -77,9 +78,7 @@ impl ObjectVerifier {
                     expected: self.plan.size(),
                 });
             };
-            let length = usize::try_from(part.bytes_left)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
+            let length = saturating::to_usize(part.bytes_left).min(bytes.len());
             let (in_part, rest) = bytes.split_at(length);
             part.hasher.update(in_part);
             part.bytes_left -= in_part.len() as u64;

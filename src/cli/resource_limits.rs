@@ -3,6 +3,7 @@
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use upload_types::saturating;
 
 /// Descriptors besides those of parts and sources: standard streams, event loop, journal, calls to
 /// the backend, and a connection that closes while the next one opens.
@@ -58,7 +59,7 @@ fn parts_for(max_files: Option<u64>, gateway: GatewayPlace) -> usize {
         GatewayPlace::Remote => (FIXED_FILES, FILES_PER_PART),
     };
     let parts = max_files.map_or(u64::MAX, |files| files.saturating_sub(fixed) / per_part);
-    usize::try_from(parts).unwrap_or(usize::MAX).max(1)
+    saturating::to_usize(parts).max(1)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ use crate::transfer::{self, FirstCall, GiveUp, Item, Items, Jobs, StreamPut, Sum
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
+use upload_types::saturating;
 use upload_types::wire::{BackendInfo, Proof};
 
 /// The longest time without any response from the backend: after it, the address is probably wrong.
@@ -466,7 +467,7 @@ impl Session {
 
     /// Counts items that were found while others were uploaded.
     pub fn count_found(&mut self, items: u64) {
-        self.items += usize::try_from(items).unwrap_or(usize::MAX);
+        self.items += saturating::to_usize(items);
     }
 
     fn fail_all(&mut self, items: &Items, error: &Error) {

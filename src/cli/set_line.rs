@@ -7,6 +7,7 @@ use super::set_definition::SetDefinition;
 use super::upload_table::Entry;
 use crate::journal::{FileSet, S3Service};
 use crate::report::{escape, safe, text};
+use upload_types::saturating;
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -102,7 +103,7 @@ fn percent(set: &FileSet, stored_bytes: u64) -> Option<u64> {
 /// `611 of 1,204 files, 2 failed`.
 fn files(set: &FileSet) -> String {
     let progress = &set.progress;
-    let count = |files: u64| usize::try_from(files).unwrap_or(usize::MAX);
+    let count = |files: u64| saturating::to_usize(files);
     let all = count(progress.files);
     let all = if progress.is_complete {
         text::files(all)

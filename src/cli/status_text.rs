@@ -10,6 +10,7 @@ use super::upload_line::{PartLine, Remote, json_line, plan, size, subject};
 use crate::journal::{Part, Upload};
 use crate::report::{escape, safe, text};
 use upload_types::error::Result;
+use upload_types::saturating;
 use upload_types::wire::ObjectState;
 
 /// A summary of the upload, and a line for each part in `part_lines`.
@@ -118,7 +119,7 @@ fn rate(bytes: u64, took: jiff::SignedDuration) -> String {
         return String::new();
     }
     let per_second = u128::from(bytes) * 1000 / u128::from(millis);
-    let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
+    let per_second = saturating::to_u64(per_second);
     let took = text::duration(took.unsigned_abs());
     format!(", after {took}, {} on average", text::rate(per_second))
 }

@@ -12,6 +12,7 @@ use super::source_state::{End, Scope, SourceState};
 use super::text::{STREAM_NAME, files, number, safe};
 use crate::event::{Event, Forecast, STREAM_PATH};
 use upload_types::attributes::Attribute;
+use upload_types::saturating;
 
 /// Runs with more sources report each of them only with `-v`, except for failures.
 const MAX_SHORT_REPORT: usize = 20;
@@ -305,7 +306,7 @@ impl Sources {
                 let files = files.saturating_add(others.files);
                 self.bytes = bytes.saturating_add(others.bytes);
                 self.search = Some(Search {
-                    files: usize::try_from(files).unwrap_or(usize::MAX),
+                    files: saturating::to_usize(files),
                     is_complete: *is_complete && !others.is_incomplete,
                     is_recorded: set.is_some(),
                 });

@@ -11,6 +11,7 @@ use super::sources::Sources;
 use super::text::{duration, escape, files, number, rate, size};
 use super::wording::{BY_JOURNAL, KEPT, parts, skipped_reasons, waits};
 use crate::event::{Event, Forecast};
+use upload_types::saturating;
 
 /// A duration below this is not shown, because it would read `0s`.
 const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
@@ -51,7 +52,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Option<Summary
     else {
         return None;
     };
-    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let count = |number: u64| saturating::to_usize(number);
     let exit = Exit {
         completed: count(*completed),
         failed: count(*failed),
@@ -341,7 +342,7 @@ fn sent(bytes: u64, time: Duration) -> String {
         let _ = write!(text, " in {}", duration(time));
     }
     if time >= MIN_RATE_DURATION {
-        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let millis = saturating::to_u64(time.as_millis());
         let _ = write!(text, " ({})", rate(bytes.saturating_mul(1000) / millis));
     }
     text

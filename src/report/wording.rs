@@ -13,6 +13,7 @@ use super::source_state::{End, Scope, SourceState};
 use super::sources::Sources;
 use super::text::{duration, escape, files, number, percent, rate, safe, size};
 use crate::event::{Event, Forecast, Phase};
+use upload_types::saturating;
 use upload_types::stream_waits::StreamWaits;
 use upload_types::wire::Receipt;
 
@@ -272,7 +273,7 @@ pub fn notice(
             destination,
             ..
         } => {
-            let count = files(usize::try_from(*count).unwrap_or(usize::MAX));
+            let count = files(saturating::to_usize(*count));
             let to = destination.as_deref();
             let to = to.map_or_else(String::new, |to| format!(" to {}", safe(to)));
             Some(format!("{} in {count}{to}", size(*bytes)))
@@ -444,7 +445,7 @@ pub fn skipped_reasons(skipped: &BTreeMap<&'static str, u64>) -> String {
         .iter()
         .filter(|(reason, _)| **reason != "empty_directory");
     let reasons = counted.map(|(reason, count)| {
-        let count = usize::try_from(*count).unwrap_or(usize::MAX);
+        let count = saturating::to_usize(*count);
         format!("{} {}", number(count), reason_words(reason, count))
     });
     reasons.collect::<Vec<_>>().join(", ")

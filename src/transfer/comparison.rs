@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256 as Sha256Hasher};
 use tokio::task::spawn_blocking;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::wire::{BackendInfo, ExistingObject, Proof, Receipt};
 use upload_types::{ByteRange, Checksum, Key, Sha256};
 
@@ -206,7 +207,7 @@ pub fn receipt_of_existing(
         location: Some(existing.location.clone()),
         version_id: None,
         size: existing.size,
-        parts: u32::try_from(cut.ranges.len()).unwrap_or(u32::MAX),
+        parts: saturating::to_u32(cut.ranges.len()),
         part_size: cut.ranges.iter().map(|range| range.len).max().unwrap_or(0),
         double_after: None,
         etag: existing.etag.clone(),

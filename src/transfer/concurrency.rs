@@ -20,6 +20,7 @@
 //! Not here: which part is sent next (`part_queue`).
 
 use std::time::{Duration, Instant};
+use upload_types::saturating;
 
 /// The number of connections that the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +159,7 @@ impl ConcurrencyLimiter {
     pub fn new(jobs: Jobs, now: Instant) -> Self {
         let (limit, max_limit, phase) = match jobs {
             Jobs::Fixed(count) => {
-                let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+                let count = saturating::to_u32(count).max(1);
                 (count, count, Phase::Hold)
             }
             Jobs::Auto => (START_LIMIT, MAX_LIMIT, Phase::Ramp(None)),
@@ -183,7 +184,7 @@ impl ConcurrencyLimiter {
     /// How many parts may be sent at the same time: at least 1.
     #[must_use]
     pub fn limit(&self) -> usize {
-        usize::try_from(self.limit).unwrap_or(usize::MAX)
+        saturating::to_usize(self.limit)
     }
 
     /// A part, or a piece of one, was sent. It was under way since `since`.

@@ -17,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use upload_s3::CallOutcome;
+use upload_types::saturating;
 use upload_types::wire::UploadState;
 
 /// The content type of [`text`].
@@ -214,8 +215,7 @@ impl Metrics {
     }
 
     pub fn record_signed_parts(&self, count: usize) {
-        self.parts_signed
-            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        self.parts_signed.inc_by(saturating::to_u64(count));
     }
 
     /// Adds the size of a part that the store has copied.
@@ -264,7 +264,7 @@ impl Metrics {
 
     /// Sets the number of orphans that the last search found.
     pub fn set_orphans(&self, count: usize) {
-        self.orphans.set(u64::try_from(count).unwrap_or(u64::MAX));
+        self.orphans.set(saturating::to_u64(count));
     }
 
     /// Sets the time of the store minus the local time, in seconds.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use upload_types::saturating;
 use upload_types::sync::lock;
 
 /// A transfer at this rate never falls behind.
@@ -62,7 +63,7 @@ fn waited(since: Option<Instant>, now: Instant) -> Duration {
 
 /// The lag of a transfer that has waited for `bytes`.
 fn lag_after(lag: Duration, waited: Duration, bytes: usize) -> Duration {
-    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    let bytes = saturating::to_u64(bytes);
     let expected = Duration::from_millis(bytes.saturating_mul(1000) / MIN_BYTES_PER_SECOND);
     (lag + waited).saturating_sub(expected)
 }

@@ -9,6 +9,7 @@ use crate::problem::Refusal;
 use upload_types::attributes::Attribute;
 use upload_types::metadata::{MAX_METADATA_BYTES, metadata_bytes};
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::wire::{
     Attributes, BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec,
 };
@@ -219,7 +220,7 @@ pub fn check_complete(
     request: &CompleteRequest,
 ) -> Result<(), Refusal> {
     let mismatch = |detail: String| Err(Refusal::with_detail(Code::SourceMismatch, detail));
-    let count = usize::try_from(plan.count()).unwrap_or(usize::MAX);
+    let count = saturating::to_usize(plan.count());
     if request.parts.len() != count {
         return mismatch(format!("this upload's plan has {count} parts"));
     }

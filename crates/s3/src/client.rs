@@ -14,6 +14,7 @@ use url::Url;
 
 use upload_net::{HttpClient, Response};
 use upload_types::Sha256;
+use upload_types::saturating;
 
 use crate::clock::ClockOffset;
 use crate::fault::Fault;
@@ -160,7 +161,7 @@ impl Client {
             CallOutcome::of_status(response.status.as_u16())
         });
         (self.observer)(operation, outcome, duration);
-        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ms = saturating::to_u64(duration.as_millis());
         let path = Url::parse(&call.url)
             .map(|url| url.path().to_owned())
             .unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::journal_mode::JournalMode;
 use crate::migrate::{int_pragma, migrate};
 use crate::schema::Schema;
 use upload_types::error::{Error, Kind, Result};
+use upload_types::saturating;
 
 /// The first SQLite without the WAL-reset bug, in the notation of `sqlite3_libversion_number`.
 const MIN_SQLITE_VERSION: i32 = 3_051_003;
@@ -136,7 +137,7 @@ fn check_header(
         )));
     }
     let version = int_pragma(connection, "user_version").map_err(&failed)?;
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let version = saturating::to_usize(version);
     let unreleased = schema.unreleased_versions;
     if unreleased > 0 && version <= unreleased {
         let text = format!(

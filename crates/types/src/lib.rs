@@ -14,6 +14,7 @@
 //! | [`backoff`] | delays between attempts |
 //! | [`fair_share`] | a limited resource that several owners share |
 //! | [`stream_waits`] | how long the producer of a stream and its reader wait for each other |
+//! | [`saturating`] | conversions of integers that end at the maximum |
 //! | [`sync`] | locks that are not poisoned |
 //! | [`crash`] | points at which tests kill the process |
 //!
@@ -40,6 +41,7 @@ mod media_type;
 pub mod metadata;
 mod part_size;
 pub mod plan;
+pub mod saturating;
 pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;

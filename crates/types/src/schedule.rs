@@ -8,6 +8,7 @@
 
 use crate::ids::PartNumber;
 use crate::part_size::{ByteRange, DEFAULT_PART_BYTES, PlanError};
+use crate::saturating;
 use crate::wire::Limits;
 
 /// The number of parts that the store permits is divided by this: a stream of the expected size has
@@ -68,7 +69,7 @@ impl Schedule {
         let double_after = (!limits.equal_parts).then(|| {
             // The largest part is at most `max`.
             let sizes = (max / part_size).ilog2() + 1;
-            let expected_parts = u32::try_from(expected.div_ceil(part_size)).unwrap_or(u32::MAX);
+            let expected_parts = saturating::to_u32(expected.div_ceil(part_size));
             limits.max_parts.div_ceil(sizes).max(expected_parts).max(1)
         });
         Ok(Self {

@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use upload_types::ByteRange;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
+use upload_types::saturating;
 
 use super::buffer_pool::{BufferPool, PooledBuffer};
 use super::part_upload::PartSource;
@@ -97,7 +98,7 @@ impl PartBody {
 
 /// Bytes of a part in memory, without a copy.
 fn slice(part: &Bytes, offset: u64, len: usize) -> Result<Bytes> {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let start = saturating::to_usize(offset);
     let end = start.saturating_add(len);
     if end > part.len() {
         let what = "a part in memory has fewer bytes than its range";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::schedule::Schedule;
 use upload_types::wire::{BeginResponse, IfExists, Receipt, UploadState};
 
@@ -90,7 +91,7 @@ impl StreamRun<'_> {
                     item: self.options.first_item,
                     upload: id,
                     path: STREAM_PATH.to_owned(),
-                    parts: u32::try_from(self.stored.len()).unwrap_or(u32::MAX),
+                    parts: saturating::to_u32(self.stored.len()),
                 });
                 self.commit_now()?;
                 Ok(Some(schedule))

@@ -17,6 +17,7 @@ use crate::lease::Renewed;
 use crate::limits::{Excess, Quota};
 use upload_types::UploadId;
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::wire::{StoredPart, UploadState};
 
 impl Ledger {
@@ -69,7 +70,7 @@ impl Ledger {
                 return Ok((Err(excess), TransactionEnd::RollBack));
             }
             let sql = "UPDATE upload SET size = ?2, part_size = ?3, part_count = ?4 WHERE id = ?1";
-            let count = u64::try_from(parts.len()).unwrap_or(u64::MAX);
+            let count = saturating::to_u64(parts.len());
             tx.execute(
                 sql,
                 values![id.as_str(), plan.size(), plan.part_size(), count],

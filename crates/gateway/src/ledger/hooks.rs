@@ -19,6 +19,7 @@ use super::transaction::Transaction;
 use super::uploads::{COLUMNS, Upload, read_upload};
 use crate::hooks::{Disposal, RunningByOwner, Turns};
 use upload_types::UploadId;
+use upload_types::saturating;
 
 /// The pending hooks of an upload, taken by the caller.
 pub struct PendingHooks {
@@ -222,7 +223,7 @@ fn take_hooks(
     let read = |row: &Row<'_>| {
         let accepted =
             serde_json::from_str(&row.text(1)?).map_err(|_| damaged(1, "not a list of hooks"))?;
-        let failures = u32::try_from(row.number(2)?).unwrap_or(u32::MAX);
+        let failures = saturating::to_u32(row.number(2)?);
         Ok((row.number(0)?, accepted, failures))
     };
     let Some((epoch, accepted, failures)) = tx.find(sql, values![id, until, now], read)? else {

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::postgres::PgTransaction;
 use super::sql::{Result, Row, Value};
+use upload_types::saturating;
 
 pub(super) enum Transaction<'a> {
     Sqlite(&'a Connection),
@@ -20,7 +21,7 @@ impl Transaction<'_> {
                 let changed = connection
                     .prepare_cached(sql)?
                     .execute(rusqlite::params_from_iter(values))?;
-                Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+                Ok(saturating::to_u64(changed))
             }
             Self::Postgres(transaction) => transaction.execute(sql, values),
         }

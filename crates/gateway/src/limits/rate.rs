@@ -14,6 +14,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 
+use upload_types::saturating;
 use upload_types::sync::lock;
 
 /// After this many calls, the buckets of inactive owners are dropped.
@@ -72,7 +73,7 @@ impl<C: Clock + Clone> RateLimiter<C> {
     /// Takes `count` permits from the owner's bucket. Takes none if the bucket has fewer. Without a
     /// rate, there is no limit.
     pub fn take(&self, rate: Option<Rate>, owner: &str, count: usize) -> Result<(), RateExceeded> {
-        let count = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
+        let count = NonZeroU32::new(saturating::to_u32(count));
         let (Some(rate), Some(count)) = (rate, count) else {
             return Ok(());
         };

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::auth::Owner;
 use crate::metrics::metrics;
+use upload_types::saturating;
 
 /// The header with the id of a request, in the request and in the response.
 const REQUEST_ID_HEADER: &str = "x-request-id";
@@ -88,7 +89,7 @@ pub async fn log_access(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status().as_u16(), began.elapsed());
     metrics().record_response(method, &route, status, elapsed);
-    let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let ms = saturating::to_u64(elapsed.as_millis());
     let sent = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
     let logged = response.extensions().get::<LoggedOwner>();
     let owner = logged.map(|logged| logged.segment.as_str());

@@ -28,6 +28,7 @@ use crate::problem::{Refusal, ledger_failed, store_failed};
 use crate::validation;
 use upload_types::backoff::Backoff;
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::wire::{
     BeginRequest, Code, MAX_SIGN_PARTS, Receipt, SignedPut, StoredPart, UploadState,
 };
@@ -238,7 +239,7 @@ impl Service {
         reference: UploadRef<'_>,
     ) -> Result<Vec<StoredPart>, Refusal> {
         let upload = self.find_multipart(owner, reference).await?;
-        let max_parts = usize::try_from(upload.max_parts()).unwrap_or(usize::MAX);
+        let max_parts = saturating::to_usize(upload.max_parts());
         let (mut parts, mut after) = (Vec::new(), 0);
         loop {
             let page = self.page_of_parts(owner, upload.id.as_str(), after).await?;

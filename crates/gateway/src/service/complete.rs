@@ -31,6 +31,7 @@ use crate::time::in_milliseconds;
 use crate::validation;
 use upload_s3::{Fault, Head, WriteCondition};
 use upload_types::crash;
+use upload_types::saturating;
 use upload_types::sync::lock;
 use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
 use upload_types::{Checksum, UploadId};
@@ -61,7 +62,7 @@ impl Service {
         self.take_permits(owner, 1)?;
         // A request with fewer parts than the plan is refused, so it needs no more rows than it has
         // parts.
-        let limit = u32::try_from(request.parts.len()).unwrap_or(u32::MAX);
+        let limit = saturating::to_u32(request.parts.len());
         let found = self.ledger.upload_with_parts(&owner.0, &id, limit).await;
         let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;

@@ -3,6 +3,7 @@
 use crate::ledger::{LedgerPart, Upload};
 use crate::limits::Quota;
 use crate::validation;
+use upload_types::saturating;
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
 use upload_types::{Checksum, ETag, Sha256};
 
@@ -87,7 +88,7 @@ impl CompletionSource {
             Self::Declared(request) => request.parts.len(),
             Self::Listed { parts, .. } => parts.len(),
         };
-        u32::try_from(count).unwrap_or(u32::MAX)
+        saturating::to_u32(count)
     }
 
     /// The declared part, if there is exactly one.

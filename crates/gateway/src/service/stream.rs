@@ -17,6 +17,7 @@ use crate::ledger::{LedgerPart, TransitionOutcome, Upload};
 use crate::problem::{Refusal, ledger_failed};
 use upload_types::crash;
 use upload_types::plan::Plan;
+use upload_types::saturating;
 use upload_types::schedule::Schedule;
 use upload_types::wire::{Code, CompleteRequest, Limits, MAX_SIGN_PARTS, PartSpec};
 use upload_types::{ByteRange, PartNumber};
@@ -119,7 +120,7 @@ pub fn whole_plan(
             .copied()
             .zip(schedule.range(number))
             .ok_or_else(|| mismatch(format!("part {number} was not signed")))?;
-        let is_last = request.parts.len() == usize::try_from(expected).unwrap_or(usize::MAX);
+        let is_last = request.parts.len() == saturating::to_usize(expected);
         if size < range.len && !is_last {
             return Err(mismatch(format!(
                 "part {number} has {size} bytes, which only the last part may have"

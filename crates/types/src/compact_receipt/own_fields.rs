@@ -3,6 +3,7 @@
 
 use crate::checked_text::Invalid;
 use crate::digest::{Checksum, Sha256};
+use crate::saturating;
 use crate::wire::Receipt;
 
 // The bits of the first number.
@@ -59,7 +60,7 @@ impl Own {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.number(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        self.number(saturating::to_u64(text.len()));
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
@@ -190,7 +191,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, Invalid> {
-        let len = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let len = saturating::to_usize(self.number()?);
         std::str::from_utf8(self.bytes(len)?).map_err(|_| Invalid("a text is not UTF-8"))
     }
 

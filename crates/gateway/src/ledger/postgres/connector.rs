@@ -17,6 +17,7 @@ use super::hosts::Hosts;
 use super::target::CurrentTarget;
 use crate::ledger::sql::{Result, SqlError};
 use upload_types::backoff::Backoff;
+use upload_types::saturating;
 use upload_types::sync::lock;
 
 /// The pause after connecting failed.
@@ -106,7 +107,7 @@ impl Connector {
     /// The time limit for an attempt to connect to all servers.
     pub(super) fn time_limit(&self) -> Duration {
         let target = self.target.get();
-        let servers = u32::try_from(target.address().servers().len()).unwrap_or(u32::MAX);
+        let servers = saturating::to_u32(target.address().servers().len());
         target.address().connect_timeout().saturating_mul(servers)
     }
 

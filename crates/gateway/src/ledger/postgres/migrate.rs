@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::transaction::PgTransaction;
 use crate::ledger::schema::{APPLICATION_ID, UNRELEASED_VERSIONS};
 use crate::ledger::sql::{Result, SqlError, values};
+use upload_types::saturating;
 
 /// Why tables cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(super) fn migrate(
     if version.is_none() {
         tx.execute("INSERT INTO schema_version (version) VALUES (0)", &[])?;
     }
-    let current = u64::try_from(UNRELEASED_VERSIONS + migrations.len()).unwrap_or(u64::MAX);
+    let current = saturating::to_u64(UNRELEASED_VERSIONS + migrations.len());
     tx.execute(
         "UPDATE schema_version SET version = ?1 WHERE version <> ?1",
         values![current],
@@ -64,7 +65,7 @@ fn missing<'a>(
     migrations: &'a [&'a str],
     version: u64,
 ) -> std::result::Result<&'a [&'a str], WrongVersion> {
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let version = saturating::to_usize(version);
     if (1..=UNRELEASED_VERSIONS).contains(&version) {
         return Err(WrongVersion::Unreleased);
     }
