@@ -438,7 +438,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l on-reject -d 'What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l required-header -d 'A header that the bucket requires when an object is created; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-probe -d 'Whether to test at the start that the store rejects a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-probe -d 'Whether to test at the start that the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
 warn\t'Log a warning and start'
 off\t'Do not test'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token uploads usage owners sweep rm prune" -l store-checksum -d 'The check that the store must enforce on each part; receipts name it as their proof' -r -f -a "auto\t'The strongest that the probe found'
@@ -604,7 +604,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l on-reject -d 'What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l required-header -d 'A header that the bucket requires when an object is created; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-probe -d 'Whether to test at the start that the store rejects a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-probe -d 'Whether to test at the start that the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
 warn\t'Log a warning and start'
 off\t'Do not test'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-checksum -d 'The check that the store must enforce on each part; receipts name it as their proof' -r -f -a "auto\t'The strongest that the probe found'
@@ -699,7 +699,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l on-reject -d 'What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l required-header -d 'A header that the bucket requires when an object is created; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-probe -d 'Whether to test at the start that the store rejects a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-probe -d 'Whether to test at the start that the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store accepts them'
 warn\t'Log a warning and start'
 off\t'Do not test'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from rm" -l store-checksum -d 'The check that the store must enforce on each part; receipts name it as their proof' -r -f -a "auto\t'The strongest that the probe found'
