@@ -8,7 +8,7 @@ use super::serve;
 use super::settings::{Environment, Settings};
 use super::{
     abort, cat, completions, config, hints, list, man, prune, put, put_stream, resource_limits,
-    resume, session, status, url,
+    resume, session_events, status, url,
 };
 use crate::event;
 use crate::report::LogWriter;
@@ -24,7 +24,7 @@ pub async fn run() -> anyhow::Result<u8> {
         Ok(command_line) => command_line,
         Err(code) => {
             if code != 0 && CommandLine::process_wants_events() {
-                session::print_exit_event(code)?;
+                session_events::print_exit_event(code)?;
             }
             return Ok(code);
         }
@@ -37,7 +37,7 @@ pub async fn run() -> anyhow::Result<u8> {
         (&result, &command_line.verb, command_line.global.json)
     {
         // The event stream ends with an exit event even if the run fails before its session begins.
-        session::print_exit_event(error.kind().exit_code())?;
+        session_events::print_exit_event(error.kind().exit_code())?;
     }
     Ok(result?)
 }

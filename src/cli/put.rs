@@ -417,8 +417,8 @@ async fn preview(
     request: &Item,
 ) {
     let Item::Put(put) = request else { return };
-    let (journal, give_up) = (session.journal(), session.give_up());
-    match transfer::preview(journal, backend, info, give_up, item, put).await {
+    let (journal, options) = (session.journal(), session.preview_options());
+    match transfer::preview(journal, backend, info, options, item, put).await {
         Ok(event) => session.emit(event),
         Err(error) => session.fail(item, None, &put.path, &error),
     }

@@ -24,10 +24,12 @@ use super::set_totals::RunSets;
 use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
-use crate::event::{self, Event, EventSender, OtherSources};
+use crate::event::{Event, EventSender, OtherSources};
 use crate::journal::{FileSet, Journal};
 use crate::report::{self, Reporter};
-use crate::transfer::{self, FirstCall, GiveUp, Item, Items, Jobs, StreamPut, Summary, WaitFor};
+use crate::transfer::{
+    self, FirstCall, GiveUp, Item, Items, Jobs, PreviewOptions, StreamPut, Summary, WaitFor,
+};
 use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
@@ -184,8 +186,12 @@ impl Session {
         self.first_item
     }
 
-    pub fn give_up(&self) -> GiveUp {
-        self.give_up
+    pub fn preview_options(&self) -> PreviewOptions {
+        PreviewOptions {
+            give_up: self.give_up,
+            wait: self.wait,
+            sha256: self.sha256,
+        }
     }
 
     pub fn emit(&self, event: Event) {
@@ -587,13 +593,4 @@ fn give_up(after: Option<Duration>) -> GiveUp {
         unanswered: limit.min(MAX_UNANSWERED),
         unconfirmed: limit,
     })
-}
-
-/// Prints the last line of the event stream of a run that failed before its session began.
-///
-/// # Errors
-/// As [`output::print`].
-pub fn print_exit_event(code: u8) -> Result<()> {
-    let exit = Event::early_exit(code);
-    output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

@@ -4,10 +4,12 @@
 
 use super::hint_commands::{HintCommands, Subject, backend_flags};
 use super::hint_put_flags::ItemFlags;
+use super::output;
 use super::run_state::RunState;
 use super::settings::Target;
-use crate::event::{Event, EventSender};
+use crate::event::{self, Event, EventSender};
 use upload_types::UploadId;
+use upload_types::error::Result;
 
 /// A sender that keeps the state of the run.
 pub fn recording(events: &EventSender, state: &RunState) -> EventSender {
@@ -53,4 +55,13 @@ pub fn completing_hints(
         };
         *hint = commands.complete(hint, subject);
     })
+}
+
+/// Prints the last line of the event stream of a run that failed before its session began.
+///
+/// # Errors
+/// As [`output::print`].
+pub fn print_exit_event(code: u8) -> Result<()> {
+    let exit = Event::early_exit(code);
+    output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

@@ -26,7 +26,7 @@
 //! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
 //! | `task`, `backend_calls`, `hashing` | the tasks |
-//! | `resume`, `retry`, `retry_budget`, `concurrency`, `load`, `rate`, `deadline`, `batcher` | decisions, pure |
+//! | `resume`, `completed_check`, `retry`, `retry_budget`, `concurrency`, `load`, `rate`, `deadline`, `batcher` | decisions, pure |
 //! | `preview` | a dry run, by the same decisions |
 //! | `handshake` | the first call to the backend |
 //! | `options`, `signal`, `plan_error`, `ended_upload` | arguments and summary; stop signals; errors of plans and of ended uploads |
@@ -43,6 +43,7 @@ mod batcher;
 mod blocked;
 mod committer;
 mod comparison;
+mod completed_check;
 mod concurrency;
 mod confirm_many;
 mod confirmations;
@@ -98,7 +99,7 @@ pub use options::{
     IfGone, Item, NameOrigin, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor,
 };
 pub use plan_error::plan_error;
-pub use preview::preview;
+pub use preview::{PreviewOptions, preview};
 pub use resume::{Choice, agreed_parts, choose};
 pub use set_items::vanished;
 pub use stream::{

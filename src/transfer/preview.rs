@@ -12,11 +12,12 @@ use upload_types::wire::BackendInfo;
 
 use super::backend_calls::restore_state;
 use super::comparison::check_key;
+use super::completed_check::{CheckFacts, CompletedCheck};
 use super::deadline::{GiveUp, WaitingFor};
 use super::handshake::{gave_up, wait_for};
 use super::hashing;
 use super::moved_source;
-use super::options::PutRequest;
+use super::options::{PutRequest, WaitFor};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
 use super::whole_file;
@@ -24,6 +25,14 @@ use crate::backend::Backend;
 use crate::event::{Event, Forecast, Stored};
 use crate::journal::{Journal, Upload};
 use crate::source::SourceFile;
+
+/// The options of a run that decide what it would do.
+#[derive(Debug, Clone, Copy)]
+pub struct PreviewOptions {
+    pub give_up: GiveUp,
+    pub wait: WaitFor,
+    pub sha256: bool,
+}
 
 /// The plan that a `put` of this source would have, and the bytes that it would not send.
 ///
@@ -33,7 +42,7 @@ pub async fn preview(
     journal: &Journal,
     backend: &Backend,
     info: &BackendInfo,
-    give_up: GiveUp,
+    options: PreviewOptions,
     item: usize,
     put: &PutRequest,
 ) -> Result<Event> {
@@ -49,32 +58,29 @@ pub async fn preview(
     let preview = Preview {
         journal,
         backend,
-        give_up,
+        give_up: options.give_up,
         source: &source,
     };
     let found = match resume::choose(&candidates, &version, put) {
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
-        Choice::Completed(index) if !candidates[index].may_be_mapped && !source.has_writer() => {
+        Choice::Completed(index) => {
             let upload = candidates[index];
-            // A dry run asks a backend with hooks even if the run would not wait for them.
-            if put.trust_journal && !info.hooks && upload.receipt.is_some() {
-                Some(Found {
+            let facts = CheckFacts {
+                has_writer: source.has_writer(),
+                reads_every_source: options.sha256,
+                waits_for_hooks: info.hooks && options.wait.at(info) != WaitFor::Verified,
+            };
+            match CompletedCheck::of(upload, put, facts) {
+                CompletedCheck::None => Some(Found {
                     plan: plan(upload)?,
                     upload,
                     stored: Stored::InJournal,
-                })
-            } else {
-                preview.find_completed(upload).await?
+                }),
+                CompletedCheck::Object => preview.find_completed(upload).await?,
+                CompletedCheck::Content => preview.find_compared(upload).await?,
             }
         }
-        Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
-            let upload = candidates[index];
-            if preview.is_unchanged(upload).await? {
-                preview.find_completed(upload).await?
-            } else {
-                None
-            }
-        }
+        Choice::PossiblyCompleted(index) => preview.find_compared(candidates[index]).await?,
         Choice::Continue(index) => preview.find_unfinished(candidates[index]).await?,
     };
     let (plan, id, stored) = match found {
@@ -125,6 +131,15 @@ impl<'a> Found<'a> {
 }
 
 impl Preview<'_> {
+    /// A completed upload, if the source has its content, and its object is still there.
+    async fn find_compared<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
+        if self.is_unchanged(upload).await? {
+            self.find_completed(upload).await
+        } else {
+            Ok(None)
+        }
+    }
+
     /// A completed upload, if its object is still there.
     async fn find_completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
         let Some(status) = unless_gone(self.call(self.backend.status(upload.begun_id()?)).await)?

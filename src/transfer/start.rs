@@ -17,6 +17,7 @@ use super::backend_calls::restore_state;
 use super::blocked::Earlier;
 use super::committer::same_error;
 use super::comparison::check_key;
+use super::completed_check::{CheckFacts, CompletedCheck};
 use super::confirmations::Unconfirmed;
 use super::copy_base::{Base, choose_base};
 use super::deadline::WaitingFor;
@@ -203,31 +204,37 @@ impl Engine<'_> {
                     Ok(Started::New(Box::new(NewUpload { put, source, base })))
                 });
             }
-            Choice::Completed(index) if self.options.sha256 => {
-                let upload = candidates[index].clone();
-                let parts = self.committer.parts(upload.row)?;
-                ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
-            }
-            Choice::Completed(index)
-                if !candidates[index].may_be_mapped && !source.has_writer() =>
-            {
+            Choice::Completed(index) => {
                 let upload = candidates[index];
-                if let Some(upload) = self.trusted(item, &put, upload) {
-                    return Ok(Started::Trusted(Box::new(upload)));
-                }
-                let put = match self.accept_unconfirmed(item, put, upload) {
-                    Ok(source) => return Ok(Started::Unconfirmed(source)),
-                    Err(put) => *put,
+                let facts = CheckFacts {
+                    has_writer: source.has_writer(),
+                    reads_every_source: self.options.sha256,
+                    waits_for_hooks: self.info.hooks && self.waits.is_used(),
                 };
-                ActiveUpload::new(item, put, source, upload.clone(), Stage::Confirming)?
+                let check = CompletedCheck::of(upload, &put, facts);
+                if check == CompletedCheck::None {
+                    let path = &put.path;
+                    let trusted = VerifiedUpload::recorded(item, path, upload, Stored::InJournal);
+                    if let Some(trusted) = trusted {
+                        return Ok(Started::Trusted(Box::new(trusted)));
+                    }
+                }
+                match check {
+                    CompletedCheck::Content => {
+                        self.rehashing(item, put, source, upload)?.with_base(base)
+                    }
+                    CompletedCheck::None | CompletedCheck::Object => {
+                        let put = match self.accept_unconfirmed(item, put, upload) {
+                            Ok(source) => return Ok(Started::Unconfirmed(source)),
+                            Err(put) => *put,
+                        };
+                        ActiveUpload::new(item, put, source, upload.clone(), Stage::Confirming)?
+                    }
+                }
             }
-            Choice::Completed(index) | Choice::PossiblyCompleted(index) => {
-                let upload = candidates[index].clone();
-                let parts = self.committer.parts(upload.row)?;
-                let stage = Stage::Rehashing;
-                let upload = ActiveUpload::new(item, put, source, upload, stage)?;
-                upload.with_parts(parts).with_base(base)
-            }
+            Choice::PossiblyCompleted(index) => self
+                .rehashing(item, put, source, candidates[index])?
+                .with_base(base),
             Choice::Replace(index) => {
                 return self.with_taken(candidates[index], |engine, upload| {
                     let new = NewUpload { put, source, base };
@@ -262,14 +269,17 @@ impl Engine<'_> {
         Ok(Base::new(upload, &parts))
     }
 
-    /// A completed upload about which the store is not asked. Returns `None` if it is asked: the
-    /// journal does not know whether hooks have accepted the object.
-    fn trusted(&self, item: usize, put: &PutRequest, upload: &Upload) -> Option<VerifiedUpload> {
-        let waits_for_hooks = self.info.hooks && self.waits.is_used();
-        if !put.trust_journal || waits_for_hooks {
-            return None;
-        }
-        VerifiedUpload::recorded(item, &put.path, upload, Stored::InJournal)
+    /// A completed upload whose digests are compared with the source.
+    fn rehashing(
+        &mut self,
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+        upload: &Upload,
+    ) -> Result<ActiveUpload> {
+        let parts = self.committer.parts(upload.row)?;
+        let upload = ActiveUpload::new(item, put, source, upload.clone(), Stage::Rehashing)?;
+        Ok(upload.with_parts(parts))
     }
 
     /// Records that an upload of an earlier command belongs to the set of this one.

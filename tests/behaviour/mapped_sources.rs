@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support::command::Running;
-use crate::support::events::receipts;
+use crate::support::events::{Event, events, receipts};
 use crate::support::requirements::skip;
 use crate::support::world::World;
 use crate::support::{PART, files};
@@ -261,6 +261,19 @@ fn sha256_reads_a_file_again_that_is_uploaded_already() {
         let journal = Connection::open(left.world.sandbox.journal()).unwrap();
         let sql = "UPDATE upload SET may_be_mapped = 0";
         journal.execute(sql, []).unwrap();
+        let dry = left.world.put(&left.file);
+        let dry = dry.args(["--sha256", "--dry-run", "--json"]).run();
+        let is_new = |event: &Event| {
+            matches!(
+                event,
+                Event::Plan {
+                    already_stored: false,
+                    ..
+                }
+            )
+        };
+        let dry = dry.succeeds();
+        assert!(events(&dry).iter().any(is_new), "{dry}");
         let receipt = left.world.sandbox.path("receipt");
         let put = left.world.put(&left.file).args(["--sha256", "--receipt"]);
         put.arg(&receipt).run().succeeds();

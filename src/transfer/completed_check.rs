@@ -1,0 +1,40 @@
+//! The check that a completed upload of the same file version needs before it is reported: the same
+//! decision for a run and for a dry run. Pure.
+//!
+//! Not here: the choice of the upload (`resume`).
+
+use super::options::PutRequest;
+use crate::journal::Upload;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompletedCheck {
+    /// None: the receipt of the journal is reported.
+    None,
+    /// The backend is asked for the object.
+    Object,
+    /// The content of the source is compared with the digests of the parts first.
+    Content,
+}
+
+/// What the check depends on, beside the request and the upload.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CheckFacts {
+    /// A process may write to the source.
+    pub has_writer: bool,
+    /// The run reads every source (`--sha256`).
+    pub reads_every_source: bool,
+    /// The run waits for hooks. The journal does not know whether they have accepted the object.
+    pub waits_for_hooks: bool,
+}
+
+impl CompletedCheck {
+    /// The check of an upload for which [`super::resume::Choice::Completed`] was made.
+    #[must_use]
+    pub fn of(upload: &Upload, put: &PutRequest, facts: CheckFacts) -> Self {
+        if facts.reads_every_source || facts.has_writer || upload.may_be_mapped {
+            return Self::Content;
+        }
+        let is_trusted = put.trust_journal && !facts.waits_for_hooks && upload.receipt.is_some();
+        if is_trusted { Self::None } else { Self::Object }
+    }
+}
