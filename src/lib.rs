@@ -7,7 +7,7 @@
 //!
 //! A file is cut into parts of 5 MiB or more (the last part may be smaller). The client computes
 //! the SHA-256 of each part, records it in the journal, and has it signed into the part's URL; the
-//! store rejects other bytes. The client holds no storage credentials (except for `s3://` and
+//! store refuses other bytes. The client holds no storage credentials (except for `s3://` and
 //! `embedded`, whose gateway runs in its process). A gateway signs, and trusts only what the store
 //! reports.
 //!

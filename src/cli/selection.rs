@@ -31,11 +31,11 @@ use upload_types::error::{Error, Kind, Result};
 
 /// The most results that are kept until the engine takes them: some 10 MiB. The total is known once
 /// no more files are left than that.
-const MAX_AHEAD: usize = 50_000;
+const MAX_WAITING_RESULTS: usize = 50_000;
 /// The most results that are requests already.
 const MAX_REQUESTS: usize = 256;
 /// The most results that become requests at once.
-const MAX_AT_ONCE: usize = 64;
+const MAX_RESULTS_PER_BATCH: usize = 64;
 /// A set of at most this many files is reported file by file, so the search has to end first…
 const MAX_FILES_OF_SMALL_SET: usize = 20;
 /// … unless that takes longer than this.
@@ -146,7 +146,7 @@ impl Selection {
         recorded: Option<(i64, SetProgress)>,
         mut request: impl FnMut(Selected, IfGone) -> Result<PutRequest> + Send + 'static,
     ) -> Items {
-        let (found, finds) = mpsc::channel(MAX_AHEAD);
+        let (found, finds) = mpsc::channel(MAX_WAITING_RESULTS);
         let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
         let count = Arc::new(SetCount::default());
         let name = self.name.clone();
@@ -400,10 +400,10 @@ async fn pass_on(
             return;
         }
     }
-    let mut next = Vec::with_capacity(MAX_AT_ONCE);
+    let mut next = Vec::with_capacity(MAX_RESULTS_PER_BATCH);
     loop {
         let count = tokio::select! {
-            count = found.recv_many(&mut next, MAX_AT_ONCE) => count,
+            count = found.recv_many(&mut next, MAX_RESULTS_PER_BATCH) => count,
             () = requests.closed() => return,
         };
         if count == 0 {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::report::{shorten, text};
 
 /// From this width, the columns of an upload are in one line.
-const WIDE: usize = 80;
+const MIN_WIDE_COLUMNS: usize = 80;
 const LABEL_COLUMNS: usize = 12;
 const HEADING: &str = "UPLOAD                               STATE      STORED     SIZE BEGUN (UTC)";
 
@@ -32,7 +32,7 @@ pub fn table(entries: &[Entry], columns: usize) -> String {
     if entries.is_empty() {
         return String::new();
     }
-    let is_wide = columns >= WIDE;
+    let is_wide = columns >= MIN_WIDE_COLUMNS;
     let mut table = if is_wide {
         format!("{HEADING}\n")
     } else {

@@ -24,7 +24,7 @@ use upload_types::sync::lock;
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The most events whose lines are written together.
-const MAX_TOGETHER: usize = 256;
+const MAX_EVENTS_PER_WRITE: usize = 256;
 
 /// The reporter that the options choose.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ impl Streams {
             let mut output = self.reporter.on(event, now);
             held.append(&mut output.data);
             reported += 1;
-            let ends = is_last || reported == MAX_TOGETHER;
+            let ends = is_last || reported == MAX_EVENTS_PER_WRITE;
             // Messages follow the data of earlier events.
             if ends || !output.messages.is_empty() {
                 output.data = std::mem::take(&mut held);

@@ -18,7 +18,7 @@ use upload_types::saturating;
 const MAX_SHORT_REPORT: usize = 20;
 
 /// The number of sources from which on those that have ended are only counted.
-const MAX_KNOWN: usize = 1024;
+const MAX_DETAILED_SOURCES: usize = 1024;
 
 /// The sources of the run, by item number. Of a long run, those that have ended are only counted.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Sources {
         Self {
             known: BTreeMap::new(),
             counted: Counted::default(),
-            max_known: MAX_KNOWN,
+            max_known: MAX_DETAILED_SOURCES,
             search: None,
             skipped: BTreeMap::new(),
             first_with_key: None,
@@ -329,7 +329,7 @@ impl Sources {
             None => source.forecast.is_none() || !counted.add(source, None),
             Some(end) => !counted.add(source, Some(end)),
         });
-        self.max_known = (self.known.len() * 2).max(MAX_KNOWN);
+        self.max_known = (self.known.len() * 2).max(MAX_DETAILED_SOURCES);
     }
 
     /// The number of sources that ended in this way.

@@ -1,7 +1,7 @@
 //! The files below a directory, one after the other: those of a directory before those of its
 //! subdirectories, both by name.
 //!
-//! One directory is open at a time, and at most [`MAX_CHUNK`] of its names are kept: a larger one
+//! One directory is open at a time, and at most [`MAX_SORTED_NAMES`] of its names are kept: a larger one
 //! is sorted piece by piece. Not here: which files are left out (`filters`, `ignore_files`).
 
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ use super::selection_results::{FileId, Found, Reason, Selected};
 use upload_types::error::{Error, Kind};
 
 /// The most names of a directory that are kept and sorted at a time.
-const MAX_CHUNK: usize = 4096;
+const MAX_SORTED_NAMES: usize = 4096;
 
 /// How symbolic links below a directory are treated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -304,7 +304,7 @@ impl<'a> Walk<'a> {
     fn read_names(reading: &mut Reading) -> Option<Found> {
         let mut names = Vec::new();
         let mut failure = None;
-        while names.len() < MAX_CHUNK {
+        while names.len() < MAX_SORTED_NAMES {
             match reading.entries.as_mut().and_then(Iterator::next) {
                 Some(Ok(entry)) => names.push(entry.file_name()),
                 Some(Err(error)) => {

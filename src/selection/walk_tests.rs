@@ -172,16 +172,16 @@ fn own_files_and_directories_are_left_out() {
 #[test]
 fn large_directory_and_strange_names_are_complete() {
     let tree = Tree::of(&[]);
-    for number in 0..MAX_CHUNK + 10 {
+    for number in 0..MAX_SORTED_NAMES + 10 {
         fs::write(tree.path(&number.to_string()), b"").unwrap();
     }
     let strange = OsString::from_vec(b"\xff\n".to_vec());
     fs::write(tree.0.path().join(strange), b"").unwrap();
     let (mut files, others) = tree.walk(&WalkOptions::default(), &mut Filters::default());
-    assert_eq!((files.len(), others.len()), (MAX_CHUNK + 11, 0));
+    assert_eq!((files.len(), others.len()), (MAX_SORTED_NAMES + 11, 0));
     files.sort_unstable();
     files.dedup();
-    assert_eq!(files.len(), MAX_CHUNK + 11);
+    assert_eq!(files.len(), MAX_SORTED_NAMES + 11);
     assert!(files.contains(&"root/\u{fffd}FF\u{fffd}0A".to_owned()));
 }
 

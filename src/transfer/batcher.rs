@@ -10,7 +10,7 @@ use upload_types::wire::MAX_BATCH_UPLOADS;
 /// Calls under way at once.
 const MAX_CALLS: usize = 3;
 /// Uploads that justify a further call while one is under way.
-const MIN_BATCH_BESIDE: usize = 32;
+const MIN_UPLOADS_FOR_ANOTHER_CALL: usize = 32;
 
 #[derive(Debug, Default)]
 pub struct CallBatcher {
@@ -29,7 +29,11 @@ impl CallBatcher {
     /// [`CallBatcher::on_call_ended`].
     pub fn next_batch(&mut self, now: Instant) -> Vec<i64> {
         let due = self.waiting.iter().filter(|(due, _)| *due <= now).count();
-        let min_batch = if self.calls == 0 { 1 } else { MIN_BATCH_BESIDE };
+        let min_batch = if self.calls == 0 {
+            1
+        } else {
+            MIN_UPLOADS_FOR_ANOTHER_CALL
+        };
         if due < min_batch || self.calls >= MAX_CALLS {
             return Vec::new();
         }

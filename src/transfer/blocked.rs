@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::options::Item;
 
 /// How often the journal is asked whether the other process has ended its upload.
-const VERSION_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const JOURNAL_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The items that wait.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Blocked {
         self.waiting.is_empty()
     }
 
-    /// Notes that an item is blocked at `now`. Returns since when it is.
+    /// Notes that an item is blocked at `now`. Returns the time since which it is blocked.
     pub fn note(&mut self, item: usize, now: Instant) -> (Instant, Earlier) {
         let earlier = match self.since.contains_key(&item) {
             true => Earlier::Same,
@@ -57,8 +57,8 @@ impl Blocked {
         now: Instant,
         left: Option<Duration>,
     ) {
-        let wait = left.map_or(VERSION_CHECK_INTERVAL, |left| {
-            left.min(VERSION_CHECK_INTERVAL)
+        let wait = left.map_or(JOURNAL_POLL_INTERVAL, |left| {
+            left.min(JOURNAL_POLL_INTERVAL)
         });
         self.waiting.push(Waiting {
             item,

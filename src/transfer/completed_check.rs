@@ -3,13 +3,15 @@
 //!
 //! Not here: the choice of the upload (`resume`).
 
-use super::options::PutRequest;
+use upload_types::wire::BackendInfo;
+
+use super::options::{PutRequest, WaitFor};
 use crate::journal::Upload;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompletedCheck {
-    /// None: the receipt of the journal is reported.
-    None,
+    /// No check: the receipt of the journal is reported.
+    Trusted,
     /// The backend is asked for the object.
     Object,
     /// The content of the source is compared with the digests of the parts first.
@@ -20,11 +22,28 @@ pub enum CompletedCheck {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckFacts {
     /// A process may write to the source.
-    pub has_writer: bool,
+    has_writer: bool,
     /// The run reads every source (`--sha256`).
-    pub reads_every_source: bool,
+    reads_every_source: bool,
     /// The run waits for hooks. The journal does not know whether they have accepted the object.
-    pub waits_for_hooks: bool,
+    waits_for_hooks: bool,
+}
+
+impl CheckFacts {
+    /// The facts of a run that waits for `wait` at a backend. `reads_every_source` is `--sha256`.
+    #[must_use]
+    pub fn new(
+        has_writer: bool,
+        reads_every_source: bool,
+        wait: WaitFor,
+        info: &BackendInfo,
+    ) -> Self {
+        Self {
+            has_writer,
+            reads_every_source,
+            waits_for_hooks: info.hooks && wait.at(info) != WaitFor::Verified,
+        }
+    }
 }
 
 impl CompletedCheck {
@@ -35,6 +54,10 @@ impl CompletedCheck {
             return Self::Content;
         }
         let is_trusted = put.trust_journal && !facts.waits_for_hooks && upload.receipt.is_some();
-        if is_trusted { Self::None } else { Self::Object }
+        if is_trusted {
+            Self::Trusted
+        } else {
+            Self::Object
+        }
     }
 }

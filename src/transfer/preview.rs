@@ -1,6 +1,6 @@
 //! A dry run of one source: the decisions of a real run, without begin, PUT or record.
 //!
-//! Not here: the decisions (`resume`).
+//! Not here: the decisions (`resume`, `completed_check`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,13 +65,10 @@ pub async fn preview(
         Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
         Choice::Completed(index) => {
             let upload = candidates[index];
-            let facts = CheckFacts {
-                has_writer: source.has_writer(),
-                reads_every_source: options.sha256,
-                waits_for_hooks: info.hooks && options.wait.at(info) != WaitFor::Verified,
-            };
+            let (wait, sha256) = (options.wait, options.sha256);
+            let facts = CheckFacts::new(source.has_writer(), sha256, wait, info);
             match CompletedCheck::of(upload, put, facts) {
-                CompletedCheck::None => Some(Found {
+                CompletedCheck::Trusted => Some(Found {
                     plan: plan(upload)?,
                     upload,
                     stored: Stored::InJournal,

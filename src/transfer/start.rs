@@ -206,13 +206,10 @@ impl Engine<'_> {
             }
             Choice::Completed(index) => {
                 let upload = candidates[index];
-                let facts = CheckFacts {
-                    has_writer: source.has_writer(),
-                    reads_every_source: self.options.sha256,
-                    waits_for_hooks: self.info.hooks && self.waits.is_used(),
-                };
+                let (wait, sha256) = (self.options.wait, self.options.sha256);
+                let facts = CheckFacts::new(source.has_writer(), sha256, wait, &self.info);
                 let check = CompletedCheck::of(upload, &put, facts);
-                if check == CompletedCheck::None {
+                if check == CompletedCheck::Trusted {
                     let path = &put.path;
                     let trusted = VerifiedUpload::recorded(item, path, upload, Stored::InJournal);
                     if let Some(trusted) = trusted {
@@ -223,7 +220,7 @@ impl Engine<'_> {
                     CompletedCheck::Content => {
                         self.rehashing(item, put, source, upload)?.with_base(base)
                     }
-                    CompletedCheck::None | CompletedCheck::Object => {
+                    CompletedCheck::Trusted | CompletedCheck::Object => {
                         let put = match self.accept_unconfirmed(item, put, upload) {
                             Ok(source) => return Ok(Started::Unconfirmed(source)),
                             Err(put) => *put,

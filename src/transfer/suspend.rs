@@ -1,14 +1,14 @@
 //! Detects that the machine was suspended, or this process stopped. After that, connections may be
 //! broken, and URLs may have expired.
 //!
-//! Not here: what the engine does about it (`engine`).
+//! Not here: the reaction of the engine (`after_suspend`).
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 /// How often the clocks are compared.
-const VERSION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A busy machine delays a check by less than this.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 /// How far the clock that counts suspended time may get ahead of the one that does not.
@@ -48,15 +48,15 @@ impl Clocks {
         let monotonic = now.monotonic.saturating_sub(self.monotonic);
         let boottime = now.boottime.saturating_sub(self.boottime);
         boottime.saturating_sub(monotonic) > MAX_CLOCK_DIFFERENCE
-            || monotonic > VERSION_CHECK_INTERVAL + MAX_DELAY
+            || monotonic > CLOCK_CHECK_INTERVAL + MAX_DELAY
     }
 }
 
 /// The time for which this process was stopped, given how long its loop has waited for an event.
-/// Some event arrives every [`VERSION_CHECK_INTERVAL`]. Returns `None` if it was not stopped.
+/// Some event arrives every [`CLOCK_CHECK_INTERVAL`]. Returns `None` if it was not stopped.
 #[must_use]
 pub fn pause(waited: Duration) -> Option<Duration> {
-    (waited > VERSION_CHECK_INTERVAL + MAX_DELAY).then_some(waited)
+    (waited > CLOCK_CHECK_INTERVAL + MAX_DELAY).then_some(waited)
 }
 
 /// Changes after each suspension. The checks run in a task of their own: a loop that is held up by
@@ -66,7 +66,7 @@ pub fn watch_suspension() -> watch::Receiver<()> {
     tokio::spawn(async move {
         let mut before = Clocks::now();
         while !sender.is_closed() {
-            tokio::time::sleep(VERSION_CHECK_INTERVAL).await;
+            tokio::time::sleep(CLOCK_CHECK_INTERVAL).await;
             let now = Clocks::now();
             if before.was_suspended(now) {
                 sender.send_replace(());
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn long_wait_for_an_event_is_a_pause() {
-        let most = VERSION_CHECK_INTERVAL + MAX_DELAY;
+        let most = CLOCK_CHECK_INTERVAL + MAX_DELAY;
         assert_eq!(pause(most), None);
         let stopped = Duration::from_mins(5);
         assert_eq!(pause(stopped), Some(stopped));

@@ -256,7 +256,7 @@ fn region_of_a_redirect_is_used_unless_one_was_named() {
 }
 
 #[test]
-fn region_of_a_redirect_is_told() {
+fn region_of_a_redirect_is_named() {
     for response in other_region() {
         let world = World::new();
         let proxy = Proxy::start();

@@ -29,7 +29,7 @@ fn run_all(commands: impl IntoIterator<Item = Command>) -> Vec<Output> {
 }
 
 #[test]
-fn give_up_after_holds_from_the_first_byte_of_the_first_answer() {
+fn give_up_after_holds_from_the_first_byte_of_the_first_response() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let _backend = TestBackend::relay(&world, drip);
@@ -41,7 +41,7 @@ fn give_up_after_holds_from_the_first_byte_of_the_first_answer() {
 }
 
 #[test]
-fn verbs_that_ask_give_up_on_answers_that_drip() {
+fn verbs_that_ask_give_up_on_responses_that_drip() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let put = world.put(&file).arg("--json").run().succeeds();

@@ -1,4 +1,4 @@
-//! `GetObjectAttributes`: what is known of an object and its parts, without its bytes.
+//! `GetObjectAttributes`: the properties of an object and its parts, without its bytes.
 
 use s3s::dto::{
     GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,

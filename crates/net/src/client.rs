@@ -179,7 +179,7 @@ async fn exchange(
 ) -> Result<Response, Unreachable> {
     let mut response = client.execute(request).await.map_err(no_response)?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    // Only a proxy answers this, also one that nothing is known of.
+    // Only a proxy answers this, also a proxy that no setting names.
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         return Err(Unreachable::ProxyLogin(None));
     }

@@ -1,4 +1,4 @@
-//! Exponential back-off: how long to wait after a failure. Pure: the random number is an argument.
+//! Exponential back-off: the delay after each failure. Pure: the random number is an argument.
 //!
 //! Not here: whether to try again at all.
 

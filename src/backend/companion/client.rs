@@ -40,7 +40,7 @@ const MAX_PARTS_PER_SIGNING: usize = 32;
 const MAX_CONCURRENT_REQUESTS: usize = 16;
 /// After this many requests to list or to complete have failed without a reason, other requests
 /// look for the reason.
-const UNEXPLAINED_FAILURES: u32 = 3;
+const FAILURES_BEFORE_DIAGNOSIS: u32 = 3;
 
 /// A Companion. Clones share its uploads and cookies.
 #[derive(Debug, Clone)]
@@ -333,7 +333,7 @@ impl Companion {
         self.shared
             .uploads
             .update(id, |upload| upload.failed_lists += 1);
-        if failed_lists + 1 < UNEXPLAINED_FAILURES || !self.store_responds(&saved).await {
+        if failed_lists + 1 < FAILURES_BEFORE_DIAGNOSIS || !self.store_responds(&saved).await {
             return Err(failure.error);
         }
         tracing::warn!(upload = %id, "the backend does not list the parts: sending all again");
@@ -424,7 +424,7 @@ impl Companion {
         // The caller lists the parts after a mismatch. The list shows whether an earlier request
         // has completed the upload and its response was lost.
         let failures = upload.failed_completes + 1;
-        if !upload.is_unlistable && failures.is_multiple_of(UNEXPLAINED_FAILURES) {
+        if !upload.is_unlistable && failures.is_multiple_of(FAILURES_BEFORE_DIAGNOSIS) {
             Error::new(Kind::PartsMismatch, failure.error.to_string())
         } else {
             failure.error

@@ -1,5 +1,5 @@
 //! The end of a stream: its command has succeeded, it has enough bytes, and no signal has arrived.
-//! Only then it is completed, and the receipt compared with what was sent.
+//! Only then is it completed and its receipt compared with what was sent.
 
 use std::time::{Duration, Instant};
 

@@ -8,10 +8,10 @@ const MIN_REFRESH_AGE: Duration = Duration::from_mins(10);
 /// reached.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// The pause between two fetches for known keys, and the time in which at most
-/// [`MISSING_FETCHES`] fetches are for missing keys.
+/// [`MAX_FETCHES_FOR_MISSING_KEYS`] fetches are for missing keys.
 const FETCH_PAUSE: Duration = Duration::from_mins(1);
 /// More than one, since an issuer may change its key again soon.
-const MISSING_FETCHES: usize = 4;
+const MAX_FETCHES_FOR_MISSING_KEYS: usize = 4;
 /// A key that a fetch within this time did not find does not exist.
 const MISSING_PAUSE: Duration = Duration::from_secs(2);
 /// The pause between two fetches while there is no usable key set.
@@ -24,7 +24,7 @@ pub(super) struct FetchTimes {
     /// The end of the last attempt.
     pub attempted: Option<Instant>,
     /// The ends of the last attempts for keys that the set did not have, the latest first.
-    pub attempted_for_missing: [Option<Instant>; MISSING_FETCHES],
+    pub attempted_for_missing: [Option<Instant>; MAX_FETCHES_FOR_MISSING_KEYS],
     /// The last success.
     pub fetched: Option<Instant>,
 }
@@ -92,7 +92,7 @@ mod tests {
         let ago = |duration: Duration| now.checked_sub(duration);
         let secs = |secs| ago(Duration::from_secs(secs));
         let look_up = |attempted, for_missing, fetched, is_known| {
-            let mut attempted_for_missing = [None; MISSING_FETCHES];
+            let mut attempted_for_missing = [None; MAX_FETCHES_FOR_MISSING_KEYS];
             attempted_for_missing[0] = for_missing;
             let times = FetchTimes {
                 attempted,

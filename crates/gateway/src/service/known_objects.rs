@@ -1,4 +1,4 @@
-//! Present: which of many finished uploads have their objects in the store's listing.
+//! Finds, among many finished uploads, those whose objects are in the store's listing.
 //!
 //! Not here: the uploads that the listing does not confirm; their clients ask for the status
 //! (`statuses`).
