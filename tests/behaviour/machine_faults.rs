@@ -2,6 +2,7 @@
 //!
 //! Not here: terminals and signals (`terminal`, `signals`, `terminal_signals`), memory (`memory`).
 
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,7 +107,7 @@ fn client_raises_its_descriptor_limit() {
             .arg(&file),
         PART / 2,
     );
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
     let open_files = limits
         .lines()
         .find(|line| line.starts_with("Max open files"))
@@ -210,7 +211,7 @@ fn failed_read_of_the_source_is_retried() {
 
 /// The path of the library on Debian: `/usr/lib/TRIPLET/faketime/…`.
 fn libfaketime() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").ok()?;
+    let folders = fs::read_dir("/usr/lib").ok()?;
     let paths = folders.filter_map(|folder| {
         let path = folder.ok()?.path().join("faketime/libfaketimeMT.so.1");
         path.is_file().then_some(path)
@@ -232,7 +233,7 @@ fn wrong_clock_that_jumps_has_no_effect() {
         .enumerate()
     {
         let file = world.sandbox.file(&format!("{number}.bin"), 3 * PART);
-        std::fs::write(&clock, before).unwrap();
+        fs::write(&clock, before).unwrap();
         let put = world
             .put(&file)
             .arg("--json")
@@ -243,7 +244,7 @@ fn wrong_clock_that_jumps_has_no_effect() {
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         let traffic = world.proxy.traffic();
         let running = world.run_until_blocked(put, PART);
-        std::fs::write(&clock, after).unwrap();
+        fs::write(&clock, after).unwrap();
         world.proxy.unblock();
         let output = running.wait().succeeds();
         assert!(!output.stdout().contains("\"retry\""), "{output}");
@@ -290,7 +291,9 @@ fn source_that_cannot_be_read_until_the_end_exits_with_74() {
 fn file_beyond_the_size_limit_ends_with_74_and_not_with_a_signal() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 100);
-    let receipts = world.sandbox.file("receipts", 4 << 20);
+    let receipts = world.sandbox.path("receipts");
+    let line = "{\"type\":\"set\",\"files\":0}\n";
+    fs::write(&receipts, line.repeat((4 << 20) / line.len() + 1)).unwrap();
     let put = world.sandbox.command("sh").args([
         "-c",
         "ulimit -f 4096; exec \"$0\" put \"$@\"",
