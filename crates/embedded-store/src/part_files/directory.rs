@@ -25,7 +25,7 @@ use crate::lock::StoreLock;
 const MAX_CONCURRENT_BODIES: usize = 256;
 /// A file that no row names is removed after this time.
 const LOST_FILE_RETENTION: Duration = Duration::from_hours(7 * 24);
-/// The log names so many missing files at most.
+/// The most missing files that the log names.
 const MAX_REPORTED_FILES: usize = 10_000;
 
 /// The part files of one store.
