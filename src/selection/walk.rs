@@ -1,8 +1,9 @@
 //! The files below a directory, one after the other: those of a directory before those of its
 //! subdirectories, both by name.
 //!
-//! One directory is open at a time, and at most [`MAX_SORTED_NAMES`] of its names are kept: a larger one
-//! is sorted piece by piece. Not here: which files are left out (`filters`, `ignore_files`).
+//! One directory is open at a time, and at most [`MAX_SORTED_NAMES`] of its names are kept: a
+//! larger one is sorted piece by piece. Not here: which files are left out (`filters`,
+//! `ignore_files`).
 
 use std::collections::HashSet;
 use std::ffi::OsString;

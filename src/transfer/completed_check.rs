@@ -18,7 +18,7 @@ pub enum CompletedCheck {
     Content,
 }
 
-/// What the check depends on, beside the request and the upload.
+/// The facts on which the check depends, in addition to the request and the upload.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckFacts {
     /// A process may write to the source.
