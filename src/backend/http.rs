@@ -37,7 +37,7 @@ pub async fn read_response(
     timeouts: Timeouts,
 ) -> Result<Response> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    // Only a proxy answers this: the error can name it, unlike one of the response.
+    // Only a proxy responds so: the caller knows which one.
     if status == 407 {
         return Err(proxy_login_required(None));
     }

@@ -316,14 +316,15 @@ fn report(
                 let _ = match set.completing {
                     1 => write!(
                         text,
-                        "; 1 upload is complete or is being completed, and was not"
+                        "; 1 upload is complete or is being completed, and was not aborted (for \
+                         its receipt, run `{resume}`)"
                     ),
                     completing => write!(
                         text,
-                        "; {completing} uploads are complete or are being completed, and were not"
+                        "; {completing} uploads are complete or are being completed, and were not \
+                         aborted (for their receipts, run `{resume}`)"
                     ),
                 };
-                let _ = write!(text, " aborted (for its receipt, run `{resume}`)");
             }
         }
         output::eprint_line(&text);

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use super::hints::about_upload;
 use super::set_definition::SetDefinition;
 use crate::event::STREAM_PATH;
 use crate::journal::{FileSet, Journal, State, Upload};
@@ -111,24 +112,20 @@ fn find_by_file(
     let is_usable = |upload: &Upload| is_candidate(upload) && upload.state != State::Abandoned;
     let mut uploads = moved_here(journal, &path)?;
     uploads.extend(journal.by_path(&path)?);
-    let was_abandoned = uploads
-        .iter()
-        .any(|upload| upload.state == State::Abandoned);
+    let is_abandoned = |upload: &&Upload| upload.state == State::Abandoned;
+    let abandoned = uploads.iter().find(is_abandoned).cloned();
     uploads.retain(is_usable);
     if uploads.is_empty() {
         let file = file.display();
-        let (message, hint) = if was_abandoned {
-            (
-                format!("the upload of {file} was aborted, removed or replaced"),
-                "run `upload put FILE` to upload the file again",
-            )
-        } else {
-            (
-                format!("the journal has no upload of {file}"),
-                "run `upload list --all` to see the uploads of this journal",
-            )
+        let Some(abandoned) = abandoned else {
+            let what = format!("the journal has no upload of {file}");
+            return Err(Error::new(Kind::NotFound, what)
+                .with_hint("run `upload list --all` to see the uploads of this journal"));
         };
-        return Err(Error::new(Kind::NotFound, message).with_hint(hint));
+        let what = format!("the upload of {file} was aborted, removed or replaced");
+        let error = Error::new(Kind::NotFound, what)
+            .with_hint("run `upload put FILE` to upload the file again");
+        return Err(about_upload(error, &abandoned));
     }
     let unfinished = uploads
         .iter()

@@ -31,8 +31,9 @@ pub async fn open_bucket<T>(
         |error: &Error, _| matches!(error.kind(), Kind::Temporary | Kind::Throttled(_));
     let out_of_time = |last_error: Option<Error>| {
         last_error.unwrap_or_else(|| {
-            let what = "gave up: the store did not respond within --give-up-after";
-            Error::new(Kind::Temporary, what).with_hint("run the command again")
+            let what = "gave up: the store of the bucket has not responded";
+            let hint = "check --s3-endpoint and the network; then run the command again";
+            Error::new(Kind::Temporary, what).with_hint(hint)
         })
     };
     repeat(open, is_temporary, out_of_time, first, stop).await

@@ -343,8 +343,7 @@ impl Engine<'_> {
                 });
                 let has_other = status.object == Some(ObjectState::Replaced)
                     && upload.upload.intent.key.is_some();
-                let replaces =
-                    matches!(upload.put.if_exists, IfExists::Overwrite | IfExists::Update);
+                let replaces = upload.put.if_exists == IfExists::Overwrite;
                 let reason = if has_other {
                     format!(
                         "uploaded{finished}, but the store has another object in its place; \

@@ -103,7 +103,7 @@ pub struct SelectionArgs {
     /// Fail with exit code 66 if no file is found
     ///
     /// Without it, the exit code is 0 if directories and lists have no file, or the filters leave
-    /// out every one. It counts for this run; `upload resume` does not fail so.
+    /// out every one. `upload resume` does not repeat it.
     #[arg(long)]
     #[serde(skip)]
     pub fail_if_empty: bool,
